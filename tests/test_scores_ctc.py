@@ -1,0 +1,164 @@
+"""SEG and DET against hand-worked arrays, the organisers' implementation and their own figure."""
+
+from __future__ import annotations
+
+import os
+from math import isnan
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unetseg.errors import UserError
+from unetseg.scores.ctc import (
+    Detections,
+    det,
+    detections,
+    field_of_interest,
+    op_csb,
+    seg,
+    seg_objects,
+)
+
+EMPTY = np.zeros((2, 4), int)
+TRUTH = np.array([[1, 1, 1, 1], [2, 2, 0, 0]])
+
+
+def test_seg_of_a_hand_worked_frame() -> None:
+    # 3 of the 4 pixels of object 1, union 5; half of object 2 is not more than half.
+    ids, jaccards = seg_objects(TRUTH, np.array([[5, 5, 5, 0], [5, 6, 6, 6]]))
+    assert ids.tolist() == [1, 2]
+    assert jaccards.tolist() == [3 / 5, 0]
+
+
+def test_exactly_half_is_no_match() -> None:
+    assert seg([(TRUTH, np.array([[5, 5, 0, 0], [6, 6, 0, 0]]))]) == (0 + 1) / 2
+
+
+def test_one_result_object_may_match_two_references() -> None:
+    _, jaccards = seg_objects(TRUTH, np.full((2, 4), 3))
+    assert jaccards.tolist() == [4 / 8, 2 / 8]
+
+
+def test_seg_weighs_objects_not_frames_and_skips_frames_without_objects() -> None:
+    one = np.array([[8, 8, 0, 0], [0, 0, 0, 0]])
+    assert seg([(TRUTH, EMPTY), (one, one), (EMPTY, one)]) == 1 / 3
+    assert isnan(seg([(EMPTY, one)]))
+    assert isnan(seg([]))
+
+
+def test_not_annotated_counts_as_background() -> None:
+    truth = np.array([[1, 1, -1, -1]])
+    assert seg([(truth, np.array([[4, 4, 4, 4]]))]) == 2 / 4
+    assert detections(truth, np.array([[4, 4, 0, 6]])).false_alarms == 1
+
+
+def test_ids_above_65535_stay_apart() -> None:
+    truth = np.array([[1, 65537, 131073]])  # all equal in 16 bits
+    assert seg([(truth, truth + 65536)]) == 1
+    assert det([(truth, truth + 65536)]) == 1
+
+
+def test_a_volume_scores_as_its_pixels() -> None:
+    predicted = np.array([[5, 5, 5, 0], [5, 6, 6, 6]])
+    volumes = (TRUTH.reshape(2, 2, 2), predicted.reshape(2, 2, 2))
+    assert seg([volumes]) == seg([(TRUTH, predicted)])
+
+
+def test_det_of_a_hand_worked_frame() -> None:
+    # object 3 holds both references (one split); object 4 holds none (one false alarm).
+    predicted = np.array([[3, 3, 3, 0], [3, 3, 4, 4]])
+    assert detections(TRUTH, predicted) == Detections(2, 1, 0, 1)
+    assert det([(TRUTH, predicted)]) == 1 - (5 + 1) / 20
+    assert detections(TRUTH, EMPTY) == Detections(2, 0, 2, 0)
+    assert det([(TRUTH, EMPTY), (TRUTH, predicted)]) == 1 - (20 + 6) / 40
+
+
+def test_det_never_falls_below_zero() -> None:
+    one = np.array([[1] + 40 * [0]])
+    assert det([(one, np.arange(41)[None])]) == 0
+    assert isnan(det([(EMPTY, EMPTY)]))
+
+
+def test_op_csb_is_the_mean() -> None:
+    assert op_csb(0.5, 1.0) == 0.75
+
+
+def test_objects_outside_the_field_of_interest_are_dropped_whole() -> None:
+    labels = np.array([[1, 1, 1, 2], [1, 0, 4, 2], [-1, 5, 0, 2], [3, 5, 0, 0]])
+    assert field_of_interest(labels, 1).tolist() == [
+        [0, 0, 0, 0],
+        [0, 0, 4, 0],
+        [-1, 5, 0, 0],
+        [0, 5, 0, 0],
+    ]
+    assert (field_of_interest(labels, 0) == labels).all()
+    with pytest.raises(UserError, match="allowed are 0 to 1"):
+        field_of_interest(labels, 2)
+
+
+def test_the_field_of_interest_of_a_volume_has_no_border_in_z() -> None:
+    labels = np.zeros((2, 3, 3), np.uint16)
+    labels[0, 1, 1], labels[1, 0, :] = 1, 2
+    kept = field_of_interest(labels, 1)
+    assert kept.dtype == np.uint16
+    assert np.unique(kept).tolist() == [0, 1]
+
+
+def random_frame(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A blocky truth and a result that is the truth shifted, with some objects merged or lost."""
+    rng = np.random.default_rng(seed)
+    truth = np.kron(rng.integers(0, 30, (8, 8)), np.ones((5, 5), int)).astype(np.uint16)
+    predicted = np.roll(truth, rng.integers(-2, 3, 2), (0, 1)) // rng.integers(1, 3)
+    truth[0, 0] = predicted[0, 0] = 0  # py-ctcmetrics takes the least id for the background
+    return truth, predicted
+
+
+def test_agrees_with_the_organisers_implementation(tmp_path: Path) -> None:
+    pytest.importorskip("ctc_metrics")
+    from ctc_metrics.metrics import det as their_det
+    from ctc_metrics.metrics import seg as their_seg
+    from ctc_metrics.utils.representations import (
+        count_acyclic_graph_correction_operations as corrections,
+    )
+    from ctc_metrics.utils.representations import match
+    from tifffile import imwrite
+
+    frames = [random_frame(seed) for seed in range(12)]
+    matches = []
+    for index, pair in enumerate(frames):
+        paths = [tmp_path / f"{kind}{index}.tif" for kind in ("truth", "result")]
+        for path, labels in zip(paths, pair, strict=True):
+            imwrite(path, labels)
+        matches.append(match(str(paths[0]), str(paths[1])))
+    true_ids, found_ids, matched_true, matched_found, ious = map(list, zip(*matches, strict=True))
+    counts = corrections(None, None, true_ids, found_ids, matched_true, matched_found)
+
+    ours = [detections(truth, predicted) for truth, predicted in frames]
+    assert 0 < sum(frame.splits for frame in ours) == counts["NS"]
+    assert 0 < sum(frame.misses for frame in ours) == counts["FN"]
+    assert 0 < sum(frame.false_alarms for frame in ours) == counts["FP"]
+    assert seg(frames) == pytest.approx(their_seg(true_ids, ious), abs=1e-12)
+    assert det(frames) == pytest.approx(their_det(**counts), abs=1e-12)
+
+
+def data_set(name: str) -> Path:
+    """The folder of a data set; the test is skipped where there is none."""
+    shared = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("UNETSEG_DATA", shared)) / name
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}; set UNETSEG_DATA to the folder of the data sets")
+    return folder
+
+
+@pytest.mark.data
+def test_the_challenge_figure_of_the_self_test_sequence() -> None:
+    tifffile = pytest.importorskip("tifffile")
+    folder = data_set("ctc-selftest")
+    pairs = [
+        (tifffile.imread(path), tifffile.imread(folder / "01_RES" / f"mask{path.stem[-3:]}.tif"))
+        for path in sorted((folder / "01_GT" / "SEG").glob("man_seg*.tif"))
+    ]
+    assert len(pairs) == 18
+    assert sum(len(seg_objects(truth, predicted)[0]) for truth, predicted in pairs) == 121
+    assert seg(pairs) == pytest.approx(0.232874, abs=5e-7)

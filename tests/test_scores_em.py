@@ -1,0 +1,100 @@
+"""The challenge's scores against hand-worked sections and scikit-image's entropies."""
+
+from __future__ import annotations
+
+from math import isnan, log
+
+import numpy as np
+import pytest
+from skimage.metrics import variation_of_information
+
+from unetseg.errors import UserError
+from unetseg.scores.em import (
+    info_terms,
+    rand_error,
+    rand_terms,
+    segments,
+    thinned_segments,
+    v_info,
+    v_rand,
+)
+
+# two cells of four pixels beside a membrane
+TRUTH = np.array([[1, 1, 0, 1, 1], [1, 1, 0, 1, 1]])
+MERGED = np.ones((2, 5))
+SPLIT = np.array([[1, 0, 0, 1, 1], [1, 0, 0, 1, 1]], float)  # two cell pixels called membrane
+
+
+def test_rand_of_merged_cells() -> None:
+    # overlaps 4 and 4, true 4 and 4, predicted 8 (membrane in the truth does not count), of 8
+    assert rand_terms(segments(TRUTH > 0), segments(MERGED > 0)).tolist() == [0.5, 0.5, 1.0]
+    assert v_rand(TRUTH, MERGED) == 2 * 0.5 / 1.5
+    assert rand_error(TRUTH, MERGED) == pytest.approx(1 / 3)
+
+
+def test_info_of_merged_cells() -> None:
+    assert info_terms(segments(TRUTH > 0), segments(MERGED > 0)) == pytest.approx([0, log(2), 0])
+    assert v_info(TRUTH, MERGED) == 0
+
+
+def test_membrane_in_a_true_cell_counts_as_single_pixels_unless_thinned_away() -> None:
+    # overlaps 2, 4, 1 and 1; true 4 and 4; predicted 2, 4, 1 and 1
+    terms = rand_terms(segments(TRUTH > 0), segments(SPLIT > 0))
+    assert (terms * 64).tolist() == [22, 32, 22]
+    assert rand_error(TRUTH, SPLIT) == pytest.approx(1 - 44 / 54)
+    wide = np.array([[1, 1, 1, 0, 0, 0, 1, 1, 1]], float)
+    truth = np.array([[1, 1, 1, 1, 0, 1, 1, 1, 1]])
+    assert thinned_segments(wide > 0).tolist() == [[1, 1, 1, 1, 0, 2, 2, 2, 2]]
+    assert v_rand(truth, wide) == v_info(truth, wide) == 1
+    assert rand_error(truth, wide) > 0
+
+
+def test_components_are_connected_by_edges_not_corners() -> None:
+    assert segments(np.eye(3) > 0).max() == 3
+
+
+def test_a_thinned_line_is_one_pixel_wide_on_the_diagonal_too() -> None:
+    corners = np.array([[1, 0, 0], [0, 0, 0], [0, 0, 1]])
+    assert thinned_segments(corners > 0).tolist() == [[1, 1, 0], [1, 0, 2], [0, 2, 2]]
+
+
+def test_the_best_threshold_counts() -> None:
+    probabilities = np.where(TRUTH > 0, 0.55, 0.35)
+    assert v_rand(TRUTH, probabilities) == v_info(TRUTH, probabilities) == 1
+    assert rand_error(TRUTH, probabilities) == 0
+
+
+def test_a_pixel_of_probability_one_is_a_cell_at_every_threshold() -> None:
+    # else the last threshold would leave single pixels, whose V_info is 2 * 1 / (1 + 3)
+    for dtype in (np.float32, np.float64):
+        assert v_info(TRUTH, MERGED.astype(dtype)) == 0
+
+
+def test_sections_are_not_joined_and_pool_by_adding() -> None:
+    stack, maps = np.stack([TRUTH, TRUTH]), np.stack([MERGED, TRUTH.astype(float)])
+    assert v_rand(stack, maps) == pytest.approx(2 * (0.5 + 0.5) / ((0.5 + 1) + (0.5 + 0.5)))
+    assert v_info(stack, maps) == pytest.approx(2 * (0 + log(2)) / (log(2) + 2 * log(2)))
+
+
+def test_entropies_agree_with_scikit_image() -> None:
+    rng = np.random.default_rng(4)
+    truth = rng.integers(0, 6, (40, 40)).astype(np.int32)
+    predicted = rng.integers(0, 9, (40, 40)).astype(np.int32)
+    apart = np.where(predicted, predicted, 100 + np.arange(1600).reshape(40, 40))
+    missing = variation_of_information(truth, apart, ignore_labels=(0,)) * log(2)
+    shared, true, found = info_terms(truth, predicted)
+    assert sorted([true - shared, found - shared]) == pytest.approx(sorted(missing))
+
+
+def test_degenerate_truths() -> None:
+    assert isnan(v_rand(np.zeros((2, 5)), MERGED))
+    assert isnan(rand_error(np.zeros((2, 5)), MERGED))
+    assert v_info(np.ones((2, 5)), MERGED) == 1
+    assert v_rand(TRUTH, np.zeros((2, 5))) == pytest.approx(2 * 8 / (32 + 8))
+
+
+def test_refused() -> None:
+    with pytest.raises(UserError, match=r"shape \(2, 5\) and the probabilities \(5, 2\)"):
+        v_rand(TRUTH, MERGED.T)
+    with pytest.raises(UserError, match="not logits"):
+        v_info(TRUTH, 3 * MERGED)

@@ -1,0 +1,66 @@
+"""Apply draws to images, classes and weights together: one resampling, batched, on any device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unetseg.augment.draw import Draw
+from unetseg.augment.elastic import dense_displacement
+from unetseg.augment.grey import change_grey_values
+
+
+def apply(
+    draws: Sequence[Draw], images: Tensor, targets: Tensor, shapes: Tensor, crop: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """The crops (b, c, *crop) of `images` and (b, t, *crop) of `targets` that `draws` describe.
+
+    images (b, c, *yx) float32 are interpolated linearly, targets (b, t, *yx) float32 (classes and
+    weights) by the nearest pixel, at the same places. shapes (b, d): the part of each image that
+    is real, where images of several sizes were filled up to one; beyond it they are mirrored.
+    """
+    places = source_coordinates(draws, crop, images.device)
+    cropped = sample_at(images, places, shapes, "bilinear")
+    nearest = sample_at(targets, places, shapes, "nearest")
+    return change_grey_values(cropped, draws), nearest
+
+
+def source_coordinates(draws: Sequence[Draw], crop: Sequence[int], device: torch.device) -> Tensor:
+    """Where in its image each crop pixel comes from: (b, d, *crop) float32 pixel coordinates.
+
+    centre + matrix · (pixel − crop's centre + elastic displacement).
+    """
+    axes = [torch.arange(n, device=device, dtype=torch.float32) - (n - 1) / 2 for n in crop]
+    offset = torch.stack(torch.meshgrid(*axes, indexing="ij")).expand(len(draws), -1, *crop)
+    controls = [d.control for d in draws if d.control is not None]
+    if controls:
+        offset = offset + dense_displacement(_tensor(controls, device), crop)
+    matrix = _tensor([d.matrix for d in draws], device)
+    centre = _tensor([d.centre for d in draws], device)
+    turned = torch.einsum("bij,bj...->bi...", matrix, offset)
+    return turned + centre.reshape(*centre.shape, *[1] * len(crop))
+
+
+def sample_at(images: Tensor, places: Tensor, shapes: Tensor, mode: str) -> Tensor:
+    """Values of `images` (b, c, *yx) at `places` (b, d, *crop), mirrored beyond `shapes` (b, d).
+
+    mode: "bilinear" (linear along every axis) or "nearest".
+    """
+    full = images.new_tensor([max(n - 1, 1) for n in images.shape[2:]])
+    ones = [1] * (places.ndim - 2)
+    last = (shapes.to(places) - 1).reshape(*shapes.shape, *ones)
+    period = (2 * last).clamp_min(1)
+    folded = torch.remainder(places, period)
+    folded = torch.where(folded > last, period - folded, folded).clamp_min(0)
+    scaled = folded / full.reshape(1, -1, *ones) * 2 - 1
+    grid = torch.movedim(scaled, 1, -1).flip(-1)
+    return F.grid_sample(images, grid, mode=mode, padding_mode="border", align_corners=True)
+
+
+def _tensor(arrays: Sequence[NDArray[np.float64]], device: torch.device) -> Tensor:
+    return torch.from_numpy(np.stack(arrays)).to(device, torch.float32)

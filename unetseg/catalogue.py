@@ -1,0 +1,56 @@
+"""The catalogue of public data sets: where each is to be had, and whether it is here and whole."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One data set of data/catalogue.toml; see there for the fields."""
+
+    name: str
+    title: str
+    folder: str
+    task: str
+    site: str
+    licence: str
+    citation: str
+    provider: str
+    pixel_um: list[float]
+    what: str
+    note: str
+    download: str = ""
+    files: dict[str, str] = field(default_factory=dict)
+
+
+def read_catalogue() -> list[Dataset]:
+    """All data sets, in the catalogue's order."""
+    return [Dataset(**table) for table in tomllib.loads(_catalogue_text())["dataset"]]
+
+
+def check_dataset(dataset: Dataset, root: Path) -> list[str]:
+    """What is wrong with the data set below `root`, a line each; empty if it is there and whole."""
+    folder = root / dataset.folder
+    if not folder.is_dir():
+        return [f"not there (no folder {folder})"]
+    problems = []
+    for name, expected in dataset.files.items():
+        path = folder / name
+        if not path.is_file():
+            problems.append(f"missing: {name}")
+        elif hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+            problems.append(f"differs from the provider's: {name}")
+    return problems
+
+
+def _catalogue_text() -> str:
+    """data/catalogue.toml of the source tree, or its copy in an installed package."""
+    source = Path(__file__).parents[1] / "data" / "catalogue.toml"
+    if source.is_file():
+        return source.read_text(encoding="utf-8")
+    return files("unetseg.data").joinpath("catalogue.toml").read_text(encoding="utf-8")

@@ -1,0 +1,74 @@
+"""Which device computes, and how it is said."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import Any
+
+import psutil
+import torch
+
+from unetseg.errors import UserError
+
+PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def choose_device(wanted: str = "auto") -> torch.device:
+    """The device named, or with "auto" the first of CUDA, Apple MPS and the CPU that is there."""
+    if wanted == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(
+            f"device {wanted!r} cannot be used here ({str(error).splitlines()[0]}). "
+            "Allowed: auto, cpu, cuda, cuda:N, mps."
+        ) from None
+    return device
+
+
+def describe_device(device: torch.device) -> str:
+    """One line for a person: the device and how much of it there is."""
+    if device.type == "cuda":
+        memory = torch.cuda.get_device_properties(device).total_memory / 2**30
+        return f"{torch.cuda.get_device_name(device)}, {memory:.0f} GiB ({device})"
+    if device.type == "cpu":
+        return f"CPU, {torch.get_num_threads()} threads of {os.cpu_count()} cores"
+    return str(device)
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes this process has held so far: on a GPU of its memory, else of the machine's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    usage = psutil.Process().memory_info()
+    return int(getattr(usage, "peak_wset", 0)) or _peak_resident(usage.rss)
+
+
+def make_deterministic() -> None:
+    """Refuse operations that give other bits on another run of the same seed, data and device."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+
+
+def precision_context(precision: str, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Mixed precision on the device; nothing for float32."""
+    if precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, PRECISIONS[precision])
+
+
+def _peak_resident(now: int) -> int:
+    """Peak resident bytes as the system counts them (KiB on Linux, bytes on macOS)."""
+    try:
+        import resource
+    except ImportError:  # Windows, where psutil gives the peak itself
+        return now
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,26 @@
+"""The one exception a user can cause."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something the user gave cannot be used.
+
+    The message says what was given, what is allowed, what to do, and which file or sample it
+    concerns. The command line prints it without a traceback and exits with code 2.
+    """
+
+
+def did_you_mean(given: str, allowed: Iterable[str]) -> str:
+    """The end of an error about a wrong name: a close match if there is one, and all allowed names.
+
+    >>> did_you_mean("widht", ["width", "depth"])
+    "did you mean 'width'? Allowed: depth, width."
+    """
+    names = sorted(allowed)
+    close = difflib.get_close_matches(given, names, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}Allowed: {', '.join(names)}."

@@ -1,0 +1,118 @@
+"""Pictures for people: overlays of truth and prediction, the sheet of `show`, learning curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from skimage.segmentation import find_boundaries
+
+from unetseg.io import replacing
+
+TRUTH, PREDICTED, BOTH = (0.12, 0.85, 0.35), (1.0, 0.25, 0.55), (1.0, 0.92, 0.25)
+"""Outline colours: missed truth green, prediction pink, where both agree yellow."""
+
+
+def grey(image: NDArray[Any]) -> NDArray[np.float32]:
+    """(c, y, x) of any dtype to (y, x, 3) in 0…1, from the 0.5th to the 99.5th percentile."""
+    planes = image[:3] if len(image) >= 3 else image[:1]
+    low, high = np.percentile(planes, [0.5, 99.5])
+    scaled = np.clip((planes.astype(np.float32) - low) / max(float(high - low), 1e-9), 0, 1)
+    return np.repeat(scaled, 3 if len(planes) == 1 else 1, axis=0).transpose(1, 2, 0)
+
+
+def colours(labels: NDArray[Any]) -> NDArray[np.float32]:
+    """(y, x) labels to (y, x, 3): black background, distinct colours, not annotated grey."""
+    ids = np.maximum(labels, 0).astype(np.int64)
+    hue = (ids * 0.6180339887) % 1.0
+    steps = np.stack([np.abs((hue * 6 + shift) % 6 - 3) - 1 for shift in (0, 4, 2)], axis=-1)
+    painted = 0.25 + 0.7 * np.clip(steps, 0, 1)
+    painted[ids == 0] = 0.0
+    painted[labels == -1] = 0.35
+    return painted.astype(np.float32)
+
+
+def outlines(image: NDArray[Any], truth: NDArray[Any] | None, predicted: NDArray[Any]) -> NDArray[np.float32]:
+    """The image with object outlines: truth green, prediction pink, both yellow; (y, x, 3)."""
+    picture = grey(image)
+    found = find_boundaries(predicted, mode="inner")
+    if truth is None:
+        picture[found] = PREDICTED
+        return picture
+    true = find_boundaries(np.maximum(truth, 0), mode="inner")
+    picture[true], picture[found] = TRUTH, PREDICTED
+    picture[true & found] = BOTH
+    return picture
+
+
+def write_overlay(
+    path: Path, image: NDArray[Any], truth: NDArray[Any] | None, predicted: NDArray[Any], title: str
+) -> None:
+    """PNG: the image, the outlines on it, and the labels in colours."""
+    panels: list[tuple[str, NDArray[Any]]] = [(title, grey(image))]
+    legend = "predicted" if truth is None else "green: truth, pink: predicted, yellow: both"
+    panels.append((legend, outlines(image, truth, predicted)))
+    panels.append((f"{len(np.unique(predicted[predicted > 0]))} objects predicted", colours(predicted)))
+    if truth is not None:
+        panels.append((f"{len(np.unique(truth[truth > 0]))} objects in the truth", colours(truth)))
+    height = 4.4 * image.shape[1] / image.shape[2]
+    figure = Figure(figsize=(4.4 * len(panels), height + 0.35), dpi=110, layout="constrained")
+    for axes, (name, picture) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        _panel(axes, picture, name)
+    save(figure, path)
+
+
+def write_sheet(path: Path, rows: Sequence[Mapping[str, NDArray[Any]]], names: Sequence[str]) -> None:
+    """PNG of `unetseg show`: a row per sample; weight maps (y, x) get a colour bar."""
+    columns = list(rows[0])
+    figure = Figure(figsize=(2.7 * len(columns), 2.9 * len(rows)), dpi=110, layout="constrained")
+    grid = figure.subplots(len(rows), len(columns), squeeze=False)
+    for y, (row, name) in enumerate(zip(rows, names, strict=True)):
+        for x, column in enumerate(columns):
+            title = column if y == 0 else ""
+            _panel(grid[y, x], row[column], title)
+            if row[column].ndim == 2:
+                figure.colorbar(grid[y, x].images[0], ax=grid[y, x], shrink=0.75, pad=0.02)
+        grid[y, 0].set_ylabel(name, fontsize=9)
+    save(figure, path)
+
+
+def write_curves(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """PNG of a run's log: smoothed loss, and the validation scores over the steps."""
+    losses = [(r["step"], r["loss"]) for r in records if "loss" in r]
+    scores = [(r["step"], r["validation"]) for r in records if r.get("validation")]
+    figure = Figure(figsize=(9, 3.4), dpi=110, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    steps, values = np.array(losses).T if losses else (np.array([]), np.array([]))
+    width = max(1, len(values) // 50)
+    smooth = np.convolve(values, np.ones(width) / width, mode="valid") if len(values) else values
+    left.plot(steps[len(steps) - len(smooth) :], smooth, color="#1f6feb")
+    left.set(xlabel="step", ylabel="training loss", yscale="log")
+    for name in scores[0][1] if scores else []:
+        right.plot([s for s, _ in scores], [v[name] for _, v in scores], marker="o", ms=3, label=name)
+    right.set(xlabel="step", ylabel="validation score", ylim=(0, 1))
+    if scores:
+        right.legend(fontsize=8)
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    save(figure, path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """PNG, replaced whole."""
+    with replacing(path) as temporary:
+        FigureCanvasAgg(figure).print_png(temporary)
+
+
+def _panel(axes: Axes, picture: NDArray[Any], title: str) -> None:
+    axes.imshow(picture, cmap="magma" if picture.ndim == 2 else None, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    if title:
+        axes.set_title(title, fontsize=9)

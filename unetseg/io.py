@@ -1,0 +1,197 @@
+"""Images in and out: TIFF (plain, ImageJ, OME) and PNG, with their axes and pixel size."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from unetseg.errors import UserError
+
+TIFF_ENDINGS = (".tif", ".tiff")
+ENDINGS = (*TIFF_ENDINGS, ".png")
+UNIT_UM = {
+    "micron": 1.0,
+    "um": 1.0,
+    "µm": 1.0,
+    "\\u00B5m": 1.0,
+    "micrometer": 1.0,
+    "nm": 1e-3,
+    "mm": 1e3,
+    "cm": 1e4,
+}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The pages of a file: pixels (n, c, y, x) of the file's own dtype; spacing_um (y, x) or None."""
+
+    path: Path
+    pixels: NDArray[np.generic]
+    spacing_um: tuple[float, float] | None
+
+
+def read_stack(path: Path, *, palette: bool = False) -> Stack:
+    """All pages of a TIFF or PNG file.
+
+    TIFF axes come from the file: T, Z, R, I, Q become pages, C and S (RGB; alpha is dropped)
+    channels. A PNG with a palette gives its colours, or with palette=True its indices (label
+    images). Raises UserError for a missing, unreadable, complex or not finite file.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file.")
+    if path.suffix.lower() not in ENDINGS:
+        raise UserError(f"{path}: cannot read {path.suffix!r} files. Allowed: {', '.join(ENDINGS)}.")
+    try:
+        stack = _read_tiff(path) if path.suffix.lower() in TIFF_ENDINGS else _read_png(path, palette)
+    except UserError:
+        raise
+    except (
+        tifffile.TiffFileError,
+        UnidentifiedImageError,
+        ValueError,
+        OSError,
+        IndexError,
+        KeyError,
+    ) as error:
+        raise UserError(
+            f"{path}: not a readable {path.suffix[1:].upper()} file ({str(error).splitlines()[0]}). "
+            "Open it in Fiji or napari to check it, and save it again."
+        ) from None
+    _check_values(stack)
+    return stack
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The image files of a folder, sorted by name; hidden files are passed over."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder.")
+    found = (p for p in folder.iterdir() if p.suffix.lower() in ENDINGS and p.name[0] != ".")
+    return sorted(found, key=lambda p: p.name)
+
+
+def write_stack(
+    path: Path, pages: NDArray[Any], *, spacing_um: Sequence[float] | None, axes: str = "TYX"
+) -> None:
+    """A TIFF that Fiji and napari open, with the pixel size; written whole or not at all.
+
+    uint8, uint16 and float32 pages are ImageJ hyperstacks; other dtypes, which ImageJ does not
+    know, plain TIFF. axes: of pages, one letter each.
+    """
+    imagej = pages.dtype in (np.uint8, np.uint16, np.float32)
+    resolution = None if spacing_um is None else (1 / spacing_um[-1], 1 / spacing_um[-2])
+    options: dict[str, Any] = {"imagej": True, "metadata": {"axes": axes, "unit": "um"}}
+    if not imagej:
+        options = {"metadata": {"axes": axes}, "photometric": "minisblack"}
+        if resolution is not None:
+            resolution = (resolution[0] * 1e4, resolution[1] * 1e4)
+            options["resolutionunit"] = "CENTIMETER"
+    with replacing(path) as temporary:
+        tifffile.imwrite(temporary, pages, resolution=resolution, compression="zlib", **options)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that replaces it when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".part-{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def label_dtype(labels: NDArray[np.integer[Any]]) -> NDArray[Any]:
+    """Labels (any integers ≥ 0) as uint16 where they fit, which every program reads, else uint32."""
+    return labels.astype(np.uint16 if labels.max(initial=0) < 2**16 else np.uint32)
+
+
+def _read_tiff(path: Path) -> Stack:
+    with tifffile.TiffFile(path) as tiff:
+        series = tiff.series[0]
+        pixels = series.asarray()
+        spacing = _tiff_spacing(tiff)
+        axes = series.axes
+    return Stack(path, _pages_channels(path, pixels, axes), spacing)
+
+
+def _pages_channels(path: Path, pixels: NDArray[Any], axes: str) -> NDArray[Any]:
+    """(n, c, y, x) from any TIFF axes."""
+    if "Y" not in axes or "X" not in axes:
+        raise UserError(f"{path}: its axes are {axes}; an image needs Y and X.")
+    if axes.count("S") and axes.count("C"):
+        raise UserError(f"{path}: RGB and separate channels together ({axes}) cannot be read.")
+    channel = axes.find("S") if "S" in axes else axes.find("C")
+    if channel < 0:
+        pixels, channel, axes = pixels[None], 0, "C" + axes
+    order = [i for i, a in enumerate(axes) if i != channel and a not in "YX"]
+    moved = pixels.transpose(*order, channel, axes.index("Y"), axes.index("X"))
+    pages = moved.reshape(-1, *moved.shape[-3:])
+    return _without_alpha(pages) if "S" in axes else pages
+
+
+def _read_png(path: Path, palette: bool) -> Stack:
+    with Image.open(path) as image:
+        dpi = image.info.get("dpi")
+        plain = {"1": "L", "LA": "L"} | ({} if palette else {"P": "RGB"})
+        pixels = np.asarray(image.convert(plain.get(image.mode, image.mode)))
+    if pixels.dtype == np.int32:  # Pillow's mode I holds 16-bit PNG
+        pixels = pixels.astype(np.uint16)
+    channels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+    spacing = (25400 / dpi[1], 25400 / dpi[0]) if dpi and dpi[0] > 1000 else None
+    return Stack(path, _without_alpha(channels[None]), spacing)
+
+
+def _without_alpha(pages: NDArray[Any]) -> NDArray[Any]:
+    return pages[:, :3] if pages.shape[1] == 4 else pages[:, :1] if pages.shape[1] == 2 else pages
+
+
+def _tiff_spacing(tiff: tifffile.TiffFile) -> tuple[float, float] | None:
+    """(y, x) in µm from OME or ImageJ metadata, or from the resolution tags in cm."""
+    if tiff.is_ome and tiff.ome_metadata:
+        pixels = tifffile.xml2dict(tiff.ome_metadata)["OME"]["Image"]
+        first = (pixels[0] if isinstance(pixels, list) else pixels)["Pixels"]
+        scale = [UNIT_UM.get(first.get(f"PhysicalSize{a}Unit", "µm")) for a in "YX"]
+        sizes = [first.get(f"PhysicalSize{a}") for a in "YX"]
+        if all(sizes) and all(scale):
+            return float(sizes[0]) * float(scale[0] or 0), float(sizes[1]) * float(scale[1] or 0)
+        return None
+    tags = tiff.pages.first.tags
+    if "XResolution" not in tags or "YResolution" not in tags:
+        return None
+    unit = _resolution_unit(tiff)
+    per_unit = [tags[f"{a}Resolution"].value for a in "YX"]
+    if unit is None or any(n == 0 or d == 0 for n, d in per_unit):
+        return None
+    return unit * per_unit[0][1] / per_unit[0][0], unit * per_unit[1][1] / per_unit[1][0]
+
+
+def _resolution_unit(tiff: tifffile.TiffFile) -> float | None:
+    """µm per resolution unit; inches are a printer's default and say nothing of the specimen."""
+    if tiff.is_imagej and tiff.imagej_metadata and "unit" in tiff.imagej_metadata:
+        return UNIT_UM.get(str(tiff.imagej_metadata["unit"]))
+    tag = tiff.pages.first.tags.get("ResolutionUnit")
+    return UNIT_UM["cm"] if tag is not None and tag.value == 3 else None
+
+
+def _check_values(stack: Stack) -> None:
+    pixels = stack.pixels
+    if pixels.dtype.kind not in "uifb":
+        raise UserError(f"{stack.path}: {pixels.dtype} pixels; allowed are integers and floats.")
+    if 0 in pixels.shape:
+        raise UserError(f"{stack.path}: the image is empty (shape {pixels.shape}).")
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        count = int((~np.isfinite(pixels)).sum())
+        raise UserError(
+            f"{stack.path}: {count} pixels are NaN or infinite. Replace them (in Fiji: Process > "
+            "Math > NaN Background, or Remove NaNs) and save the image again."
+        )

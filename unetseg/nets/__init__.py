@@ -1,0 +1,38 @@
+"""Every network under one contract: NETS, build_net and what a Net must offer.
+
+One file and one line in NETS add a net (see contract.Net); tests/test_nets.py then holds it to
+the contract.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import torch
+
+from unetseg.errors import UserError, did_you_mean
+from unetseg.nets.contract import Net, check_input, nearest_sizes, parameter_count
+from unetseg.nets.unet import UNet
+
+__all__ = ["NETS", "Net", "build_net", "check_input", "nearest_sizes", "parameter_count"]
+
+NETS: dict[str, Callable[..., Net]] = {"unet": UNet}
+
+
+def build_net(
+    name: str, *, channels: int, classes: int, seed: int = 0, **options: int | float | str | bool
+) -> Net:
+    """The network `name` with initial weights drawn from `seed`, the same on every device.
+
+    Raises UserError for an unknown name or option and for an option's value out of range.
+    """
+    if name not in NETS:
+        raise UserError(f"net.name = {name!r}: no such network, {did_you_mean(name, NETS)}")
+    allowed = [p for p in inspect.signature(NETS[name]).parameters if p not in ("channels", "classes")]
+    for option in options:
+        if option not in allowed:
+            raise UserError(f"net.{option}: {name} has no such option, {did_you_mean(option, allowed)}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return NETS[name](channels=channels, classes=classes, **options)

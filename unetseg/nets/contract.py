@@ -1,0 +1,63 @@
+"""What every network offers, and the check of an input against its footprint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from unetseg.errors import UserError
+from unetseg.tiles import Footprint
+
+
+class Net(Protocol):
+    """What training, prediction and tiling use of a network (an `nn.Module`).
+
+    Maps (b, channels, *yx) float to logits (b, classes, *yx_out); `dims` is the number of axes
+    of yx.
+    """
+
+    footprint: Footprint
+    channels: int
+    classes: int
+    dims: int
+
+    def __call__(self, images: Tensor) -> Tensor: ...
+    def train(self, mode: bool = True) -> Any: ...
+    def eval(self) -> Any: ...
+    def to(self, *args: Any, **kwargs: Any) -> Any: ...
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def state_dict(self) -> dict[str, Tensor]: ...
+    def load_state_dict(self, state_dict: dict[str, Tensor]) -> Any: ...
+
+
+def check_input(net: Net, images: Tensor) -> None:
+    """Raise UserError, naming the nearest legal sizes, unless `images` (b, c, *yx) fit the net."""
+    if images.ndim != net.dims + 2 or images.shape[1] != net.channels:
+        raise UserError(
+            f"images of shape {tuple(images.shape)}: this network takes (batch, {net.channels}, "
+            f"{'y, x' if net.dims == 2 else 'z, y, x'})."
+        )
+    size = images.shape[2:]
+    if not net.footprint.legal(size):
+        raise UserError(
+            f"an input of {_pixels(size)} pixels does not fit this network; "
+            f"{nearest_sizes(net.footprint, size)}."
+        )
+
+
+def nearest_sizes(footprint: Footprint, size: Sequence[int]) -> str:
+    """The end of an error about an illegal size: the nearest legal ones."""
+    sizes = dict.fromkeys(_pixels(s) for s in footprint.nearest_legal(size))
+    return f"the nearest legal sizes are {' and '.join(sizes)}"
+
+
+def parameter_count(net: nn.Module) -> int:
+    """The number of trainable numbers in the net."""
+    return sum(p.numel() for p in net.parameters() if p.requires_grad)
+
+
+def _pixels(size: Sequence[int] | torch.Size) -> str:
+    return "×".join(str(n) for n in size)

@@ -1,0 +1,152 @@
+"""The U-Net (Ronneberger, Fischer, Brox, MICCAI 2015, fig. 1), 2-D and 3-D."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from unetseg.errors import UserError
+from unetseg.nets.contract import check_input
+from unetseg.tiles import Footprint
+
+CONV = {2: nn.Conv2d, 3: nn.Conv3d}
+UP_CONV = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
+NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+
+
+class UNet(nn.Module):
+    """The paper's network; its defaults are the paper's: 31,030,658 parameters, 572² → 388².
+
+    Input (b, channels, *yx) float, yx of 2 or 3 axes; output logits (b, classes, *yx_out).
+
+    width: channels of the first level, doubled at each of `depth` 2× max-poolings (64…1024);
+    padding "valid" crops the skips as in the paper, "same" keeps the size by zero padding;
+    norm "none" (the paper) or "batch" after each convolution; dropout: probability at the end of
+    the contracting path, after its last two levels as in the authors' Caffe model; dims 2 or 3.
+    Weights are drawn from N(0, 2/N), N the incoming nodes of a neuron (He 2015, section 3).
+    Raises UserError for options out of range and for inputs of illegal size.
+    """
+
+    def __init__(
+        self,
+        channels: int = 1,
+        classes: int = 2,
+        width: int = 64,
+        depth: int = 4,
+        padding: str = "valid",
+        norm: str = "none",
+        dropout: float = 0.5,
+        dims: int = 2,
+    ) -> None:
+        super().__init__()
+        _check_options(channels, classes, width, depth, padding, norm, dropout, dims)
+        self.channels, self.classes, self.dims = channels, classes, dims
+        self.footprint = unet_footprint(depth, valid=padding == "valid", dims=dims)
+        widths = [width * 2**level for level in range(depth + 1)]
+        ins = [channels, *widths[:-1]]
+        self.down = nn.ModuleList(
+            _double_conv(i, o, padding, norm, dims) for i, o in zip(ins, widths, strict=True)
+        )
+        self.dropped = [depth - 1, depth]
+        self.dropout = nn.Dropout(dropout)
+        self.pool = POOL[dims](2)
+        self.up = nn.ModuleList(UP_CONV[dims](2 * w, w, 2, stride=2) for w in widths[-2::-1])
+        self.merge = nn.ModuleList(_double_conv(2 * w, w, padding, norm, dims) for w in widths[-2::-1])
+        self.head = CONV[dims](width, classes, 1)
+        self.apply(_he_normal)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of a batch of images of legal size (see `footprint`)."""
+        check_input(self, images)
+        skips: list[Tensor] = []
+        x = images
+        for level, block in enumerate(self.down):
+            x = block(x if level == 0 else self.pool(x))
+            if level in self.dropped:
+                x = self.dropout(x)
+            skips.append(x)
+        skips.pop()
+        for up, merge in zip(self.up, self.merge, strict=True):
+            x = up(x)
+            x = merge(torch.cat([_crop(skips.pop(), x.shape[2:]), x], dim=1))
+        logits: Tensor = self.head(x)
+        return logits
+
+
+def unet_footprint(depth: int, *, valid: bool, dims: int = 2, convs: int = 2) -> Footprint:
+    """Footprint of a U-Net of `convs` 3×3 convolutions a level and `depth` 2×2 poolings.
+
+    A valid net of depth d loses convs·(3·2^d − 2) pixels each side. In a padded net the context
+    also depends on where a pixel lies within its 2^d block; the largest over the block is taken.
+    """
+    stride = 2**depth
+    if valid:
+        context = convs * (3 * stride - 2)
+        phase = -2 * convs % stride
+    else:
+        context = max(_reach(place, depth, convs) for place in range(stride))
+        phase = 0
+    return Footprint((context,) * dims, (stride,) * dims, valid, (phase,) * dims)
+
+
+def _reach(place: int, depth: int, convs: int) -> int:
+    """Pixels that the output pixel `place` sees to its farther side, followed through the layers."""
+    low = high = place
+    for _ in range(depth):
+        low, high = (low - convs) // 2, (high + convs) // 2
+    low, high = low - convs, high + convs
+    for _ in range(depth):
+        low, high = 2 * low - convs, 2 * high + 1 + convs
+    return max(place - low, high - place)
+
+
+def _double_conv(i: int, o: int, padding: str, norm: str, dims: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for channels in (i, o):
+        layers.append(CONV[dims](channels, o, 3, padding=1 if padding == "same" else 0))
+        if norm == "batch":
+            layers.append(NORM[dims](o))
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
+
+
+def _crop(skip: Tensor, size: Sequence[int]) -> Tensor:
+    """The central `size` of a skip connection (the paper's “copy and crop”)."""
+    for axis, n in enumerate(size, start=2):
+        skip = skip.narrow(axis, (skip.shape[axis] - n) // 2, n)
+    return skip
+
+
+def _he_normal(module: nn.Module) -> None:
+    """N(0, 2/N): N = k^dims·channels for a convolution, channels for a 2×2 up-convolution of stride 2."""
+    if isinstance(module, nn.Conv2d | nn.Conv3d):
+        incoming = module.in_channels * math.prod(module.kernel_size)
+    elif isinstance(module, nn.ConvTranspose2d | nn.ConvTranspose3d):
+        incoming = module.in_channels
+    else:
+        return
+    nn.init.normal_(module.weight, std=math.sqrt(2 / incoming))
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+def _check_options(
+    channels: int, classes: int, width: int, depth: int, padding: str, norm: str, dropout: float, dims: int
+) -> None:
+    rules = [
+        ("channels", channels, channels >= 1, "1 or more"),
+        ("classes", classes, classes >= 2, "2 or more"),
+        ("width", width, width >= 1, "1 or more"),
+        ("depth", depth, 1 <= depth <= 8, "1 to 8"),
+        ("padding", padding, padding in ("valid", "same"), "'valid' or 'same'"),
+        ("norm", norm, norm in ("none", "batch"), "'none' or 'batch'"),
+        ("dropout", dropout, 0 <= dropout < 1, "0 to below 1"),
+        ("dims", dims, dims in (2, 3), "2 or 3"),
+    ]
+    for name, value, fine, allowed in rules:
+        if not fine:
+            raise UserError(f"net.{name} = {value!r}: allowed is {allowed}.")

@@ -1,0 +1,69 @@
+"""Grey values to network input: one rule, stored in the trained model, used wherever it predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetseg.errors import UserError
+
+Method = Literal["per-image", "training-set", "percentile", "none"]
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """(image − offset)/scale per channel.
+
+    method "per-image": offset and scale are the image's own mean and standard deviation;
+    "percentile": its 1st percentile and the distance to its 99.8th; "training-set": mean and
+    standard deviation of all training pixels, stored in `offset` and `scale`; "none": 0 and 1.
+    """
+
+    method: Method
+    channels: int
+    offset: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+
+    def __call__(self, image: NDArray[Any], name: str) -> NDArray[np.float32]:
+        """Image (c, *yx) of any real dtype to float32; `name` is for the error about channels."""
+        if len(image) != self.channels:
+            raise UserError(
+                f"{name}: {len(image)} channels, but {self.channels} are expected. Give images "
+                "with the same channels as in training."
+            )
+        pixels = image.reshape(len(image), -1)
+        match self.method:
+            case "per-image":
+                offset, scale = pixels.mean(1, dtype=np.float64), pixels.std(1, dtype=np.float64)
+            case "percentile":
+                low, high = np.percentile(pixels, [1, 99.8], axis=1)
+                offset, scale = low, high - low
+            case "training-set":
+                offset, scale = np.array(self.offset), np.array(self.scale)
+            case "none":
+                offset, scale = np.zeros(len(image)), np.ones(len(image))
+        ones = (-1,) + (1,) * (image.ndim - 1)
+        scale = np.where(scale > 0, scale, 1.0)
+        return ((image - offset.reshape(ones)) / scale.reshape(ones)).astype(np.float32)
+
+
+def fit_normalisation(method: Method, images: Iterable[NDArray[Any]]) -> Normalisation:
+    """The rule for `images` (each (c, *yx)); only "training-set" depends on their grey values."""
+    moments = [_moments(image) for image in images]
+    channels = len(moments[0][0])
+    if method != "training-set":
+        return Normalisation(method, channels)
+    count = sum(m[2] for m in moments)
+    total, squares = (np.add.reduce([m[i] for m in moments]) for i in (0, 1))
+    mean = total / count
+    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    return Normalisation(method, channels, tuple(map(float, mean)), tuple(map(float, deviation)))
+
+
+def _moments(image: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    pixels = image.reshape(len(image), -1).astype(np.float64)
+    return pixels.sum(1), (pixels**2).sum(1), pixels.shape[1]

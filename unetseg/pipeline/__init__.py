@@ -1,0 +1,1 @@
+"""The application: the only floor where files and torch meet."""

@@ -1,0 +1,112 @@
+"""The data of an experiment in memory: examples to train on, samples to validate with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetseg.config import find_data
+from unetseg.errors import UserError
+from unetseg.normalise import Normalisation, fit_normalisation
+from unetseg.sample import Entry, Example, Kind, Sample, count_classes, make_example, shrink_sample
+from unetseg.settings import DataSettings, Experiment
+from unetseg.targets import balance_weights
+from unetseg.tasks import TASKS
+from unetseg.tasks.listing import Listing, Split, split
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What training needs of the data.
+
+    examples: normalised, with classes and weights, at the network's pixel size; validate: samples
+    as on disk; checksum: of all pixels and labels of both.
+    """
+
+    examples: tuple[Example, ...]
+    validate: tuple[Sample, ...]
+    split: Split
+    normalisation: Normalisation
+    classes: int
+    kind: Kind
+    spacing_um: tuple[float, ...] | None
+    checksum: str
+    notes: tuple[str, ...]
+
+
+def list_data(settings: DataSettings) -> Listing:
+    """The labelled entries of the settings' task and folder."""
+    if settings.task != "synthetic" and not settings.root:
+        raise UserError("data.root is missing: the folder of the data set.")
+    root = find_data(settings.root or ".")
+    return TASKS[settings.task](root, settings)
+
+
+def read_dataset(experiment: Experiment) -> Dataset:
+    """Read the train and validate parts, once, and make the examples."""
+    settings = experiment.data
+    listing = list_data(settings)
+    parts = split(listing, settings)
+    originals = [e.read() for e in parts.train]
+    samples = [shrink_sample(s, settings.shrink) for s in originals]
+    normalisation = fit_normalisation(settings.normalise, [s.image for s in samples])
+    examples = make_examples(samples, experiment, normalisation, listing.classes)
+    validate = [e.read() for e in evenly(parts.validate, experiment.train.validate_images)]
+    return Dataset(
+        examples=tuple(examples),
+        validate=tuple(validate),
+        split=parts,
+        normalisation=normalisation,
+        classes=listing.classes,
+        kind=listing.kind,
+        spacing_um=samples[0].spacing_um,
+        checksum=_checksum([*originals, *validate]),
+        notes=(*listing.notes, *_split_notes(parts)),
+    )
+
+
+def make_examples(
+    samples: Sequence[Sample], experiment: Experiment, normalisation: Normalisation, classes: int
+) -> Iterator[Example]:
+    """The samples' examples, weighted by the class frequencies of all of them."""
+    weights = class_weights(samples, classes, experiment.target.balance)
+    for sample in samples:
+        image = normalisation(sample.image, sample.name)
+        yield make_example(sample, image, experiment.target, weights)
+
+
+def class_weights(samples: Sequence[Sample], classes: int, balance: bool) -> NDArray[np.float32]:
+    """w_c of each class, (classes,): balancing the frequencies over the samples, or all 1."""
+    counts = np.sum([count_classes(s, classes) for s in samples], axis=0)
+    if not counts.any():
+        raise UserError("not one pixel of the training part is annotated. Check data.not_annotated.")
+    return balance_weights(counts) if balance else np.ones(classes, np.float32)
+
+
+def evenly(entries: Sequence[Entry], most: int) -> list[Entry]:
+    """At most `most` entries, evenly spread over all."""
+    if len(entries) <= most:
+        return list(entries)
+    places = np.linspace(0, len(entries) - 1, most).round().astype(int)
+    return [entries[i] for i in places]
+
+
+def _split_notes(parts: Split) -> list[str]:
+    notes = [f"{part}: {what}" for part, what in parts.describe().items() if what]
+    if not parts.validate:
+        notes.append("validate: nothing is held back (too few images); the last weights are kept")
+    return notes
+
+
+def _checksum(samples: Sequence[Sample]) -> str:
+    digest = hashlib.sha256()
+    for sample in samples:
+        digest.update(sample.name.encode())
+        digest.update(np.ascontiguousarray(sample.image).tobytes())
+        if sample.labels is not None:
+            digest.update(np.ascontiguousarray(sample.labels).tobytes())
+    return digest.hexdigest()

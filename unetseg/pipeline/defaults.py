@@ -1,0 +1,76 @@
+"""An experiment for a folder nobody wrote an experiment file for: settings derived from its data."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from unetseg.errors import UserError
+from unetseg.pipeline.dataset import evenly, list_data
+from unetseg.sample import Sample
+from unetseg.settings import DataSettings, Experiment, LabelSettings, TrainSettings
+from unetseg.tasks.cell_tracking import SEQUENCE
+
+Task = Literal["cell-tracking", "isbi-em", "folder"]
+LOOKED_AT = 8
+OBJECT_PX = 48
+"""Objects are shrunk to about this diameter: the network sees a few of them at once."""
+STRIDE = 16
+
+
+def derive_experiment(root: Path, steps: int = 0) -> Experiment:
+    """The default experiment for the data in `root`: task, pixel size, crop and labels from the data.
+
+    shrink brings the median object to about 48 pixels across; crop is at most 256 pixels and fits
+    the smallest image; objects under a tenth of the median area are dropped; the best weights are
+    chosen by SEG for objects and by IoU for classes. steps: 0 for the default.
+    """
+    data = DataSettings(task=guess_task(root), root=str(root))
+    listing = list_data(data)
+    samples = [e.read() for e in evenly(listing.entries, LOOKED_AT)]
+    objects = listing.kind == "instances" and data.task != "isbi-em"
+    areas = [a for s in samples for a in _areas(s)] if objects else []
+    diameter = statistics.median(areas) ** 0.5 if areas else OBJECT_PX
+    side = min(min(s.image.shape[1:]) for s in samples)
+    shrink = max(1, min(round(diameter / OBJECT_PX), 4, side // 64))
+    train = TrainSettings(crop=(_crop(side // shrink),), best_by="seg" if objects else "iou")
+    labels = LabelSettings(smallest=int(statistics.median(areas) / 10) if areas else 0, average=4)
+    return Experiment(
+        name=root.resolve().name,
+        data=replace(data, shrink=shrink),
+        train=replace(train, steps=steps or train.steps),
+        labels=replace(labels, seeds=0.8 if objects else 0.0),
+    )
+
+
+def guess_task(root: Path) -> Task:
+    """The layout of a data folder; raises UserError when it is none that is known."""
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder.")
+    if (root / "images").is_dir():
+        return "folder"
+    if (root / "train-volume.tif").is_file():
+        return "isbi-em"
+    if any(p.is_dir() and SEQUENCE.fullmatch(p.name) for p in root.iterdir()):
+        return "cell-tracking"
+    raise UserError(
+        f"{root}: none of the known layouts. Put images into {root / 'images'} and label images of "
+        "the same names into labels/ (or masks/); or give a Cell Tracking Challenge folder (01/, "
+        "01_GT/) or the ISBI 2012 files (train-volume.tif, train-labels.tif)."
+    )
+
+
+def _areas(sample: Sample) -> list[int]:
+    labels = np.asarray(sample.labels)
+    return np.unique(labels[labels > 0], return_counts=True)[1].tolist()
+
+
+def _crop(side: int) -> int:
+    crop = min(256, side // STRIDE * STRIDE)
+    if crop < STRIDE:
+        raise UserError(f"the images are {side} pixels on their smaller side; at least {STRIDE} are needed.")
+    return crop

@@ -1,0 +1,144 @@
+"""A trained model: the network and all that prediction must repeat from training."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unetseg.errors import UserError
+from unetseg.nets import Net, build_net
+from unetseg.normalise import Normalisation
+from unetseg.predict import choose_grid, predict
+from unetseg.sample import Kind, enlarge, shrink_image
+from unetseg.segment import class_labels, segment
+from unetseg.settings import LabelSettings, NetOption
+from unetseg.tiles import TileGrid
+
+FORMAT = "unetseg-model-1"
+DEFAULT_MEMORY = 2 * 2**30
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What makes a network's weights a model; plain values only, so it loads without running code."""
+
+    net: dict[str, NetOption]
+    classes: int
+    kind: Kind
+    normalisation: Normalisation
+    shrink: int
+    labels: LabelSettings
+    spacing_um: tuple[float, ...] | None
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How prediction is cut up: memory in bytes, or tiles of `side` pixels (0 = from memory)."""
+
+    memory: int = DEFAULT_MEMORY
+    side: int = 0
+    batch: int = 1
+    precision: str = "float32"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A recipe with its network on a device."""
+
+    recipe: Recipe
+    net: Net
+    device: torch.device
+
+    def normalised(self, image: NDArray[Any], name: str) -> NDArray[np.float32]:
+        """Image (c, *yx) as on disk to the network's input, shrunk and normalised."""
+        return self.recipe.normalisation(shrink_image(image, self.recipe.shrink), name)
+
+    def grid(self, shape: tuple[int, ...], tiling: Tiling) -> TileGrid:
+        """The tiles of a network input of `shape` (yx)."""
+        return choose_grid(self.net, shape, memory=tiling.memory, side=tiling.side)
+
+    def probabilities(
+        self,
+        image: NDArray[Any],
+        name: str,
+        tiling: Tiling,
+        progress: Callable[[int], None] = lambda tiles: None,
+    ) -> NDArray[np.float32]:
+        """Class probabilities (k, *yx) float32 at the size of image (c, *yx); see `predict`."""
+        pixels = self.normalised(image, name)
+        small = predict(
+            self.net,
+            pixels,
+            self.grid(pixels.shape[1:], tiling),
+            device=self.device,
+            batch=tiling.batch,
+            average=self.recipe.labels.average,
+            precision=tiling.precision,
+            progress=progress,
+        )
+        return enlarge(small, image.shape[1:], self.recipe.shrink)
+
+    def labels(self, probabilities: NDArray[np.float32]) -> NDArray[Any]:
+        """Object ids (*yx) int32, or the class map (*yx) uint8, of `probabilities` (k, *yx)."""
+        if self.recipe.kind == "classes":
+            return class_labels(probabilities)
+        return segment(probabilities[1], self.recipe.labels)
+
+
+def new_net(recipe: Recipe, seed: int) -> Net:
+    """The recipe's network with fresh weights."""
+    options = {k: v for k, v in recipe.net.items() if k != "name"}
+    name = str(recipe.net.get("name", "unet"))
+    return build_net(
+        name, channels=recipe.normalisation.channels, classes=recipe.classes, seed=seed, **options
+    )
+
+
+def save_model(path: Path, recipe: Recipe, net: Net, facts: dict[str, Any]) -> None:
+    """Write recipe, weights and facts (step, score) to `path` (the caller replaces atomically)."""
+    torch.save({"format": FORMAT, "recipe": asdict(recipe), "weights": net.state_dict(), **facts}, path)
+
+
+def load_model(path: Path, device: torch.device) -> Model:
+    """A model file, from whomever: only plain values and tensors are read, no code is run."""
+    saved = load_plain(path, FORMAT)
+    try:
+        recipe = _recipe(saved["recipe"])
+        net = new_net(recipe, seed=0)
+        net.load_state_dict(saved["weights"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise UserError(
+            f"{path}: not a model of this version of unetseg ({str(error).splitlines()[0]})."
+        ) from None
+    net.to(device)
+    net.eval()
+    return Model(recipe, net, device)
+
+
+def load_plain(path: Path, expected: str) -> dict[str, Any]:
+    """A dictionary of plain values and tensors; anything else in the file is refused."""
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file. Has the run been trained?") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{path}: not a file of weights, damaged, or it holds code, which is not run "
+            f"({str(error).splitlines()[0][:120]})."
+        ) from None
+    if not isinstance(saved, dict) or saved.get("format") != expected:
+        raise UserError(f"{path}: not a {expected} file.")
+    return saved
+
+
+def _recipe(table: dict[str, Any]) -> Recipe:
+    normalisation = Normalisation(**table["normalisation"])
+    labels = LabelSettings(**table["labels"])
+    return Recipe(**{**table, "normalisation": normalisation, "labels": labels})

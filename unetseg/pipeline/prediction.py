@@ -1,0 +1,104 @@
+"""Prediction of a user's files: images in, label TIFFs (and probabilities, pictures) out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetseg.errors import UserError
+from unetseg.figures import write_overlay
+from unetseg.io import image_files, label_dtype, read_stack, write_stack
+from unetseg.pipeline.model import Model, Tiling
+from unetseg.tasks.cell_tracking import frames
+
+
+@dataclass(frozen=True)
+class Output:
+    """What to write: the folder, probabilities and overlay pictures beside the labels."""
+
+    folder: Path
+    probabilities: bool = False
+    pictures: bool = False
+
+
+@dataclass(frozen=True)
+class Written:
+    """One image done: the label file, its pages and objects (or classes) in all."""
+
+    path: Path
+    pages: int
+    objects: int
+
+
+def find_images(paths: Sequence[Path]) -> list[Path]:
+    """The image files named, and those in the folders named; each stem once."""
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{path}: no such file or folder.")
+        inside = image_files(path) if path.is_dir() else [path]
+        if not inside:
+            raise UserError(f"{path}: no TIFF or PNG image in this folder.")
+        found += inside
+    stems = [p.stem for p in found]
+    for stem in stems:
+        if stems.count(stem) > 1:
+            raise UserError(f"{stem}: two images of this name; their results would overwrite each other.")
+    return found
+
+
+def predict_files(
+    model: Model, paths: Sequence[Path], output: Output, tiling: Tiling, progress: Callable[[int], None]
+) -> Iterator[Written]:
+    """STEM_labels.tif (object ids) or STEM_classes.tif of every image, one page per page."""
+    suffix = "classes" if model.recipe.kind == "classes" else "labels"
+    for path in paths:
+        target = output.folder / f"{path.stem.removesuffix('.ome')}_{suffix}.tif"
+        if target.resolve() == path.resolve():
+            raise UserError(f"{path}: the result would replace the image. Choose another --out.")
+        stack = read_stack(path)
+        pages: list[NDArray[Any]] = []
+        maps: list[NDArray[np.float32]] = []
+        for number, image in enumerate(stack.pixels):
+            probabilities = model.probabilities(image, f"{path}[{number}]", tiling)
+            pages.append(model.labels(probabilities))
+            if output.probabilities:
+                maps.append(probabilities)
+            progress(1)
+        write_stack(target, label_dtype(np.stack(pages)), spacing_um=stack.spacing_um)
+        if maps:
+            write_probabilities(target.with_name(f"{target.stem}_probabilities.tif"), maps, stack.spacing_um)
+        if output.pictures:
+            picture = target.with_suffix(".png")
+            write_overlay(picture, stack.pixels[0], None, pages[0].astype(np.int32), path.name)
+        yield Written(target, len(pages), sum(len(np.unique(p[p > 0])) for p in pages))
+
+
+def predict_sequence(
+    model: Model, folder: Path, output: Output, tiling: Tiling, progress: Callable[[int], None]
+) -> Written:
+    """A Cell Tracking Challenge sequence "…/02" to OUT/02_RES/mask000.tif, uint16, in its naming."""
+    digits = frames(folder)
+    if not digits:
+        raise UserError(f"{folder}: no frames named t000.tif; give a sequence's folder, such as DATA/02.")
+    result = output.folder / f"{folder.name}_RES"
+    objects = 0
+    for number in digits:
+        stack = read_stack(folder / f"t{number}.tif")
+        labels = model.labels(model.probabilities(stack.pixels[0], str(stack.path), tiling))
+        write_stack(result / f"mask{number}.tif", labels.astype(np.uint16)[None], spacing_um=stack.spacing_um)
+        objects += int(labels.max(initial=0))
+        progress(1)
+    return Written(result, len(digits), objects)
+
+
+def write_probabilities(
+    path: Path, maps: Sequence[NDArray[np.float32]], spacing_um: Sequence[float] | None
+) -> None:
+    """Class probabilities of all pages as one float32 hyperstack, axes (t, c, y, x)."""
+    write_stack(path, np.stack(maps).astype(np.float32), spacing_um=spacing_um, axes="TCYX")

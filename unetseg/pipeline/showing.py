@@ -1,0 +1,60 @@
+"""The picture sheet of a data set: what the network will be given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unetseg.augment import apply, draw
+from unetseg.batches import load_examples
+from unetseg.figures import colours, grey, write_sheet
+from unetseg.normalise import fit_normalisation
+from unetseg.pipeline.dataset import evenly, list_data, make_examples
+from unetseg.pipeline.training import crop_of
+from unetseg.sample import Example, Sample, shrink_sample
+from unetseg.settings import Experiment
+
+SAMPLES, DRAWS = 3, 3
+
+
+def write_show(experiment: Experiment, path: Path) -> tuple[str, ...]:
+    """Write the sheet: image, labels, class map, weight map and three augmented draws of samples.
+
+    Returns what was recognised of the data.
+    """
+    listing = list_data(experiment.data)
+    entries = evenly(listing.entries, SAMPLES)
+    samples = [shrink_sample(e.read(), experiment.data.shrink) for e in entries]
+    normalisation = fit_normalisation(experiment.data.normalise, [s.image for s in samples])
+    examples = list(make_examples(samples, experiment, normalisation, listing.classes))
+    rows = [_row(s, e, experiment) for s, e in zip(samples, examples, strict=True)]
+    write_sheet(path, rows, [s.name for s in samples])
+    groups = f"{len(listing.entries)} labelled images in {len(listing.groups)} groups"
+    return (*listing.notes, groups)
+
+
+def _row(sample: Sample, example: Example, experiment: Experiment) -> dict[str, NDArray[Any]]:
+    row: dict[str, NDArray[Any]] = {
+        "image": grey(sample.image),
+        "labels": colours(np.asarray(sample.labels)),
+        "class map": colours(example.classes.astype(np.int32)),
+        "weight map": example.weight,
+    }
+    return row | {f"draw {n + 1}": grey(c) for n, c in enumerate(_draws(example, experiment))}
+
+
+def _draws(example: Example, experiment: Experiment) -> list[NDArray[np.float32]]:
+    shape = example.classes.shape
+    crop = [min(c, n) for c, n in zip(crop_of(experiment.train, len(shape)), shape, strict=True)]
+    whole = load_examples([example], torch.device("cpu"))
+    drawn = [
+        draw(experiment.augment, shape, crop, np.random.default_rng([experiment.seed, n]))
+        for n in range(DRAWS)
+    ]
+    many = [t.expand(DRAWS, *t.shape[1:]) for t in (whole.images, whole.targets, whole.shapes)]
+    images, _ = apply(drawn, many[0], many[1], many[2], crop)
+    return list(images.numpy())

@@ -1,0 +1,105 @@
+"""The end of a run: the best model on the test part, its scores and its pictures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetseg.device import peak_memory
+from unetseg.figures import write_curves, write_overlay
+from unetseg.pipeline.dataset import evenly, list_data
+from unetseg.pipeline.model import Model, Tiling
+from unetseg.pipeline.scoring import Pair, score_pairs
+from unetseg.run import Run
+from unetseg.sample import Entry
+from unetseg.scores import FrameTable
+from unetseg.tasks.listing import select, split
+
+PICTURES = 6
+
+
+@dataclass(frozen=True)
+class TestScores:
+    """The scores on the test part, or without one on the validation part; `part` says which."""
+
+    part: str
+    what: str
+    table: FrameTable
+    seconds: float
+
+
+def test_run(run: Run, model: Model, tiling: Tiling, progress: Callable[[int], None]) -> TestScores | None:
+    """Score the model on the run's test part and write scores.json, pictures and curves.
+
+    Time-lapses are scored on the gold truth whatever they were trained on. Without a test part
+    the validation part is scored, which chose the weights, and `part` says so; None without both.
+    """
+    write_curves(run.pictures / "curves.png", run.records())
+    settings = run.experiment.data
+    part = "test" if settings.test else "validate"
+    if part == "test" and settings.task == "cell-tracking":
+        settings = replace(settings, truth="gold")
+    entries = _entries(run, part, settings.truth)
+    if not entries:
+        return None
+    started = time.perf_counter()
+    kept = {e.name for e in evenly(entries, PICTURES)}
+    pairs = _predicted(run, model, entries, tiling, kept, progress)
+    table = score_pairs(pairs, model.recipe.kind, model.recipe.classes)
+    seconds = time.perf_counter() - started
+    truth = f", {settings.truth} truth" if settings.task == "cell-tracking" else ""
+    result = TestScores(part, f"{len(entries)} frames of {_groups(entries)}{truth}", table, seconds)
+    run.write_json("scores.json", _json(result, model))
+    return result
+
+
+def _entries(run: Run, part: str, truth: Any) -> tuple[Entry, ...]:
+    settings = run.experiment.data
+    if part == "validate":
+        return split(list_data(settings), settings).validate
+    gold = replace(settings, truth=truth, train=("*",), validate=())
+    listing = list_data(gold)
+    return tuple(select(listing, settings.test, "test"))
+
+
+def _predicted(
+    run: Run,
+    model: Model,
+    entries: tuple[Entry, ...],
+    tiling: Tiling,
+    kept: set[str],
+    progress: Callable[[int], None],
+) -> Iterator[Pair]:
+    for entry in entries:
+        sample = entry.read()
+        labels: NDArray[Any] = model.labels(model.probabilities(sample.image, sample.name, tiling))
+        truth = np.asarray(sample.labels)
+        if entry.name in kept:
+            path = run.pictures / f"{entry.name.replace('/', '_')}.png"
+            write_overlay(path, sample.image, truth, labels, entry.name)
+        progress(1)
+        yield entry.name, truth, labels
+
+
+def _json(result: TestScores, model: Model) -> dict[str, Any]:
+    table = result.table
+    rows = table.values.tolist()
+    return {
+        "part": result.part,
+        "what": result.what,
+        "scores": dict(zip(table.names, table.pooled.tolist(), strict=True)),
+        "frames": {
+            f: dict(zip(table.names, r, strict=True)) for f, r in zip(table.frames, rows, strict=True)
+        },
+        "predict_seconds": round(result.seconds, 2),
+        "peak_memory_mib": peak_memory(model.device) >> 20,
+    }
+
+
+def _groups(entries: tuple[Entry, ...]) -> str:
+    return ", ".join(dict.fromkeys(e.group for e in entries))

@@ -1,0 +1,200 @@
+"""A training run from an experiment to a run folder: read, train, validate, save, score, resume."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from unetseg.batches import batches
+from unetseg.device import choose_device, describe_device, make_deterministic
+from unetseg.errors import UserError, did_you_mean
+from unetseg.losses import LOSSES
+from unetseg.nets import Net, nearest_sizes
+from unetseg.pipeline.dataset import Dataset, read_dataset
+from unetseg.pipeline.environment import environment
+from unetseg.pipeline.model import Model, Recipe, Tiling, load_plain, new_net, save_model
+from unetseg.pipeline.scoring import higher_is_better, score_names, score_pairs
+from unetseg.run import Run
+from unetseg.sample import Sample
+from unetseg.settings import Experiment, TrainSettings
+from unetseg.train import State, Step, new_state, train
+
+STATE_FORMAT = "unetseg-state-1"
+
+
+@dataclass(frozen=True)
+class Validated:
+    """Scores on the validation part after `step` steps, and whether they are the best so far."""
+
+    step: int
+    scores: dict[str, float]
+    best: bool
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line for the user."""
+
+    text: str
+
+
+Event = Note | Step | Validated
+
+
+def train_run(run: Run, *, resume: bool, stopped: Callable[[], bool]) -> Iterator[Event]:
+    """Train the run's experiment from its start, or from its last checkpoint, to its end.
+
+    Yields notes, steps and validations as they come. When `stopped` turns true the state is saved
+    after the step at hand and the generator ends. A resumed run ends with the same weights as one
+    that was not interrupted.
+    """
+    experiment = run.experiment
+    make_deterministic()
+    device = choose_device(experiment.device)
+    yield Note(f"device: {describe_device(device)}")
+    data = read_dataset(experiment)
+    yield from (Note(note) for note in data.notes)
+    recipe = _recipe(experiment, data)
+    net = new_net(recipe, experiment.seed)
+    settings = experiment.train
+    _check(experiment, data, net)
+    state = new_state(net, settings, device)
+    best = _resume(run, state) if resume else -math.inf
+    if not resume:
+        run.write_json("environment.json", environment(device, data))
+    fit = _Fit(run, experiment, data, Model(recipe, net, device), state, best)
+    yield from fit.steps(stopped)
+
+
+@dataclass
+class _Fit:
+    """One call of train_run: what its loop needs, and the best validation score so far."""
+
+    run: Run
+    experiment: Experiment
+    data: Dataset
+    model: Model
+    state: State
+    best: float
+
+    def steps(self, stopped: Callable[[], bool]) -> Iterator[Event]:
+        experiment, settings, device = self.experiment, self.experiment.train, self.model.device
+        source = batches(
+            self.data.examples,
+            settings=experiment.augment,
+            crop=crop_of(settings, self.model.net.dims),
+            footprint=self.model.net.footprint,
+            size=settings.batch,
+            seed=experiment.seed,
+            start=self.state.step,
+            device=device,
+        )
+        loss = LOSSES[settings.loss]
+        done = train(self.state, source, loss, settings, seed=experiment.seed, device=device)
+        for step in done:
+            self.run.log({"step": step.number, **_rounded(step)})
+            yield step
+            last = step.number == settings.steps
+            if last or step.number % settings.validate_every == 0:
+                yield self._validate()
+                self._save()
+            elif stopped():
+                self._save()
+            if stopped():
+                return
+
+    def _validate(self) -> Validated:
+        """The real tiled prediction and score of the validation part; the best model is kept."""
+        started = time.perf_counter()
+        scores = validate(self.model, self.data.validate)
+        name = self.experiment.train.best_by
+        value = scores.get(name, math.nan) * (1 if higher_is_better(name) else -1)
+        better = not self.data.validate or value > self.best or self.best == -math.inf
+        step = self.state.step
+        if better:
+            self.best = value if math.isfinite(value) else self.best
+            with self.run.replacing(self.run.best.name) as path:
+                save_model(path, self.model.recipe, self.model.net, {"step": step, "scores": scores})
+        seconds = round(time.perf_counter() - started, 3)
+        self.run.log({"step": step, "validation": scores, "best": better, "seconds": seconds})
+        return Validated(step, scores, better)
+
+    def _save(self) -> None:
+        saved = {"format": STATE_FORMAT, "state": self.state.state_dict(), "best": self.best}
+        with self.run.replacing(self.run.last.name) as path:
+            torch.save(saved, path)
+
+
+def validate(model: Model, samples: Sequence[Sample]) -> dict[str, float]:
+    """Pooled scores of labelled samples; empty without samples."""
+    if not samples:
+        return {}
+    pairs = (
+        (s.name, s.labels, model.labels(model.probabilities(s.image, s.name, Tiling())))
+        for s in samples
+        if s.labels is not None
+    )
+    table = score_pairs(pairs, model.recipe.kind, model.recipe.classes)
+    return dict(zip(table.names, table.pooled.tolist(), strict=True))
+
+
+def crop_of(settings: TrainSettings, dims: int) -> tuple[int, ...]:
+    """The crop along every axis; one number stands for all."""
+    return settings.crop * dims if len(settings.crop) == 1 else settings.crop
+
+
+def _recipe(experiment: Experiment, data: Dataset) -> Recipe:
+    return Recipe(
+        net=experiment.net,
+        classes=data.classes,
+        kind=data.kind,
+        normalisation=data.normalisation,
+        shrink=experiment.data.shrink,
+        labels=experiment.labels,
+        spacing_um=data.spacing_um,
+    )
+
+
+def _check(experiment: Experiment, data: Dataset, net: Net) -> None:
+    """What can be known to fail before the first step."""
+    settings = experiment.train
+    if settings.loss not in LOSSES:
+        raise UserError(f"train.loss = {settings.loss!r}: {did_you_mean(settings.loss, LOSSES)}")
+    allowed = score_names(data.kind, data.classes)
+    if settings.best_by not in allowed:
+        raise UserError(f"train.best_by = {settings.best_by!r}: {did_you_mean(settings.best_by, allowed)}")
+    crop = crop_of(settings, net.dims)
+    if len(crop) != net.dims:
+        raise UserError(f"train.crop = {list(crop)}: this network has {net.dims} axes.")
+    if not net.footprint.legal(crop):
+        raise UserError(f"train.crop = {list(crop)}: {nearest_sizes(net.footprint, crop)}.")
+    for example in data.examples:
+        out = net.footprint.output(crop)
+        if any(o > n for o, n in zip(out, example.classes.shape, strict=True)):
+            size = "×".join(map(str, example.classes.shape))
+            raise UserError(
+                f"train.crop = {list(crop)}: larger than {example.name}, which is {size} pixels "
+                f"(after data.shrink = {experiment.data.shrink}). Choose a smaller crop."
+            )
+
+
+def _resume(run: Run, state: State) -> float:
+    if not run.last.is_file():
+        raise UserError(
+            f"{run.path}: nothing to resume, the run stopped before its first checkpoint. Remove "
+            "the folder and train again."
+        )
+    saved = load_plain(run.last, STATE_FORMAT)
+    state.load_state_dict(saved["state"])
+    run.forget_after(state.step)
+    return float(saved["best"])
+
+
+def _rounded(step: Step) -> dict[str, Any]:
+    values = asdict(step)
+    return {k: float(f"{v:.6g}") for k, v in values.items() if k != "number"}

@@ -1,0 +1,125 @@
+"""A run folder: the only place that knows the names inside it; every file is written atomically.
+
+RUN/experiment.toml    what was asked for, every key with its value
+RUN/environment.json   versions, commit, device, data checksums, split
+RUN/log.jsonl          a line per step and per validation
+RUN/last.pt            weights, optimizer and step: to resume from
+RUN/best.pt            the model to predict with
+RUN/scores.json        scores on the test part
+RUN/pictures/          overlays of truth and prediction
+RUN/predictions/       what `unetseg predict` writes by default
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from unetseg.config import experiment_table, parse_experiment
+from unetseg.errors import UserError
+from unetseg.io import replacing
+from unetseg.settings import Experiment
+
+EXPERIMENT, LOG = "experiment.toml", "log.jsonl"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run on disk."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, experiment: Experiment) -> Run:
+        """A new run folder; raises UserError where something is in the way."""
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UserError(
+                f"{path}: already exists. Continue it with `unetseg train --resume {path}`, or "
+                "choose another folder with --run."
+            )
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be made ({error.strerror}). Choose another --run.") from None
+        run = cls(path)
+        with run.replacing(EXPERIMENT) as file:
+            file.write_text(tomli_w.dumps(experiment_table(experiment)), encoding="utf-8")
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """A run folder that is there."""
+        if not (path / EXPERIMENT).is_file():
+            raise UserError(
+                f"{path}: not a run folder (it holds no {EXPERIMENT}). `unetseg train` makes one."
+            )
+        return cls(path)
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment as it was started."""
+        file = self.path / EXPERIMENT
+        return parse_experiment(tomllib.loads(file.read_text(encoding="utf-8")), str(file))
+
+    @property
+    def best(self) -> Path:
+        """The model of the best validation so far."""
+        return self.path / "best.pt"
+
+    @property
+    def last(self) -> Path:
+        """The state to resume from."""
+        return self.path / "last.pt"
+
+    @property
+    def predictions(self) -> Path:
+        """Where predictions go unless the user says otherwise."""
+        return self.path / "predictions"
+
+    @property
+    def pictures(self) -> Path:
+        """Overlays and curves."""
+        return self.path / "pictures"
+
+    @contextmanager
+    def replacing(self, name: str) -> Iterator[Path]:
+        """A temporary path that becomes RUN/name when the block ends without an error."""
+        with replacing(self.path / name) as temporary:
+            yield temporary
+
+    def write_json(self, name: str, value: dict[str, Any]) -> None:
+        """RUN/name as readable JSON."""
+        with self.replacing(name) as file:
+            file.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+    def log(self, record: dict[str, Any]) -> None:
+        """Append one line."""
+        with (self.path / LOG).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def records(self) -> list[dict[str, Any]]:
+        """The log's lines; a line cut off by a crash is passed over."""
+        file = self.path / LOG
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        return [record for line in lines if (record := _json_or_none(line)) is not None]
+
+    def forget_after(self, step: int) -> None:
+        """Drop log lines of later steps: they are run again from the checkpoint of `step`."""
+        kept = [r for r in self.records() if r.get("step", 0) <= step]
+        with self.replacing(LOG) as file:
+            file.write_text("".join(json.dumps(r) + "\n" for r in kept), encoding="utf-8")
+
+
+def _json_or_none(line: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,154 @@
+"""What the pipeline carries: a Sample as on disk, and an Example ready for a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.transform import downscale_local_mean, resize
+
+from unetseg.errors import UserError
+from unetseg.settings import TargetSettings
+from unetseg.targets import border_weights, instance_classes, separate_touching, weight_map
+
+Kind = Literal["instances", "classes"]
+NOT_ANNOTATED = -1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image with its labels, as on disk.
+
+    image: (c, *yx), any real dtype. labels: (*yx) int32, or None where there is no truth;
+    with kind "instances" 0 is background and k > 0 an object, with kind "classes" the class map;
+    -1 is not annotated. spacing_um: pixel size per axis of yx in µm, or None if unknown.
+    """
+
+    name: str
+    image: NDArray[np.generic]
+    labels: NDArray[np.int32] | None
+    spacing_um: tuple[float, ...] | None = None
+    kind: Kind = "instances"
+
+    def __post_init__(self) -> None:
+        if self.labels is not None and self.labels.shape != self.image.shape[1:]:
+            raise UserError(
+                f"{self.name}: the image is {_size(self.image.shape[1:])} pixels and its label image "
+                f"{_size(self.labels.shape)}; they must be the same size. Export the labels again "
+                "from the same image, without cropping or scaling."
+            )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A sample that can be read: its name, its group (sequence, stack or file) and place in it."""
+
+    name: str
+    group: str
+    index: int
+    read: Callable[[], Sample]
+
+
+@dataclass(frozen=True)
+class Example:
+    """What a network learns from: image (c, *yx) float32, classes (*yx) uint8, weight (*yx) float32.
+
+    A pixel of weight 0 is ignored by every loss; there is no ignore index.
+    """
+
+    name: str
+    image: NDArray[np.float32]
+    classes: NDArray[np.uint8]
+    weight: NDArray[np.float32]
+
+
+def make_example(
+    sample: Sample, image: NDArray[np.float32], settings: TargetSettings, class_weights: NDArray[np.float32]
+) -> Example:
+    """Classes and weights of a labelled sample (the U-Net paper's eq. 2) beside its normalised image."""
+    labels = _labels(sample)
+    classes = target_classes(sample)
+    border = np.zeros(labels.shape, np.float32)
+    if sample.kind == "instances" and settings.w0 > 0:
+        border = border_weights(separate_touching(labels), w0=settings.w0, sigma=settings.sigma)
+    weight = weight_map(classes, border, class_weights, annotated=labels != NOT_ANNOTATED)
+    return Example(sample.name, image, classes, weight)
+
+
+def target_classes(sample: Sample) -> NDArray[np.uint8]:
+    """The class map a network is trained on, (*yx) uint8; not annotated pixels are class 0."""
+    labels = _labels(sample)
+    if sample.kind == "instances":
+        return instance_classes(labels)
+    return np.where(labels == NOT_ANNOTATED, 0, labels).astype(np.uint8)
+
+
+def count_classes(sample: Sample, classes: int) -> NDArray[np.int64]:
+    """Annotated pixels of each class, (classes,) int64; a class out of range is the user's error."""
+    annotated = _labels(sample) != NOT_ANNOTATED
+    present = target_classes(sample)[annotated]
+    if present.size and int(present.max()) >= classes:
+        raise UserError(
+            f"{sample.name}: the labels hold class {int(present.max())}, but only classes "
+            f"0…{classes - 1} are allowed here ({classes} classes). Set data.classes to the number "
+            "of classes, or correct the label image."
+        )
+    return np.bincount(present, minlength=classes)
+
+
+def shrink_sample(sample: Sample, factor: int) -> Sample:
+    """The sample at `factor` times the pixel size: image by block mean, labels by majority."""
+    if factor == 1:
+        return sample
+    spacing = None if sample.spacing_um is None else tuple(factor * s for s in sample.spacing_um)
+    labels = None if sample.labels is None else _majority(sample.labels, factor)
+    return replace(sample, image=shrink_image(sample.image, factor), labels=labels, spacing_um=spacing)
+
+
+def shrink_image(image: NDArray[np.generic], factor: int) -> NDArray[np.generic]:
+    """(c, *yx) by the mean of blocks of `factor` pixels per axis, the last ones mirror-filled."""
+    if factor == 1:
+        return image
+    filled = _fill_blocks(image, factor, image.ndim - 1)
+    blocks = (1,) + (factor,) * (image.ndim - 1)
+    shrunk: NDArray[np.generic] = downscale_local_mean(filled, blocks).astype(np.float32)
+    return shrunk
+
+
+def enlarge(probabilities: NDArray[np.float32], shape: Sequence[int], factor: int) -> NDArray[np.float32]:
+    """Undo `shrink_image` on probabilities (k, *yx): linear between pixel centres, cut to shape."""
+    if factor == 1:
+        return probabilities
+    full = tuple(factor * n for n in probabilities.shape[1:])
+    cut = tuple(slice(0, n) for n in shape)
+    channels = [resize(p, full, order=1, mode="edge", anti_aliasing=False)[cut] for p in probabilities]
+    return np.stack(channels).astype(np.float32)
+
+
+def _labels(sample: Sample) -> NDArray[np.int32]:
+    if sample.labels is None:
+        raise UserError(f"{sample.name}: no labels. Training and scoring need a label image.")
+    return sample.labels
+
+
+def _majority(labels: NDArray[np.int32], factor: int) -> NDArray[np.int32]:
+    """The most frequent label of each block; the first in reading order wins a tie."""
+    filled = _fill_blocks(labels, factor, labels.ndim)
+    offsets = np.ndindex(*(factor,) * labels.ndim)
+    views = np.stack([filled[tuple(slice(o, None, factor) for o in offset)] for offset in offsets])
+    votes = np.stack([(views == view).sum(0, dtype=np.uint8) for view in views])
+    winner = votes.argmax(0)[None]
+    return np.take_along_axis(views, winner, 0)[0]
+
+
+def _fill_blocks(array: NDArray[np.generic], factor: int, axes: int) -> NDArray[np.generic]:
+    last = array.shape[-axes:]
+    width = [(0, 0)] * (array.ndim - axes) + [(0, -n % factor) for n in last]
+    return np.pad(array, width, mode="symmetric")
+
+
+def _size(shape: Sequence[int]) -> str:
+    return "×".join(str(n) for n in shape)

@@ -1,0 +1,157 @@
+"""Scores of the ISBI 2012 challenge for cells in sections of electron microscopy.
+
+Source: Arganda-Carreras et al. 2015, Front. Neuroanat. 9, 142, with the treatment of membrane
+pixels of the challenge's code (trainableSegmentation.metrics in Fiji). A probability map of "cell"
+is cut at thresholds 0, 0.1, ..., 1, its 4-connected components are compared with those of the true
+cells, and the best threshold counts. Only pixels in true cells count; one that is predicted
+as membrane counts as a segment of its own.
+
+Sections are pooled by adding numerators and denominators at each threshold. How the challenge's
+server pooled them, and by what algorithm it thinned, could not be checked: compare with its leader
+board with care. Truth pixels that are not annotated (-1) are not in a cell, so they do not count.
+
+The challenge's warping error (Jain et al. 2010, CVPR; "minimum splits and mergers") is not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.segmentation import watershed
+
+from unetseg.errors import UserError
+from unetseg.scores.overlap import overlap
+
+# Summed as the challenge's code does, in float64: the last stays just below 1, so that a pixel of
+# probability 1 is a cell at every threshold.
+THRESHOLDS = np.cumsum([0.0] + 10 * [0.1])
+
+Segments = NDArray[np.int32]  # (y, x): 0 membrane, k > 0 segment
+Terms = NDArray[np.float64]  # (3,): of the overlaps, of the truth, of the prediction
+
+
+def v_rand(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
+    """V_rand after border thinning, the challenge's first score, in [0, 1]; higher is better.
+
+    V_rand = sum p_ij^2 / (sum s_k^2 / 2 + sum t_k^2 / 2), equation 3 with alpha = 0.5: an F-score
+    of pairs of pixels, where p_ij, s_k and t_k are the shares of the pixels in overlaps, predicted
+    and true segments.
+
+    Args:
+        truth: (y, x) or (z, y, x) integers or booleans; > 0 in cells.
+        probabilities: float array of the same shape in [0, 1], of being in a cell.
+
+    Returns:
+        The best over all thresholds; NaN if the truth has no cell.
+
+    Raises:
+        UserError: if the shapes differ or are no sections, or a probability is not in [0, 1].
+
+    """
+    return _best(truth, probabilities, thinned_segments, rand_terms)
+
+
+def v_info(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
+    """V_info after border thinning, the challenge's second score, in [0, 1]; higher is better.
+
+    V_info = I(S; T) / (H(S) / 2 + H(T) / 2), equation 6 with alpha = 0.5, 1 if both have one
+    segment. Arguments, returned value and errors are those of `v_rand`.
+    """
+    return _best(truth, probabilities, thinned_segments, info_terms)
+
+
+def rand_error(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
+    """The challenge's early Rand error, without thinning, in [0, 1]; lower is better.
+
+    One minus the maximal F-score of the foreground-restricted Rand index. Arguments, returned value
+    and errors are those of `v_rand`.
+    """
+    return 1 - _best(truth, probabilities, segments, rand_terms)
+
+
+def segments(cells: NDArray[np.bool_]) -> Segments:
+    """The 4-connected components of a (y, x) boolean map of cells, numbered from 1."""
+    found: Segments = ndimage.label(cells, output=np.int32)[0]
+    return found
+
+
+def thinned_segments(cells: NDArray[np.bool_]) -> Segments:
+    """The components of `cells` grown until lines one pixel wide are left between them.
+
+    A watershed of the binary map that floods from the components, so none is split or merged.
+    """
+    components = segments(cells)
+    grown: Segments = watershed(
+        ~cells, components, connectivity=1, watershed_line=True
+    )
+    return grown
+
+
+def rand_terms(truth: Segments, predicted: Segments) -> Terms:
+    """Sums of squared shares over overlaps, true and predicted segments of one section."""
+    return np.array([np.sum(shares**2) for shares in _shares(truth, predicted)])
+
+
+def info_terms(truth: Segments, predicted: Segments) -> Terms:
+    """Mutual information, entropy of the truth and of the prediction of one section, in nats."""
+    joint, true, found = (-np.sum(p * np.log(p)) for p in _shares(truth, predicted))
+    return np.array([max(true + found - joint, 0.0), true, found])
+
+
+def _shares(truth: Segments, predicted: Segments) -> tuple[NDArray[np.float64], ...]:
+    """Shares of the true cells' pixels in each overlap, true segment and predicted segment.
+
+    A pixel predicted as membrane is an overlap and a predicted segment of one pixel.
+    """
+    pairs = overlap(truth, predicted)
+    inside = pairs.truth > 0
+    membrane = inside & (pairs.predicted == 0)
+    both = inside & (pairs.predicted > 0)
+    alone = np.ones(int(pairs.pixels[membrane].sum()))
+    true = np.bincount(pairs.truth[inside], pairs.pixels[inside])
+    found = np.bincount(pairs.predicted[both], pairs.pixels[both])
+    areas = (
+        np.append(pairs.pixels[both], alone),
+        true[true > 0],
+        np.append(found[found > 0], alone),
+    )
+    return tuple(area / max(true.sum(), 1) for area in areas)
+
+
+def _best(
+    truth: NDArray[Any],
+    probabilities: NDArray[Any],
+    cut: Callable[[NDArray[np.bool_]], Segments],
+    terms: Callable[[Segments, Segments], Terms],
+) -> float:
+    """The highest score over the thresholds, sections pooled at each."""
+    _check(truth, probabilities)
+    sections = truth.reshape(-1, *truth.shape[-2:]) > 0
+    if not sections.any():
+        return float("nan")
+    true = [segments(section) for section in sections]
+    maps = probabilities.reshape(sections.shape)
+    return max(
+        _f_score(sum(terms(t, cut(p > threshold)) for t, p in zip(true, maps, strict=True)))
+        for threshold in THRESHOLDS
+    )
+
+
+def _f_score(pooled: Any) -> float:
+    """The shared term over the mean of the two others; without any entropy the two agree: 1."""
+    shared, true, predicted = pooled
+    return float(2 * shared / (true + predicted)) if true + predicted else 1.0
+
+
+def _check(truth: NDArray[Any], probabilities: NDArray[Any]) -> None:
+    if truth.shape != probabilities.shape or truth.ndim not in (2, 3):
+        raise UserError(
+            f"the truth has shape {truth.shape} and the probabilities {probabilities.shape}; "
+            "both must be the same (y, x) section or (z, y, x) sections."
+        )
+    if not np.all((probabilities >= 0) & (probabilities <= 1)):
+        raise UserError("a probability is not in [0, 1]; give softmax output, not logits.")

@@ -1,0 +1,130 @@
+"""Scores of objects matched one to one by intersection over union.
+
+The matching is optimal (Hungarian), not greedy, as in StarDist's `matching.py` (Schmidt et al.
+2018, MICCAI; Weigert et al. 2020, WACV). Label images are (y, x) or (z, y, x) integers: 0
+background, k > 0 object; truth pixels that are not annotated (-1) are left out of both images.
+Errors are those of `overlap`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
+from unetseg.errors import UserError
+from unetseg.scores.overlap import Overlap, annotated_objects, object_ious, overlap
+
+
+@dataclass(frozen=True)
+class Matching:
+    """True positives, false positives and false negatives among objects, in one or many frames."""
+
+    tp: int
+    fp: int
+    fn: int
+
+    @property
+    def precision(self) -> float:
+        """Share of predicted objects that match: tp / (tp + fp); NaN if nothing is predicted."""
+        return _ratio(self.tp, self.tp + self.fp)
+
+    @property
+    def recall(self) -> float:
+        """Share of true objects that are matched: tp / (tp + fn); NaN if there are none."""
+        return _ratio(self.tp, self.tp + self.fn)
+
+    @property
+    def f1(self) -> float:
+        """2 tp / (2 tp + fp + fn), in [0, 1]; NaN without any object."""
+        return _ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
+
+    @property
+    def average_precision(self) -> float:
+        """Tp / (tp + fp + fn), as in the Data Science Bowl 2018; NaN without any object."""
+        return _ratio(self.tp, self.tp + self.fp + self.fn)
+
+
+def matching(truth: NDArray[Any], predicted: NDArray[Any], threshold: float = 0.5) -> Matching:
+    """Objects of one frame matched one to one, with as many matches of IoU >= threshold as can be.
+
+    Args:
+        truth, predicted: label images of the same shape.
+        threshold: the least IoU of a match, in (0, 1].
+
+    Raises:
+        UserError: if the threshold is out of range, or as `overlap` does.
+
+    """
+    return match_objects(overlap(truth, predicted), threshold)
+
+
+def match_objects(pairs: Overlap, threshold: float = 0.5) -> Matching:
+    """`matching` from an overlap table that is already at hand."""
+    if not 0 < threshold <= 1:
+        raise UserError(f"an IoU threshold of {threshold} is not in (0, 1]; 0.5 is usual.")
+    ious = object_ious(annotated_objects(pairs))
+    ious.data = (ious.data >= threshold).astype(np.float64)
+    n, m = ious.shape
+    tp = len(_assign(ious)[0])
+    return Matching(tp=tp, fp=m - tp, fn=n - tp)
+
+
+def pool(matchings: Iterable[Matching]) -> Matching:
+    """The counts of many frames added up, so that every object weighs the same."""
+    counts = [(frame.tp, frame.fp, frame.fn) for frame in matchings]
+    tp, fp, fn = np.sum(counts, axis=0, dtype=int) if counts else (0, 0, 0)
+    return Matching(int(tp), int(fp), int(fn))
+
+
+def mean_object_iou(truth: NDArray[Any], predicted: NDArray[Any]) -> float:
+    """Mean over the true objects of the IoU with their match, in [0, 1]; NaN if there are none.
+
+    To pool over frames, concatenate the arrays of `object_iou` and take their mean.
+    """
+    _, ious = object_iou(truth, predicted)
+    return float(ious.mean()) if ious.size else float("nan")
+
+
+def object_iou(truth: NDArray[Any], predicted: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Ids (n,) of the true objects, ascending, and the IoU (n,) of each with its match, 0 if none.
+
+    Objects are matched one to one so that the sum of the IoU is as large as it can be.
+    """
+    return matched_ious(overlap(truth, predicted))
+
+
+def matched_ious(pairs: Overlap) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """`object_iou` from an overlap table that is already at hand."""
+    objects = annotated_objects(pairs)
+    ious = object_ious(objects)
+    rows, columns = _assign(ious)
+    chosen = sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=ious.shape)
+    return objects.truth_ids, ious.multiply(chosen).sum(axis=1)
+
+
+def _assign(gains: sparse.csr_array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns matched one to one with the largest sum of gains, sparse (n, m) >= 0.
+
+    Every row gets a column of its own that stands for "no match" at gain 0, so that a full matching
+    exists; all gains are raised by 1, since the solver takes a stored 0 for a missing edge.
+    """
+    n, m = gains.shape
+    edges = gains.tocoo()
+    rows, columns = edges.coords
+    worth = edges.data > 0
+    raised = np.concatenate([edges.data[worth] + 1, np.ones(n)])
+    ends = (np.append(rows[worth], np.arange(n)), np.append(columns[worth], m + np.arange(n)))
+    graph = sparse.csr_array((raised, ends), shape=(n, m + n))
+    matched_rows, matched_columns = min_weight_full_bipartite_matching(graph, maximize=True)
+    real = matched_columns < m
+    return matched_rows[real], matched_columns[real]
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")

@@ -1,0 +1,143 @@
+"""The settings of an experiment: plain frozen dataclasses, each key with its default and range.
+
+Every table of an experiment file is one class here and every key one field; `config` reads the
+file into them and refuses unknown keys. Lengths are in pixels of the network's input, that is
+after `data.shrink`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Interval, Len
+
+Probability = Annotated[float, Interval(ge=0, le=1)]
+NetOption = int | float | str | bool
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which samples, how they are split, and how their grey values and labels are read.
+
+    train, validate, test: selections "GROUP" or "GROUP[start:stop]", where GROUP is a sequence,
+    stack or file name (wildcards allowed) and start:stop counts frames, slices or pages in it.
+    An empty `validate` holds back the last fifth of every training group, or of the groups if
+    there are many.
+    """
+
+    task: Literal["cell-tracking", "isbi-em", "folder", "synthetic"] = "folder"
+    root: str = ""
+    train: tuple[str, ...] = ("*",)
+    validate: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    truth: Literal["gold", "silver", "gold-else-silver"] = "gold-else-silver"
+    labels: Literal["auto", "instances", "mask", "classes"] = "auto"
+    not_annotated: tuple[int, ...] = ()
+    classes: Annotated[int, Interval(ge=2, le=255)] | None = None
+    normalise: Literal["per-image", "training-set", "percentile", "none"] = "per-image"
+    shrink: Annotated[int, Interval(ge=1, le=16)] = 1
+
+
+@dataclass(frozen=True)
+class TargetSettings:
+    """The weight map w_c + w0·exp(−(d1+d2)²/2σ²) (Ronneberger 2015, eq. 2)."""
+
+    w0: Annotated[float, Ge(0)] = 10.0
+    sigma: Annotated[float, Gt(0)] = 5.0
+    balance: bool = True
+
+
+@dataclass(frozen=True)
+class AugmentSettings:
+    """How far a training crop may be changed; a half-width is drawn from uniform(−a, a).
+
+    elastic: standard deviation of the control points' displacements in pixels (0 = none);
+    rotate: half-width in degrees; scale: half-width of the natural log of the zoom;
+    shift: half-width in pixels beyond the crop's own random place; brightness, contrast, gamma:
+    half-widths (in standard deviations, and of natural logs); noise, blur: upper ends of the
+    uniform draws of the standard deviation (in grey-value standard deviations, and in pixels).
+    """
+
+    elastic: Annotated[float, Ge(0)] = 10.0
+    control_points: Annotated[int, Interval(ge=2, le=32)] = 3
+    engine: Literal["torch", "elasticdeform"] = "torch"
+    flip: bool = True
+    rotate: Annotated[float, Interval(ge=0, le=180)] = 180.0
+    scale: Annotated[float, Interval(ge=0, le=1)] = 0.1
+    shift: Annotated[float, Ge(0)] = 0.0
+    brightness: Annotated[float, Ge(0)] = 0.2
+    contrast: Annotated[float, Ge(0)] = 0.2
+    gamma: Annotated[float, Ge(0)] = 0.2
+    noise: Annotated[float, Ge(0)] = 0.1
+    blur: Annotated[float, Ge(0)] = 0.0
+    albumentations: str = ""
+
+
+NO_AUGMENT = AugmentSettings(
+    elastic=0, flip=False, rotate=0, scale=0, brightness=0, contrast=0, gamma=0, noise=0
+)
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """The optimisation. crop: side of the network's input in pixels, every axis."""
+
+    steps: Annotated[int, Gt(0)] = 1000
+    batch: Annotated[int, Gt(0)] = 4
+    crop: Annotated[tuple[Annotated[int, Gt(0)], ...], Len(1, 3)] = (256,)
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: Annotated[float, Gt(0)] = 2e-3
+    momentum: Annotated[float, Interval(ge=0, lt=1)] = 0.99
+    weight_decay: Annotated[float, Ge(0)] = 1e-4
+    schedule: Literal["constant", "cosine", "one-cycle"] = "one-cycle"
+    clip: Annotated[float, Ge(0)] = 1.0
+    loss: str = "cross-entropy"
+    precision: Literal["float32", "bf16", "fp16"] = "float32"
+    channels_last: bool = True
+    compile: bool = False
+    validate_every: Annotated[int, Gt(0)] = 200
+    validate_images: Annotated[int, Gt(0)] = 12
+    best_by: str = "iou"
+
+
+@dataclass(frozen=True)
+class LabelSettings:
+    """From probabilities to labels.
+
+    threshold: foreground probability of an object; seeds: a higher threshold whose components
+    seed a watershed (0 = plain connected components); smallest and holes: areas in pixels of the
+    original image below which objects are dropped and holes filled; average: 1, 4 (flips) or
+    8 (flips and quarter turns) predictions averaged.
+    """
+
+    threshold: Probability = 0.5
+    seeds: Probability = 0.0
+    smallest: Annotated[int, Ge(0)] = 0
+    holes: Annotated[int, Ge(0)] = 0
+    average: Literal[1, 4, 8] = 1
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that decides a training run."""
+
+    name: str = "experiment"
+    seed: Annotated[int, Ge(0)] = 0
+    device: str = "auto"
+    data: DataSettings = field(default_factory=DataSettings)
+    target: TargetSettings = field(default_factory=TargetSettings)
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    net: dict[str, NetOption] = field(default_factory=lambda: dict(NARROW_UNET))
+    train: TrainSettings = field(default_factory=TrainSettings)
+    labels: LabelSettings = field(default_factory=LabelSettings)
+
+
+NARROW_UNET: dict[str, NetOption] = {
+    "name": "unet",
+    "width": 16,
+    "depth": 4,
+    "padding": "same",
+    "norm": "batch",
+    "dropout": 0.0,
+}

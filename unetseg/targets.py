@@ -1,0 +1,301 @@
+"""What the net learns from labels: classes, and the pixel weights of the U-Net paper (equation 2).
+
+The border term needs, at every background pixel, the distances to the nearest and the second
+nearest object. One distance transform per object takes time (objects x image); here one pass per
+axis finds both, as a separable distance transform finds one, in time (image x reach x axes)
+whatever the number of objects: a pixel's two nearest objects are among the two nearest ones that
+the earlier axes found for the pixels of its line, since there at most one object is ahead of its
+second. Squared distance and object number travel in one unsigned integer, the *key*
+`distance << bits | number`, so that one `minimum` carries both, exactly.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from unetseg.errors import UserError
+
+Labels = NDArray[np.integer[Any]]
+Keys = NDArray[np.unsignedinteger[Any]]
+
+NEGLIGIBLE = 1e-7  # a border term below this is left out: a tenth of what is promised
+LARGEST_ID = 2**16 - 1  # up to here ids serve as object numbers and need no sorting
+BLOCK = 2**15  # keys worked on at a time: the few arrays of a step stay in the cache
+
+
+def separate_touching(labels: Labels) -> Labels:
+    """`labels` without the ridge: object pixels with a neighbour in another object become 0.
+
+    labels: integers, (y, x) or (z, y, x): 0 background, k > 0 object, -1 not annotated. Neighbours
+    are the 8 (3-D: 26) around a pixel, so what is left of two objects is never connected.
+    Background and -1 stay as they are and make no ridge. Returns a new array of the same dtype.
+
+    Raises UserError unless labels are integers with 2 or 3 axes.
+
+    >>> separate_touching(np.array([[1, 1, 1, 2, 2, 2]] * 2))[0].tolist()
+    [1, 1, 0, 0, 2, 2]
+    """
+    _check_labels(labels)
+    inside = labels > 0
+    ridge = np.zeros(labels.shape, bool)
+    for here, there in _neighbours(labels.ndim):
+        touch = (labels[here] != labels[there]) & inside[here] & inside[there]
+        ridge[here] |= touch
+        ridge[there] |= touch
+    return np.where(ridge, labels.dtype.type(0), labels)
+
+
+def instance_classes(labels: Labels) -> NDArray[np.uint8]:
+    """Class map for telling objects apart: 1 inside objects, 0 on background, ridge and -1.
+
+    labels: as for `separate_touching`, which draws the ridge. Returns uint8, same shape. Pixels
+    that are not annotated count as 0 here; `weight_map` gives them weight 0.
+    """
+    return (separate_touching(labels) > 0).astype(np.uint8)
+
+
+def border_weights(
+    labels: Labels, *, w0: float = 10.0, sigma: float = 5.0, spacing: Sequence[float] | None = None
+) -> NDArray[np.float32]:
+    """The border term of the U-Net paper, w0 * exp(-(d1 + d2)**2 / (2 * sigma**2)).
+
+    labels: integers, (y, x) or (z, y, x), as they should be seen: usually after
+    `separate_touching`. d1 and d2 are the Euclidean distances from a pixel's centre to the nearest
+    pixel centre of the nearest and of the second nearest object (an object is all pixels of one
+    id > 0, in one piece or several). sigma and d are in pixels; `spacing` is the size of a pixel
+    along each axis in that unit (None: 1 on all axes), for volumes with thick slices.
+
+    Returns float32 of the same shape, 0 to w0, within 1e-6 of the formula for w0 up to 10 (above,
+    to float32 precision). The term is 0 on pixels whose label is not 0 (inside objects, and where
+    not annotated), and everywhere if there are fewer than two objects.
+
+    Raises UserError for labels that are not integers with 2 or 3 axes, w0 < 0, sigma <= 0, or a
+    spacing that is not one positive number per axis. Source: Ronneberger et al. 2015, equation 2.
+
+    >>> border_weights(np.array([[1, 0, 0, 2]])).round(3)
+    array([[0.   , 8.353, 8.353, 0.   ]], dtype=float32)
+    """
+    _check_labels(labels)
+    sizes = (1.0,) * labels.ndim if spacing is None else tuple(spacing)
+    _check_formula(w0, sigma, sizes, labels.ndim)
+    weights = np.zeros(labels.shape, np.float32)
+    if w0 <= NEGLIGIBLE or labels.size == 0:
+        return weights
+    reach = sigma * math.sqrt(2 * math.log(w0 / NEGLIGIBLE))
+    (near, far), code = _two_nearest(_numbered(labels), sizes, reach)
+    active = (labels == 0) & (far < code.nothing)
+    both = code.distances(near[active]) + code.distances(far[active])
+    weights[active] = w0 * np.exp(-(both**2) / (2 * sigma**2))
+    return weights
+
+
+def balance_weights(counts: ArrayLike) -> NDArray[np.float32]:
+    """Class weights that make every class count the same: sum / (present * counts[c]).
+
+    counts: (k,), pixels of each class over the training set. `present` is the number of classes
+    that occur; a class that never occurs gets weight 0. The mean weight over the pixels is 1.
+    Returns float32 (k,). Source: the class term w_c of Ronneberger et al. 2015, equation 2.
+
+    Raises UserError if counts are not one row of numbers >= 0 with one above 0.
+
+    >>> balance_weights([6, 2, 0]).round(3)
+    array([0.667, 2.   , 0.   ], dtype=float32)
+    """
+    pixels = np.asarray(counts, dtype=np.float64)
+    if pixels.ndim != 1 or not np.isfinite(pixels).all() or (pixels < 0).any() or not pixels.any():
+        raise UserError(
+            f"class counts are {pixels.tolist()}; allowed is one list of pixel counts >= 0 that are"
+            " not all 0: check that the training samples are annotated."
+        )
+    present = np.where(pixels > 0, pixels, np.inf)
+    weights = pixels.sum() / (np.count_nonzero(pixels) * present)
+    return np.asarray(weights, np.float32)
+
+
+def weight_map(
+    classes: NDArray[np.integer[Any]],
+    border: NDArray[np.float32],
+    class_weights: NDArray[np.float32],
+    *,
+    annotated: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float32]:
+    """The loss weight of every pixel: class_weights[classes] + border, 0 where not annotated.
+
+    classes: (y, x) or (z, y, x), values 0 to k-1. border: same shape, from `border_weights`.
+    class_weights: (k,), from `balance_weights`. annotated: bool, same shape; None means all.
+    Returns float32, same shape. Source: Ronneberger et al. 2015, equation 2.
+
+    Raises UserError if the shapes differ or a class has no weight.
+    """
+    shapes = [a.shape for a in (classes, border, annotated) if a is not None]
+    if len(set(shapes)) > 1:
+        raise UserError(
+            f"the shapes of classes, border and annotated are {shapes}; allowed is one shape:"
+            " make all of them from the same labels."
+        )
+    if classes.size and not 0 <= classes.min() <= classes.max() < len(class_weights):
+        raise UserError(
+            f"classes go from {classes.min()} to {classes.max()}; allowed are 0 to"
+            f" {len(class_weights) - 1}: give balance_weights the counts of all classes."
+        )
+    weights = (class_weights[classes] + border).astype(np.float32)
+    return weights if annotated is None else np.where(annotated, weights, np.float32(0))
+
+
+@dataclass(frozen=True)
+class Code:
+    """How a key is written: `round(squared distance * scale) << bits | object number`.
+
+    Keys of `nothing` and above mean that no object is in reach. There is room for twice `nothing`,
+    so that adding a step to a key never overflows.
+    """
+
+    dtype: type[np.unsignedinteger[Any]]
+    bits: int
+    scale: float
+    limit: int
+
+    @property
+    def nothing(self) -> int:
+        """The key of no object: farther than any."""
+        return self.limit << self.bits
+
+    @property
+    def number(self) -> int:
+        """The mask of a key's object number."""
+        return (1 << self.bits) - 1
+
+    def steps(self, size: float, length: int) -> Keys:
+        """What 0, 1, 2, ... pixels of `size` add to a key, as far as they are in reach."""
+        squares = np.round((np.arange(length) * size) ** 2 * self.scale)
+        reached: Keys = squares[squares < self.limit].astype(self.dtype)
+        return reached << self.dtype(self.bits)
+
+    def distances(self, keys: Keys) -> NDArray[np.float64]:
+        """The distances that keys hold, in pixels of sigma."""
+        return np.sqrt((keys >> self.bits) / self.scale)
+
+
+def _code(numbers: Labels, sizes: Sequence[float], reach: float) -> Code:
+    """Small integer keys where whole squared distances fit, else fixed point in 64 bits."""
+    bits = int(numbers.max()).bit_length()
+    square = min(reach**2, float(np.square(np.multiply(numbers.shape, sizes)).sum()))
+    limit = math.ceil(square) + 1
+    if all(float(size).is_integer() for size in sizes) and 2 * limit << bits < 2**32:
+        return Code(np.uint32, bits, 1.0, limit)
+    return Code(np.uint64, bits, 2.0 ** (62 - bits) / square, 1 << (62 - bits))
+
+
+def _two_nearest(numbers: Labels, sizes: Sequence[float], reach: float) -> tuple[Keys, Code]:
+    """Keys (2, *shape) of every pixel's nearest and second nearest object, nearer than reach."""
+    code = _code(numbers, sizes, reach)
+    keys = np.full((2, *numbers.shape), code.nothing, code.dtype)
+    np.copyto(keys[0], numbers, where=numbers > 0, casting="unsafe")
+    for axis, (length, size) in enumerate(zip(numbers.shape, sizes, strict=True)):
+        keys = _pass(keys, axis, code, code.steps(size, length))
+    return keys, code
+
+
+def _pass(keys: Keys, axis: int, code: Code, steps: Keys) -> Keys:
+    """`keys` after looking along one axis, as many lines at a time as the cache holds."""
+    moved = np.moveaxis(keys, axis + 1, 1)
+    lines = moved.reshape(2, moved.shape[1], -1)
+    look = _look_along_first if axis == 0 else _look_along_next
+    width = max(1, BLOCK // lines.shape[1])
+    for start in range(0, lines.shape[2], width):
+        block = lines[:, :, start : start + width]
+        block[...] = look(np.ascontiguousarray(block), code, steps)
+    return np.moveaxis(lines.reshape(moved.shape), 1, axis + 1)
+
+
+def _look_along_first(keys: Keys, code: Code, steps: Keys) -> Keys:
+    """The first axis: distances add up along one line, so looks 1, 2, 4, ... far are enough."""
+    best = keys.copy()
+    offset = 1
+    while offset < len(steps):
+        for here, there in _shifts(offset):
+            _merge(best[:, here], best[:, there] + code.dtype(offset << code.bits), code)
+        offset *= 2
+    table = np.append(steps, code.dtype(code.nothing))
+    best[...] = table[np.minimum(best >> code.bits, len(steps))] | (best & code.number)
+    np.minimum(best, table[-1], out=best)
+    return best
+
+
+def _look_along_next(keys: Keys, code: Code, steps: Keys) -> Keys:
+    """A later axis: squared distances of the axes add, so every offset in reach is looked at."""
+    best = keys.copy()
+    for offset, step in enumerate(steps[1:], start=1):
+        for here, there in _shifts(offset):
+            _merge(best[:, here], keys[:, there] + step, code)
+    return best
+
+
+def _merge(best: Keys, other: Keys, code: Code) -> None:
+    """Make `best` the two nearest objects, each counted once, of `best` and `other`; (2, n, m).
+
+    The farther of the two first keys comes second, unless both are of one object: then the number
+    bits cancel, and 0 - 1 wraps round to the largest key. Otherwise that difference is below any
+    key in `other`, which is at least one step away, and does not matter.
+    """
+    loser = best[0] ^ other[0]
+    loser &= code.number
+    loser -= 1
+    np.maximum(loser, best[0], out=loser)
+    np.maximum(loser, other[0], out=loser)
+    np.minimum(best, other, out=best)
+    np.minimum(best[1], loser, out=best[1])
+
+
+def _shifts(offset: int) -> Iterator[tuple[slice, slice]]:
+    """Both ways to lay a line over itself: (pixels, pixels `offset` away from them)."""
+    return itertools.permutations((slice(offset, None), slice(None, -offset)), 2)
+
+
+def _numbered(labels: Labels) -> Labels:
+    """Object numbers 1, 2, ... in place of ids that are too large for a key; 0 elsewhere."""
+    inside = labels > 0
+    if labels.max() <= LARGEST_ID:
+        return np.where(inside, labels, 0)
+    numbers = np.zeros(labels.shape, np.int64)
+    numbers[inside] = np.unique(labels[inside], return_inverse=True)[1] + 1
+    return numbers
+
+
+def _neighbours(ndim: int) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+    """All pairs of neighbouring pixels, once each: (pixels, their neighbours) per direction."""
+    moved = {-1: slice(None, -1), 0: slice(None), 1: slice(1, None)}
+    for direction in itertools.product((-1, 0, 1), repeat=ndim):
+        if direction > (0,) * ndim:
+            yield (
+                tuple(moved[-step] for step in direction),
+                tuple(moved[step] for step in direction),
+            )
+
+
+def _check_labels(labels: Labels) -> None:
+    if labels.ndim not in (2, 3) or not np.issubdtype(labels.dtype, np.integer):
+        raise UserError(
+            f"labels are {labels.dtype} with {labels.ndim} axes; allowed are integers with axes"
+            " (y, x) or (z, y, x): number the objects of a mask with skimage.measure.label."
+        )
+
+
+def _check_formula(w0: float, sigma: float, sizes: Sequence[float], ndim: int) -> None:
+    if not (0 <= w0 < math.inf and 0 < sigma < math.inf):
+        raise UserError(
+            f"w0 is {w0} and sigma is {sigma}; allowed are w0 >= 0 (0: no border term) and"
+            " sigma > 0 pixels: the paper uses 10 and 5."
+        )
+    if len(sizes) != ndim or not all(0 < size < math.inf for size in sizes):
+        raise UserError(
+            f"spacing is {sizes}; allowed are {ndim} numbers above 0, one for each axis of the"
+            " labels: give the pixel sizes in the order of the axes, in units of sigma's pixels."
+        )

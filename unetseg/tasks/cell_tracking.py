@@ -1,0 +1,111 @@
+"""The Cell Tracking Challenge's 2-D layout (celltrackingchallenge.net, naming conventions).
+
+ROOT/01/t000.tif              images (three or four digits)
+ROOT/01_GT/SEG/man_seg000.tif gold truth: instance labels of some frames, some of them partly
+ROOT/01_ST/SEG/man_seg000.tif silver truth: instance labels of every frame
+ROOT/01_GT/TRA/man_track000.tif a marker of every cell of every frame
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+from unetseg.errors import UserError
+from unetseg.io import read_stack
+from unetseg.sample import NOT_ANNOTATED, Entry, Sample
+from unetseg.settings import DataSettings
+from unetseg.tasks.listing import Listing
+
+SEQUENCE = re.compile(r"\d\d")
+FRAME = re.compile(r"t(\d{3,4})\.tif")
+
+
+def listing(root: Path, settings: DataSettings) -> Listing:
+    """Every frame that has the truth asked for; entry group = sequence, index = frame number."""
+    entries: list[Entry] = []
+    for sequence in sequences(root):
+        for digits in frames(root / sequence):
+            truth = _truth_path(root, sequence, digits, settings.truth)
+            if truth is not None:
+                read = partial(_read, root, sequence, digits, truth)
+                entries.append(Entry(f"{sequence}/t{digits}", sequence, int(digits), read))
+    if not entries:
+        raise UserError(
+            f"{root}: no frame has {settings.truth} truth. Expected ROOT/01_GT/SEG/man_seg000.tif "
+            "(gold) or ROOT/01_ST/SEG/man_seg000.tif (silver) beside ROOT/01/t000.tif; choose "
+            "another data.truth."
+        )
+    return Listing(tuple(entries), notes=(f"truth: {settings.truth}, {len(entries)} frames",))
+
+
+def sequences(root: Path) -> list[str]:
+    """The names of the sequences, "01", "02", … in a data set's folder."""
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder. Give the data set's folder, the one that holds 01/.")
+    found = sorted(p.name for p in root.iterdir() if p.is_dir() and SEQUENCE.fullmatch(p.name))
+    if not found:
+        raise UserError(
+            f"{root}: not in the Cell Tracking Challenge's layout: there is no folder 01/ with "
+            "frames t000.tif. Give the folder that holds 01/ and 01_GT/."
+        )
+    return found
+
+
+def frames(folder: Path) -> list[str]:
+    """The digits of the frames of a sequence, in order of time."""
+    found = [m[1] for p in folder.iterdir() if (m := FRAME.fullmatch(p.name))]
+    return sorted(found, key=int)
+
+
+def unannotated(objects: NDArray[np.int32], markers: NDArray[np.int32], gold: bool) -> NDArray[np.bool_]:
+    """Background that is not annotated, because a cell there has a tracking marker but no object.
+
+    objects, markers: (y, x) ids. In a gold frame that misses any cell, all background is unknown:
+    the annotators drew only some cells. Silver truth misses single cells; there it is the
+    background nearer to a missed cell's marker than to any object.
+    """
+    missed = np.setdiff1d(markers, markers[objects > 0])
+    missed = missed[missed > 0]
+    if not missed.size:
+        return np.zeros(objects.shape, bool)
+    if gold:
+        return objects == 0
+    lost = np.isin(markers, missed)
+    indices = distance_transform_edt(~lost & (objects == 0), return_distances=False, return_indices=True)
+    nearest_is_lost: NDArray[np.bool_] = lost[tuple(indices)] & (objects == 0)
+    return nearest_is_lost
+
+
+def _read(root: Path, sequence: str, digits: str, truth: Path) -> Sample:
+    stack = read_stack(root / sequence / f"t{digits}.tif")
+    if len(stack.pixels) != 1:
+        raise UserError(f"{stack.path}: {len(stack.pixels)} pages; only 2-D data sets are read.")
+    labels = _read_labels(truth)
+    track = root / f"{sequence}_GT" / "TRA" / f"man_track{digits}.tif"
+    if track.is_file():
+        gold = truth.parts[-3].endswith("_GT")
+        unknown = unannotated(labels, _read_labels(track), gold)
+        labels = np.where(unknown, np.int32(NOT_ANNOTATED), labels)
+    return Sample(f"{sequence}/t{digits}", stack.pixels[0], labels, stack.spacing_um)
+
+
+def _read_labels(path: Path) -> NDArray[np.int32]:
+    stack = read_stack(path)
+    if stack.pixels.shape[:2] != (1, 1) or stack.pixels.dtype.kind not in "ui":
+        raise UserError(
+            f"{path}: {stack.pixels.dtype} of shape {stack.pixels.shape}; expected one page of integers."
+        )
+    return stack.pixels[0, 0].astype(np.int32)
+
+
+def _truth_path(root: Path, sequence: str, digits: str, truth: str) -> Path | None:
+    gold = root / f"{sequence}_GT" / "SEG" / f"man_seg{digits}.tif"
+    silver = root / f"{sequence}_ST" / "SEG" / f"man_seg{digits}.tif"
+    order = {"gold": [gold], "silver": [silver], "gold-else-silver": [gold, silver]}[truth]
+    return next((path for path in order if path.is_file()), None)

@@ -1,0 +1,101 @@
+"""What a label file means: a mask, a class map or instance ids; recognised, or as the user says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from unetseg.errors import UserError
+from unetseg.sample import NOT_ANNOTATED
+
+Meaning = Literal["instances", "mask", "classes"]
+MASK: Meaning = "mask"
+MOST_CLASSES = 8
+
+
+@dataclass(frozen=True)
+class LabelFacts:
+    """What recognition looks at in one label image: its values > 0 and their components in all."""
+
+    values: frozenset[int]
+    components: int
+
+
+def read_labels(
+    pixels: NDArray[Any], meaning: Meaning, not_annotated: Sequence[int], name: str
+) -> NDArray[np.int32]:
+    """(c, y, x) label pixels to (y, x) int32: object ids or classes, −1 where not annotated.
+
+    A mask's foreground is every value but 0; its edge-connected components become the objects.
+    """
+    flat = label_plane(pixels, name)
+    ignored = np.isin(flat, list(not_annotated))
+    values = np.where(ignored, 0, flat)
+    if values.min() < 0:
+        raise UserError(
+            f"{name}: label {int(values.min())}; labels must be 0 or more. If it marks pixels that "
+            f"are not annotated, set data.not_annotated = [{int(values.min())}]."
+        )
+    labels = ndimage.label(values > 0)[0] if meaning == "mask" else values
+    return np.where(ignored, NOT_ANNOTATED, labels).astype(np.int32)
+
+
+def label_plane(pixels: NDArray[Any], name: str) -> NDArray[np.int64]:
+    """(y, x) integers of (c, y, x) label pixels; several channels must be equal (a grey RGB mask)."""
+    if len(pixels) > 1 and any(not np.array_equal(pixels[0], p) for p in pixels[1:]):
+        raise UserError(
+            f"{name}: a label image of {len(pixels)} different channels. Save it as one channel of "
+            "integers: 0 background, and one value per class or object."
+        )
+    plane = pixels[0]
+    if plane.dtype.kind == "f" and not np.array_equal(plane, np.round(plane)):
+        raise UserError(f"{name}: label values are not whole numbers. Save the labels as integers.")
+    return plane.astype(np.int64)
+
+
+def label_facts(plane: NDArray[np.int64], not_annotated: Sequence[int]) -> LabelFacts:
+    """The facts of one label plane (y, x)."""
+    values = [int(v) for v in np.unique(plane) if v != 0 and v not in not_annotated]
+    return LabelFacts(frozenset(values), _components(plane, values))
+
+
+def recognise(facts: Sequence[LabelFacts]) -> Meaning:
+    """What the label images of a folder mean together.
+
+    One value beside 0: a mask. A few values (up to 8) that almost every image has, or whose areas
+    are mostly in several pieces: classes. Else, a value per object: instances.
+    """
+    union = frozenset[int]().union(*(f.values for f in facts))
+    if len(union) <= 1:
+        return "mask"
+    pairs = sum(len(f.values) for f in facts)
+    in_pieces = sum(f.components for f in facts) > 1.5 * pairs
+    everywhere = len(facts) >= 3 and sum(f.values == union for f in facts) >= 0.8 * len(facts)
+    few = len(union) <= MOST_CLASSES
+    return "classes" if few and (everywhere or in_pieces) else "instances"
+
+
+def describe(meaning: Meaning, facts: Sequence[LabelFacts], chosen: bool) -> str:
+    """What is said aloud: "labels: 34 instances in 5 images (recognised; …)"."""
+    union = frozenset[int]().union(*(f.values for f in facts))
+    match meaning:
+        case "instances":
+            what = f"{sum(len(f.values) for f in facts)} instances"
+        case "mask":
+            what = f"mask, values 0 and {', '.join(map(str, sorted(union))) or 'nothing else'}"
+        case "classes":
+            what = f"class map, classes {', '.join(map(str, sorted(union | {0})))}"
+    how = "as data.labels says" if chosen else "recognised; data.labels overrides"
+    return f"labels: {what} in {len(facts)} images ({how})"
+
+
+def _components(plane: NDArray[np.int64], values: Sequence[int]) -> int:
+    """Edge-connected components of equal value > 0; beyond 64 values, of the foreground."""
+    if len(values) > 64:
+        return len(values)
+    return sum(int(ndimage.label(plane == v)[1]) for v in values)

@@ -1,0 +1,129 @@
+"""The entries of a data set, and the selections by which they are split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from unetseg.errors import UserError
+from unetseg.sample import Entry, Kind
+from unetseg.settings import DataSettings
+
+HELD_BACK = 5
+"""Without a `validate` selection one in five entries is held back for validation."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Labelled entries in order, how many classes they have, and what was recognised, to be said."""
+
+    entries: tuple[Entry, ...]
+    classes: int = 2
+    kind: Kind = "instances"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> list[str]:
+        """The names of the sequences, stacks or files, in order."""
+        return list(dict.fromkeys(e.group for e in self.entries))
+
+
+@dataclass(frozen=True)
+class Split:
+    """The entries of an experiment: trained on, chosen by, and scored on; never mixed."""
+
+    train: tuple[Entry, ...]
+    validate: tuple[Entry, ...]
+    test: tuple[Entry, ...]
+
+    def describe(self) -> dict[str, str]:
+        """Each part as "GROUP[first…last] (n)", for logs and tables."""
+        parts = {"train": self.train, "validate": self.validate, "test": self.test}
+        return {part: _describe(entries) for part, entries in parts.items()}
+
+
+def split(listing: Listing, settings: DataSettings) -> Split:
+    """The split that the selections of `settings` name; raises UserError where parts overlap."""
+    test = select(listing, settings.test, "test") if settings.test else []
+    tested = {e.name for e in test}
+    chosen = select(listing, settings.train, "train")
+    if settings.train == ("*",):
+        groups = {e.group for e in test}
+        chosen = [e for e in chosen if e.name not in tested and not _whole(e, groups, settings)]
+    if settings.validate:
+        validate = select(listing, settings.validate, "validate")
+        train = chosen
+    else:
+        train, validate = hold_back(chosen)
+    _check_apart(train, validate, test, settings)
+    return Split(tuple(train), tuple(validate), tuple(test))
+
+
+def select(listing: Listing, selections: Sequence[str], part: str) -> list[Entry]:
+    """The entries that any of the selections "GROUP" or "GROUP[start:stop]" names, in order."""
+    chosen: dict[str, Entry] = {}
+    for selection in selections:
+        found = [e for e in listing.entries if _selects(selection, e)]
+        if not found:
+            raise UserError(
+                f"data.{part} = {selection!r} selects nothing. There is: "
+                f"{_describe(listing.entries) or 'nothing with labels'}."
+            )
+        chosen.update({e.name: e for e in found})
+    return [e for e in listing.entries if e.name in chosen]
+
+
+def hold_back(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """(train, validate): every fifth group, or with fewer than five groups each one's last fifth."""
+    groups = list(dict.fromkeys(e.group for e in entries))
+    if len(groups) >= HELD_BACK:
+        held = set(groups[HELD_BACK - 1 :: HELD_BACK])
+        back = {e.name for e in entries if e.group in held}
+    else:
+        back = set()
+        for group in groups:
+            members = [e for e in entries if e.group == group]
+            back |= {e.name for e in members[len(members) - len(members) // HELD_BACK :]}
+    return [e for e in entries if e.name not in back], [e for e in entries if e.name in back]
+
+
+def _whole(entry: Entry, tested_groups: set[str], settings: DataSettings) -> bool:
+    """Frames of a tested time-lapse are not trained on, for they show the same cells."""
+    return settings.task in ("cell-tracking", "synthetic") and entry.group in tested_groups
+
+
+def _selects(selection: str, entry: Entry) -> bool:
+    match = re.fullmatch(r"(.+?)(?:\[(\d*):(\d*)\])?", selection)
+    if match is None or not fnmatchcase(entry.group, match[1]):
+        return False
+    start, stop = int(match[2] or 0), int(match[3]) if match[3] else entry.index + 1
+    return start <= entry.index < stop
+
+
+def _check_apart(
+    train: list[Entry], validate: list[Entry], test: list[Entry], settings: DataSettings
+) -> None:
+    if not train:
+        raise UserError("the training part is empty: nothing is left to train on. See data.train.")
+    by_group = settings.task in ("cell-tracking", "synthetic")
+    parts = {"train": train, "validate": validate, "test": test}
+    for a, b in (("train", "validate"), ("train", "test"), ("validate", "test")):
+        key = "group" if by_group and b == "test" else "name"
+        shared = {getattr(e, key) for e in parts[a]} & {getattr(e, key) for e in parts[b]}
+        if shared:
+            raise UserError(
+                f"data.{a} and data.{b} share {sorted(shared)[0]!r}: scores would be flattered. "
+                "Time-lapses are split by sequence, other data by image or slice."
+            )
+
+
+def _describe(entries: Sequence[Entry]) -> str:
+    groups = list(dict.fromkeys(e.group for e in entries))
+    words = []
+    for group in groups[:6]:
+        members = [e.index for e in entries if e.group == group]
+        words.append(f"{group}[{min(members)}…{max(members)}] ({len(members)})")
+    more = f" and {len(groups) - 6} more" if len(groups) > 6 else ""
+    return ", ".join(words) + more

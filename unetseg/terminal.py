@@ -1,0 +1,148 @@
+"""What the command line shows while it works: progress bars, tables, a training run, Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from unetseg.run import Run
+    from unetseg.scores import FrameTable
+
+SMOOTHING = 0.95
+
+
+class Progress:
+    """A progress bar on the terminal; `say` prints a line above it."""
+
+    def __init__(self, total: int | None, unit: str, start: int = 0) -> None:
+        from tqdm import tqdm
+
+        self.bar: tqdm[int] = tqdm(
+            total=total,
+            unit=unit,
+            initial=start,
+            dynamic_ncols=True,
+            leave=False,
+            disable=None,
+            smoothing=0.1,
+        )
+
+    def add(self, count: int) -> None:
+        """Count further."""
+        self.bar.update(count)
+
+    def say(self, line: str) -> None:
+        """A line that stays."""
+        self.bar.clear()
+        click.echo(line)
+        self.bar.refresh()
+
+    def note(self, text: str) -> None:
+        """Words at the end of the bar."""
+        self.bar.set_postfix_str(text, refresh=False)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.close()
+
+
+class Stop:
+    """True once Ctrl-C or a terminating signal has come; a second one interrupts at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self) -> bool:
+        """Whether to stop."""
+        return self.asked
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        click.echo("\nstopping after this step and saving (again: stop at once)", err=True)
+
+    @contextmanager
+    def listening(self) -> Iterator[Stop]:
+        """Take SIGINT and SIGTERM while the block runs."""
+        before = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def show_training(run: Run, *, resume: bool) -> None:
+    """Run the training with a progress bar, then score the best model and print the table."""
+    from unetseg.pipeline.training import Note, Validated, train_run
+    from unetseg.train import Step
+
+    steps = run.experiment.train.steps
+    smooth, done, data_s, total_s = 0.0, 0, 0.0, 0.0
+    with Stop().listening() as stop, Progress(steps, "step") as bar:
+        for event in train_run(run, resume=resume, stopped=stop):
+            match event:
+                case Note(text):
+                    bar.say(text)
+                case Step():
+                    smooth = event.loss if done == 0 else SMOOTHING * smooth + (1 - SMOOTHING) * event.loss
+                    bar.add(event.number - bar.bar.n)
+                    bar.note(f"loss {smooth:.4f}")
+                    done, data_s, total_s = event.number, data_s + event.data_s, total_s + event.total_s
+                case Validated(step, scores, best):
+                    words = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+                    mark = " *" if best else ""
+                    bar.say(
+                        f"step {step}: loss {smooth:.4f}" + (f"; validation {words}{mark}" if words else "")
+                    )
+    if done < steps and stop.asked:
+        click.echo(f"saved after step {done} of {steps}; go on with: unetseg train --resume {run.path}")
+        raise SystemExit(130)
+    if total_s > 0:
+        click.echo(f"data and augmentation took {data_s / total_s:.1%} of the training time")
+    show_test(run)
+
+
+def show_test(run: Run) -> None:
+    """Score the run's best model on its test part, print the table, write the pictures."""
+    from unetseg.device import choose_device
+    from unetseg.pipeline.model import Tiling, load_model
+    from unetseg.pipeline.testing import test_run
+
+    model = load_model(run.best, choose_device(run.experiment.device))
+    with Progress(None, "image") as bar:
+        result = test_run(run, model, Tiling(), bar.add)
+    if result is None:
+        click.echo(f"trained: {run.path} (nothing was held back to score)")
+        return
+    chose = " (this part chose the weights)" if result.part == "validate" else ""
+    click.echo(f"scores on the {result.part} part: {result.what}{chose}")
+    click.echo(table_text(result.table))
+    click.echo(f"pictures: {run.pictures}")
+
+
+def table_text(table: FrameTable, most: int = 12) -> str:
+    """The scores as aligned columns: the frames (the worst `most` by the first score), then all."""
+    order = sorted(range(len(table.frames)), key=lambda i: table.values[i][0])[:most]
+    rows = [[table.frames[i], *(f"{v:.4f}" for v in table.values[i])] for i in sorted(order)]
+    head, last = ["frame", *table.names], ["all", *(f"{v:.4f}" for v in table.pooled)]
+    lines = [head, *rows, last]
+    widths = [max(len(line[x]) for line in lines) for x in range(len(head))]
+    text = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) for line in lines]
+    left_out = len(table.frames) - len(order)
+    if left_out > 0:
+        text.insert(-1, f"… and {left_out} better frames")
+    return "\n".join(text)

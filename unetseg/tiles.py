@@ -1,0 +1,161 @@
+"""Overlap tiles: which pixels a tile reads, keeps and writes, so that tiled equals whole.
+
+The overlap-tile strategy of the U-Net paper (Ronneberger 2015, fig. 2): a tile is read with the
+context that its output pixels see, mirrored beyond the image's border, and only the pixels with
+full context are kept. Max-pooling is shift-equivariant by its stride alone, so tiles start at
+multiples of the stride: the paper's 388-pixel tiles laid edge to edge change the result, 384 do
+not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetseg.errors import UserError
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What tiling must know of a network, per axis of yx.
+
+    context: pixels each side that an output pixel can see; stride: shift by which the network is
+    equivariant (2**depth); valid: whether the output is smaller than the input by the context;
+    phase: a legal input size n has n % stride == phase.
+    """
+
+    context: tuple[int, ...]
+    stride: tuple[int, ...]
+    valid: bool
+    phase: tuple[int, ...]
+
+    @property
+    def margin(self) -> tuple[int, ...]:
+        """Pixels read each side of a tile: the context, in a padded net in whole strides."""
+        if self.valid:
+            return self.context
+        return tuple(-(-c // s) * s for c, s in zip(self.context, self.stride, strict=True))
+
+    @property
+    def excess(self) -> tuple[int, ...]:
+        """Output pixels beyond a multiple of the stride: 4 in the paper's 388 = 24·16 + 4."""
+        return tuple((p - 2 * m) % s for p, m, s in zip(self.phase, self.margin, self.stride, strict=True))
+
+    def legal(self, size: Sequence[int]) -> bool:
+        """Whether the network takes an input of this size."""
+        smallest = self.smallest
+        return all(
+            n >= least and n % s == p
+            for n, least, s, p in zip(size, smallest, self.stride, self.phase, strict=True)
+        )
+
+    @property
+    def smallest(self) -> tuple[int, ...]:
+        """The smallest legal input size."""
+        if not self.valid:
+            return self.stride
+        return tuple(2 * m + (e or s) for m, e, s in zip(self.margin, self.excess, self.stride, strict=True))
+
+    def nearest_legal(self, size: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The largest legal size not above `size` (or the smallest legal one), and the next."""
+        below = tuple(
+            max(least, n - (n - p) % s)
+            for n, least, s, p in zip(size, self.smallest, self.stride, self.phase, strict=True)
+        )
+        above = tuple(b if b >= n else b + s for b, n, s in zip(below, size, self.stride, strict=True))
+        return below, above
+
+    def output(self, size: Sequence[int]) -> tuple[int, ...]:
+        """The size of the network's output for a legal input size."""
+        return (
+            tuple(n - 2 * c for n, c in zip(size, self.context, strict=True)) if self.valid else tuple(size)
+        )
+
+
+@dataclass(frozen=True)
+class Tile:
+    """read: (start, stop) per axis, possibly beyond the image; crop: of the output; write: in the image."""
+
+    read: tuple[tuple[int, int], ...]
+    crop: tuple[slice, ...]
+    write: tuple[slice, ...]
+
+
+@dataclass(frozen=True)
+class TileGrid:
+    """The tiles of an image of `shape` (yx) in steps of `step`; their write regions partition it.
+
+    Raises UserError unless step is a positive multiple of the footprint's stride.
+    """
+
+    shape: tuple[int, ...]
+    step: tuple[int, ...]
+    footprint: Footprint
+
+    def __post_init__(self) -> None:
+        pairs = zip(self.step, self.footprint.stride, strict=True)
+        if any(step <= 0 or step % stride for step, stride in pairs):
+            raise UserError(
+                f"tile step {self.step}: not a positive multiple of the network's stride "
+                f"{self.footprint.stride}. Other steps would change the result at every tile border."
+            )
+
+    def __len__(self) -> int:
+        return int(np.prod([len(range(0, n, s)) for n, s in zip(self.shape, self.step, strict=True)]))
+
+    def __iter__(self) -> Iterator[Tile]:
+        starts = [range(0, n, s) for n, s in zip(self.shape, self.step, strict=True)]
+        return (self._tile(start) for start in product(*starts))
+
+    @property
+    def read_shape(self) -> tuple[int, ...]:
+        """The size every tile reads: the network's input."""
+        parts = zip(self.step, self.footprint.margin, self.footprint.excess, strict=True)
+        return tuple(step + 2 * margin + excess for step, margin, excess in parts)
+
+    def _tile(self, start: tuple[int, ...]) -> Tile:
+        foot = self.footprint
+        read = tuple((a - m, a - m + n) for a, m, n in zip(start, foot.margin, self.read_shape, strict=True))
+        write = tuple(slice(a, min(a + s, n)) for a, s, n in zip(start, self.step, self.shape, strict=True))
+        skip = (0,) * len(start) if foot.valid else foot.margin
+        crop = tuple(slice(k, k + w.stop - w.start) for k, w in zip(skip, write, strict=True))
+        return Tile(read, crop, write)
+
+
+def even_grid(shape: Sequence[int], largest_step: Sequence[int], footprint: Footprint) -> TileGrid:
+    """The grid with the fewest tiles whose step is at most `largest_step`, the tiles evened out."""
+    step = []
+    for n, largest, stride in zip(shape, largest_step, footprint.stride, strict=True):
+        count = -(-n // max(largest // stride * stride, stride))
+        step.append(-(-n // (count * stride)) * stride)
+    return TileGrid(tuple(shape), tuple(step), footprint)
+
+
+def mirror_index(start: int, stop: int, size: int) -> NDArray[np.intp]:
+    """The pixels start…stop−1 of an axis extended by mirroring without repeating the edge.
+
+    >>> mirror_index(-2, 6, 4)
+    array([2, 1, 0, 1, 2, 3, 2, 1])
+    """
+    period = max(2 * (size - 1), 1)
+    folded = np.arange(start, stop) % period
+    return np.where(folded < size, folded, period - folded)
+
+
+def read_mirrored(image: Any, read: Sequence[tuple[int, int]]) -> NDArray[np.generic]:
+    """The region `read` of `image` (c, *yx), mirrored beyond its border.
+
+    `image` is anything that slices like an array (numpy, memory map, Zarr): only the pixels inside
+    the image are read, once.
+    """
+    indices = [mirror_index(a, b, n) for (a, b), n in zip(read, image.shape[1:], strict=True)]
+    inside = np.asarray(image[(slice(None), *(slice(i.min(), i.max() + 1) for i in indices))])
+    for axis, index in enumerate(indices, start=1):
+        if not np.array_equal(index, np.arange(index[0], index[0] + len(index))):
+            inside = inside.take(index - index.min(), axis=axis)
+    return inside

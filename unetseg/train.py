@@ -1,0 +1,162 @@
+"""The training loop: a generator of steps; the caller logs, validates, saves and stops."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from unetseg.batches import Batch
+from unetseg.device import precision_context
+from unetseg.errors import UserError
+from unetseg.losses import Loss
+from unetseg.nets.contract import Net
+from unetseg.settings import TrainSettings
+
+
+@dataclass
+class State:
+    """All that training changes: the net, its optimizer, the loss scaler and the steps done."""
+
+    net: Net
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    step: int = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and numbers only: it loads without running code."""
+        return {
+            "net": self.net.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "step": self.step,
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Continue from what `state_dict` gave."""
+        self.net.load_state_dict(saved["net"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.scaler.load_state_dict(saved["scaler"])
+        self.step = saved["step"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step done: its number from 1, loss, learning rate, and seconds on data and in all."""
+
+    number: int
+    loss: float
+    learning_rate: float
+    data_s: float
+    total_s: float
+
+
+def new_state(net: Net, settings: TrainSettings, device: torch.device) -> State:
+    """The net on the device with a fresh optimizer."""
+    layout = torch.channels_last if net.dims == 2 else torch.channels_last_3d
+    net.to(device, memory_format=layout if settings.channels_last else torch.preserve_format)
+    half = settings.precision == "fp16"
+    return State(net, _optimizer(net, settings), torch.amp.GradScaler(device.type, enabled=half))
+
+
+def learning_rate(settings: TrainSettings, step: int) -> float:
+    """The learning rate of step 0, 1, …: a function of the settings and the step alone.
+
+    "cosine" falls from the peak to 0; "one-cycle" rises linearly over the first tenth from a
+    25th of the peak and then falls as a cosine (Smith & Topin 2018).
+    """
+    peak, done = settings.learning_rate, step / settings.steps
+    if settings.schedule == "constant":
+        return peak
+    if settings.schedule == "one-cycle" and done < 0.1:
+        return peak * (0.04 + 0.96 * done / 0.1)
+    left = (done - 0.1) / 0.9 if settings.schedule == "one-cycle" else done
+    return peak * 0.5 * (1 + math.cos(math.pi * left))
+
+
+def train(
+    state: State,
+    batches: Iterator[Batch],
+    loss: Loss,
+    settings: TrainSettings,
+    *,
+    seed: int,
+    device: torch.device,
+) -> Iterator[Step]:
+    """Steps state.step … settings.steps − 1, one at a time; the state is up to date at each yield.
+
+    Dropout is seeded by (seed, step), so a resumed run equals an uninterrupted one. Raises
+    UserError where the loss is not finite.
+    """
+    forward = _forward(state.net, settings)
+    while state.step < settings.steps:
+        started = time.perf_counter()
+        batch = next(batches)
+        _wait(device)
+        ready = time.perf_counter()
+        rate = learning_rate(settings, state.step)
+        for group in state.optimizer.param_groups:
+            group["lr"] = rate
+        torch.manual_seed(seed * 1_000_003 + state.step)
+        value = _one_step(state, forward, batch, loss, settings, device)
+        state.step += 1
+        now = time.perf_counter()
+        yield Step(state.step, value, rate, ready - started, now - started)
+
+
+def _one_step(
+    state: State,
+    forward: Callable[[Tensor], Tensor],
+    batch: Batch,
+    loss: Loss,
+    settings: TrainSettings,
+    device: torch.device,
+) -> float:
+    state.net.train()
+    state.optimizer.zero_grad(set_to_none=True)
+    images = batch.images
+    if settings.channels_last:
+        images = images.contiguous(memory_format=_layout(images))
+    with precision_context(settings.precision, device):
+        logits = forward(images)
+    value = loss(logits, batch.classes, batch.weight)
+    number = float(value.detach())
+    if not math.isfinite(number):
+        raise UserError(
+            f"step {state.step + 1}: the loss is {number}. Lower train.learning_rate (now "
+            f"{settings.learning_rate}), set train.clip above 0, or use precision float32 or bf16."
+        )
+    state.scaler.scale(value).backward()
+    if settings.clip > 0:
+        state.scaler.unscale_(state.optimizer)
+        nn.utils.clip_grad_norm_(state.net.parameters(), settings.clip)
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    return number
+
+
+def _forward(net: Net, settings: TrainSettings) -> Callable[[Tensor], Tensor]:
+    return cast(Callable[[Tensor], Tensor], torch.compile(cast(nn.Module, net))) if settings.compile else net
+
+
+def _layout(images: Tensor) -> torch.memory_format:
+    return torch.channels_last if images.ndim == 4 else torch.channels_last_3d
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _optimizer(net: Net, settings: TrainSettings) -> torch.optim.Optimizer:
+    rate, decay = settings.learning_rate, settings.weight_decay
+    match settings.optimizer:
+        case "sgd":
+            return torch.optim.SGD(net.parameters(), rate, momentum=settings.momentum, weight_decay=decay)
+        case "adamw":
+            return torch.optim.AdamW(net.parameters(), rate, weight_decay=decay)
