@@ -55,8 +55,7 @@ def separate_touching(labels: Labels) -> Labels:
 def instance_classes(labels: Labels) -> NDArray[np.uint8]:
     """Class map for telling objects apart: 1 inside objects, 0 on background, ridge and -1.
 
-    labels: as for `separate_touching`, which draws the ridge. Returns uint8, same shape. Pixels
-    that are not annotated count as 0 here; `weight_map` gives them weight 0.
+    labels: as for `separate_touching`, which draws the ridge. Returns uint8, same shape.
     """
     return (separate_touching(labels) > 0).astype(np.uint8)
 

@@ -117,7 +117,7 @@ def load_model(path: Path, device: torch.device) -> Model:
         raise UserError(
             f"{path}: not a model of this version of unetseg ({str(error).splitlines()[0]})."
         ) from None
-    net.to(device)
+    net.to(device, memory_format=torch.channels_last if net.dims == 2 else torch.channels_last_3d)
     net.eval()
     return Model(recipe, net, device)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -15,9 +15,10 @@ from unetseg.device import choose_device, describe_device, make_deterministic
 from unetseg.errors import UserError, did_you_mean
 from unetseg.losses import LOSSES
 from unetseg.nets import Net, nearest_sizes
+from unetseg.pipeline.choosing import choose_labels
 from unetseg.pipeline.dataset import Dataset, read_dataset
 from unetseg.pipeline.environment import environment
-from unetseg.pipeline.model import Model, Recipe, Tiling, load_plain, new_net, save_model
+from unetseg.pipeline.model import Model, Recipe, Tiling, load_model, load_plain, new_net, save_model
 from unetseg.pipeline.scoring import higher_is_better, score_names, score_pairs
 from unetseg.run import Run
 from unetseg.sample import Sample
@@ -102,6 +103,8 @@ class _Fit:
             last = step.number == settings.steps
             if last or step.number % settings.validate_every == 0:
                 yield self._validate()
+                if last and experiment.labels.choose:
+                    yield self._choose_labels()
                 self._save()
             elif stopped():
                 self._save()
@@ -123,6 +126,19 @@ class _Fit:
         seconds = round(time.perf_counter() - started, 3)
         self.run.log({"step": step, "validation": scores, "best": better, "seconds": seconds})
         return Validated(step, scores, better)
+
+    def _choose_labels(self) -> Note:
+        """Choose the best model's label settings by the validation part, and keep them in it."""
+        if self.model.recipe.kind == "classes" or not self.data.validate:
+            return Note("labels: as set (nothing to choose them by)")
+        best = load_model(self.run.best, self.model.device)
+        labels, score = choose_labels(best, self.data.validate, self.experiment.train.best_by)
+        recipe = replace(best.recipe, labels=labels)
+        with self.run.replacing(self.run.best.name) as path:
+            save_model(path, recipe, best.net, {"step": self.state.step, "scores": {}})
+        words = f"threshold {labels.threshold}, seeds {labels.seeds}"
+        self.run.log({"step": self.state.step, "labels": words, "score": score})
+        return Note(f"labels: {words} chosen by the validation part ({self.experiment.train.best_by} {score:.4f})")
 
     def _save(self) -> None:
         saved = {"format": STATE_FORMAT, "state": self.state.state_dict(), "best": self.best}

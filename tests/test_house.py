@@ -1,0 +1,84 @@
+"""The architecture's laws: floors, homes of third parties, sizes, no print below the door."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "unetseg"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+GROUND = {"errors", "sample", "tiles", "targets", "segment", "scores", "settings", "normalise"}
+FILES = {"config", "io", "run", "tasks", "catalogue"}
+TORCH = {"nets", "augment", "losses", "batches", "train", "predict", "device"}
+APP = {"pipeline", "figures"}
+DOOR = {"cli", "terminal"}
+MAY_IMPORT = {
+    "ground": GROUND,
+    "files": GROUND | FILES,
+    "torch": GROUND | TORCH,
+    "app": GROUND | FILES | TORCH | APP,
+    "door": GROUND | FILES | TORCH | APP | DOOR,
+}
+FLOORS = {"ground": GROUND, "files": FILES, "torch": TORCH, "app": APP, "door": DOOR}
+HOMES = {
+    "albumentations": {"augment"},
+    "click": {"cli", "terminal"},
+    "elasticdeform": {"augment"},
+    "matplotlib": {"figures"},
+    "monai": {"nets"},
+    "tifffile": {"io"},
+    "torch": TORCH | {"pipeline"},
+    "zarr": {"io"},
+}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+    return found
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+def test_every_room_is_on_a_floor() -> None:
+    rooms = {room(p) for p in MODULES} - {"__init__", "__main__"}
+    assert rooms == set().union(*FLOORS.values())
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_imports_go_down(path: Path) -> None:
+    floor = next((f for f, rooms in FLOORS.items() if room(path) in rooms), "door")
+    ours = {name.split(".")[1] for name in imports(path) if name.startswith("unetseg.")}
+    assert ours <= MAY_IMPORT[floor], f"{floor} imports {ours - MAY_IMPORT[floor]}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_third_parties_have_one_home(path: Path) -> None:
+    for name in {name.split(".")[0] for name in imports(path)} & HOMES.keys():
+        assert room(path) in HOMES[name], f"{name} is imported in {path.name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_files_are_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 300
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_nothing_below_the_door_prints_exits_or_asserts(path: Path) -> None:
+    if room(path) in DOOR | {"__main__"}:
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        assert not isinstance(node, ast.Assert), f"assert in line {node.lineno}"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in {"print", "exit", "quit"}, f"line {node.lineno}"
