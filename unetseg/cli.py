@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -37,17 +37,23 @@ class Bytes(click.ParamType[int]):
             self.fail(f"{value!r}: give an amount such as 800M or 2G.", param, ctx)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__)
-def cli() -> None:
-    r"""U-Net segmentation for microscopy: train, predict by exact tiles, label, score.
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """U-Net segmentation for microscopy: train, predict by exact tiles, label, score.
 
     \b
     Start here:
       unetseg demo                       train on made-up cells, no data needed (2 minutes)
       unetseg train --data FOLDER        your images/ and labels/ (or masks/)
       unetseg predict RUN IMAGE…         labels for new images
-    """
+    """  # noqa: D301 (click reads the character, not the two letters, as "leave these lines alone")
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @cli.command()
@@ -55,7 +61,7 @@ def cli() -> None:
 @click.option("--steps", type=click.IntRange(1), default=None, help="Training steps (default: 400).")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 def demo(out: Path, steps: int | None, device: str) -> None:
-    """Make a synthetic film of touching cells, train, predict by tiles, score, write pictures."""
+    """Train on a made-up film of touching cells, score, write pictures."""
     from unetseg.pipeline.demo import demo_experiment, write_film
     from unetseg.run import Run
 
@@ -73,7 +79,10 @@ def demo(out: Path, steps: int | None, device: str) -> None:
 @click.argument("data", type=PATH)
 @click.option("--out", type=PATH, default=Path("show.png"), show_default=True, help="PNG to write.")
 def show(data: Path, out: Path) -> None:
-    """Write a picture sheet of DATA (a data folder or an EXPERIMENT.toml): what the net will see."""
+    """Picture what the net will see of your data.
+
+    DATA is a data folder or an EXPERIMENT.toml.
+    """
     from unetseg.pipeline.showing import write_show
 
     experiment = _experiment(data) if data.suffix == ".toml" else _derived(data)
@@ -101,7 +110,9 @@ def train(
     seed: int | None,
     device: str | None,
 ) -> None:
-    """Train a network from EXPERIMENT.toml, or from a folder with --data, into a run folder.
+    """Train a network into a run folder.
+
+    From an EXPERIMENT.toml, or from the data folder given with --data.
 
     Ctrl-C saves and says how to go on. At the end the best weights are scored on the test part.
     """
@@ -145,7 +156,10 @@ def train(
 @click.option("--tile", type=click.IntRange(1), help="Side of the tiles in pixels, instead of --memory.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 def predict(run: Path, images: tuple[Path, ...], **options: Any) -> None:
-    """Label IMAGES (files or folders) with a trained RUN (or a model file best.pt)."""
+    """Label IMAGES (files or folders) with a trained RUN.
+
+    RUN is a run folder, or a model file such as best.pt.
+    """
     from unetseg.pipeline.model import Tiling
     from unetseg.pipeline.prediction import Output, find_images, predict_files, predict_sequence
 
@@ -187,10 +201,15 @@ def score(
     labels: Any,
     not_annotated: tuple[int, ...],
 ) -> None:
-    """Score PREDICTION against TRUTH: two files, two folders, or a challenge's 01_RES and 01_GT."""
-    from unetseg.pipeline.comparing import score_files, write_table
+    """Score label files of a PREDICTION against the TRUTH.
+
+    Both are files, or folders whose files pair by name; or a challenge's 01_RES and 01_GT.
+    """
+    from unetseg.pipeline.comparing import check_table_path, score_files, write_table
     from unetseg.settings import DataSettings
 
+    if out is not None:
+        check_table_path(out)
     settings = DataSettings(labels=labels, not_annotated=not_annotated)
     table, meaning = score_files(prediction, truth, settings, names)
     click.echo(f"truth taken as {meaning} (--labels overrides)")
@@ -203,7 +222,10 @@ def score(
 @cli.command()
 @click.argument("folder", type=PATH, required=False)
 def data(folder: Path | None) -> None:
-    """List the public data sets and where to get them; check those that lie in FOLDER."""
+    """List the public data sets and where to get them.
+
+    With FOLDER: check those that lie in it.
+    """
     from unetseg.catalogue import check_dataset, read_catalogue
 
     if folder is not None and not folder.is_dir():
@@ -251,14 +273,21 @@ def main() -> None:
     try:
         cli(standalone_mode=False)
     except UserError as error:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
-        sys.exit(2)
+        _fail(str(error))
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "unetseg"
+        _fail(f"{error.format_message()} See {command} --help.")
     except click.ClickException as error:
-        error.show()
-        sys.exit(2)
+        _fail(error.format_message())
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
-    except (MemoryError, OSError) as error:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
-        sys.exit(2)
+    except MemoryError as error:
+        _fail(f"not enough memory ({error}). Lower --memory or train.crop, or use smaller images.")
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}." if error.filename else str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+    sys.exit(2)

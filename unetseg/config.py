@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 import os
 import tomllib
 from pathlib import Path
@@ -15,28 +17,43 @@ from unetseg.errors import UserError, did_you_mean
 from unetseg.settings import Experiment
 
 DATA_VARIABLE = "UNETSEG_DATA"
+PLAIN_TYPES = {
+    "int_type": "a whole number (without quotes or point)",
+    "float_type": "a number (without quotes)",
+    "string_type": 'a text in "quotes"',
+    "bool_type": "true or false",
+}
+"""Pydantic's error types in the user's words."""
 
 
 def read_experiment(path: Path) -> Experiment:
     """The experiment of a TOML file; raises UserError for a wrong file, key, type or range."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' Notepad writes a mark first
     except FileNotFoundError:
         raise UserError(f"{path}: no such experiment file.") from None
     except IsADirectoryError:
         raise UserError(f"{path}: a folder, not an experiment file. Data folders go to --data.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise UserError(
+            f"{path}: not a text file. An experiment is described in TOML, as UTF-8 text."
+        ) from None
+    except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path}: not a TOML file: {error}.") from None
     return parse_experiment(table, str(path))
 
 
 def parse_experiment(table: dict[str, Any], source: str) -> Experiment:
-    """The experiment of nested plain values; `source` is named in errors."""
+    """The experiment of nested plain values; `source` is named in errors.
+
+    Types are strict: "100" is no number and 1 no true. Raises UserError, a line for each wrong key.
+    """
     _check_keys(table, Experiment, (), source)
-    try:
-        return TypeAdapter(Experiment).validate_python(table)
+    try:  # strict JSON, because only there a list may stand for a tuple
+        return TypeAdapter(Experiment).validate_json(json.dumps(table, default=str), strict=True)
     except ValidationError as error:
-        raise UserError("\n".join(_explain(e, source) for e in error.errors())) from None
+        lines = [_explain(e, source) for e in error.errors() if not _follows(e)]
+        raise UserError("\n".join(dict.fromkeys(lines))) from None
 
 
 def experiment_table(experiment: Experiment) -> dict[str, Any]:
@@ -53,31 +70,46 @@ def find_data(root: str) -> Path:
     if not given.exists():
         below = f" nor below {DATA_VARIABLE} = {base}" if base else f" ({DATA_VARIABLE} is not set)"
         raise UserError(
-            f"data.root = {root!r}: no such folder{below}. `unetseg data` says where each data set "
-            "is to be had; --root names its folder."
+            f"data.root = {root!r}: no such folder{below}. `unetseg data` says where each public data "
+            "set is to be had; data.root, or `unetseg train --root`, names its folder."
         )
     return given
 
 
 def _check_keys(table: dict[str, Any], cls: type, place: tuple[str, ...], source: str) -> None:
-    """Unknown keys first, with the nearest allowed one; `net` is checked by build_net."""
+    """Unknown keys first, with the nearest allowed one; the keys of `net` are checked by build_net."""
     hints = get_type_hints(cls)
     for key, value in table.items():
+        dotted = ".".join((*place, key))
         if key not in hints:
-            dotted = ".".join((*place, key))
             raise UserError(f"{source}: unknown key {dotted!r}; {did_you_mean(key, hints)}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{source}: {dotted} = {value}: must be a finite number.")
         if dataclasses.is_dataclass(hints[key]) and isinstance(value, dict):
             _check_keys(value, hints[key], (*place, key), source)
 
 
 def _explain(error: ErrorDetails, source: str) -> str:
-    key = ".".join(str(part) for part in error["loc"] if not str(part).startswith("constrained"))
-    message = error["msg"][0].lower() + error["msg"][1:]
-    if error["type"] == "tuple_type":
-        message = f"a list is expected: [{error['input']!r}]"
-    if error["type"] == "dataclass_type":
-        message = f"a table is expected: [{key}] and its keys below it"
-    return f"{source}: {key} = {error['input']!r}: {message}."
+    loc, given = error["loc"], json.dumps(error["input"], ensure_ascii=False)
+    if loc[0] == "net" and len(loc) > 1:  # an error for each type that would have been allowed
+        return f"{source}: net.{loc[1]} = {given}: must be a number, a text or true/false."
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
+    message = error["msg"].replace("Input should be", "must be")
+    match error["type"]:
+        case "tuple_type":
+            message = f"must be a list: [{given}]"
+        case "too_long" | "too_short":
+            message = message.replace("Tuple should", "must").split(" after")[0]
+        case "dataclass_type" | "dict_type":
+            message = f"must be a table: [{key}] and its keys below it"
+        case kind if kind in PLAIN_TYPES:
+            message = f"must be {PLAIN_TYPES[kind]}"
+    return f"{source}: {key} = {given}: {message}."
+
+
+def _follows(error: ErrorDetails) -> bool:
+    """A list that counts as too short only because one of its items is wrong."""
+    return error["type"] == "too_short" and error["ctx"]["actual_length"] != len(error["input"])
 
 
 def _without_none(value: Any) -> Any:

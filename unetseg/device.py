@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import psutil
@@ -48,6 +49,17 @@ def peak_memory(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     usage = psutil.Process().memory_info()
     return int(getattr(usage, "peak_wset", 0)) or _peak_resident(usage.rss)
+
+
+@contextlib.contextmanager
+def memory_errors(advice: str) -> Iterator[None]:
+    """Turn torch's ways of saying that memory ran out into one UserError that ends with `advice`."""
+    try:
+        yield
+    except RuntimeError as error:  # torch.OutOfMemoryError is one, the CPU allocator raises it plain
+        if not any(words in str(error) for words in ("out of memory", "allocate memory")):
+            raise
+        raise UserError(f"not enough memory ({str(error).splitlines()[0]}). {advice}") from None
 
 
 def make_deterministic() -> None:

@@ -41,11 +41,12 @@ def colours(labels: NDArray[Any]) -> NDArray[np.float32]:
 def outlines(image: NDArray[Any], truth: NDArray[Any] | None, predicted: NDArray[Any]) -> NDArray[np.float32]:
     """The image with object outlines: truth green, prediction pink, both yellow; (y, x, 3)."""
     picture = grey(image)
-    found = find_boundaries(predicted, mode="inner")
+    mode = "thick" if min(predicted.shape) > 300 else "inner"
+    found = find_boundaries(predicted, mode=mode)
     if truth is None:
         picture[found] = PREDICTED
         return picture
-    true = find_boundaries(np.maximum(truth, 0), mode="inner")
+    true = find_boundaries(np.maximum(truth, 0), mode=mode)
     picture[true], picture[found] = TRUTH, PREDICTED
     picture[true & found] = BOTH
     return picture

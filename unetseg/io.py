@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,25 +11,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from unetseg.errors import UserError
 
+Image.MAX_IMAGE_PIXELS = None  # Pillow's limit is meant for pictures from the web; slide scans are larger
+
 TIFF_ENDINGS = (".tif", ".tiff")
 ENDINGS = (*TIFF_ENDINGS, ".png")
-UNIT_UM = {
-    "micron": 1.0,
-    "um": 1.0,
-    "µm": 1.0,
-    "\\u00B5m": 1.0,
-    "micrometer": 1.0,
-    "nm": 1e-3,
-    "mm": 1e3,
-    "cm": 1e4,
-}
+PICTURE_ENDINGS = (".jpg", ".jpeg", ".jp2", ".bmp", ".gif", ".webp")
+MICROSCOPE_ENDINGS = (".czi", ".lif", ".lsm", ".nd2", ".oib", ".oif", ".vsi", ".svs", ".ims", ".stk")
+SCANNER_ENDINGS = (".dcm", ".nii", ".nii.gz", ".nrrd", ".mha", ".npy", ".h5")
+FOREIGN_ENDINGS = (*PICTURE_ENDINGS, *MICROSCOPE_ENDINGS, *SCANNER_ENDINGS)
+"""Images of other formats: in a folder of images they are the user's mistake, not to be passed over."""
+MICRON = ("micron", "microns", "micrometer", "micrometers", "um", "µm", "μm", "\\u00B5m")
+UNIT_UM = dict.fromkeys(MICRON, 1.0) | {"nm": 1e-3, "mm": 1e3, "cm": 1e4}
 
 
 @dataclass(frozen=True)
@@ -46,24 +48,21 @@ def read_stack(path: Path, *, palette: bool = False) -> Stack:
     channels. A PNG with a palette gives its colours, or with palette=True its indices (label
     images). Raises UserError for a missing, unreadable, complex or not finite file.
     """
+    if path.is_dir():
+        raise UserError(f"{path}: a folder, where an image file is expected.")
     if not path.is_file():
         raise UserError(f"{path}: no such file.")
+    tiff = path.suffix.lower() in TIFF_ENDINGS
     if path.suffix.lower() not in ENDINGS:
-        raise UserError(f"{path}: cannot read {path.suffix!r} files. Allowed: {', '.join(ENDINGS)}.")
+        raise UserError(f"{path}: cannot read {path.suffix or 'such'} files. {_convert(path.suffix.lower())}")
     try:
-        stack = _read_tiff(path) if path.suffix.lower() in TIFF_ENDINGS else _read_png(path, palette)
-    except UserError:
+        stack = _read_tiff(path) if tiff else _read_png(path, palette)
+    except (UserError, PermissionError):
         raise
-    except (
-        tifffile.TiffFileError,
-        UnidentifiedImageError,
-        ValueError,
-        OSError,
-        IndexError,
-        KeyError,
-    ) as error:
+    except Exception as error:  # what a decoder raises for a damaged file is anybody's guess
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"{path}: not a readable {path.suffix[1:].upper()} file ({str(error).splitlines()[0]}). "
+            f"{path}: not a readable {'TIFF' if tiff else 'PNG'} file ({reason}). "
             "Open it in Fiji or napari to check it, and save it again."
         ) from None
     _check_values(stack)
@@ -71,11 +70,31 @@ def read_stack(path: Path, *, palette: bool = False) -> Stack:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The image files of a folder, sorted by name; hidden files are passed over."""
+    """The image files of a folder, sorted by name.
+
+    Hidden files, sub-folders and files that are no images are passed over; images of a format that
+    is not read are an error, for they would be missed silently.
+    """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder.")
-    found = (p for p in folder.iterdir() if p.suffix.lower() in ENDINGS and p.name[0] != ".")
-    return sorted(found, key=lambda p: p.name)
+    files = sorted((p for p in folder.iterdir() if p.is_file() and p.name[0] != "."), key=lambda p: p.name)
+    foreign = next((p for p in files if p.name.lower().endswith(FOREIGN_ENDINGS)), None)
+    if foreign is not None:
+        raise UserError(
+            f"{foreign}: {foreign.suffix} images are not read. {_convert(foreign.suffix.lower())} "
+            "Or move the file away."
+        )
+    return [p for p in files if p.suffix.lower() in ENDINGS]
+
+
+def plain_stem(path: Path) -> str:
+    """The file's name without .tif, .png or .ome.tif, in any case.
+
+    >>> plain_stem(Path("dish 1.0/cell 1.5 um.OME.TIF"))
+    'cell 1.5 um'
+    """
+    stem = path.stem
+    return stem[:-4] if stem.lower().endswith(".ome") else stem
 
 
 def write_stack(
@@ -100,14 +119,32 @@ def write_stack(
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that replaces it when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A temporary path beside `path` that replaces it when the block ends without an error.
+
+    Makes the folder where it is missing. Raises UserError for a place that cannot be written to.
+    """
+    if path.is_dir():
+        raise UserError(f"{path}: cannot be written: a folder of this name is in the way.")
     temporary = path.with_name(f".part-{path.name}")
     try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror or error}). Check the folder, its permissions "
+            "and the free space on the disk."
+        ) from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Readable JSON, written whole or not at all; NaN and infinity, which JSON has not, as null."""
+    text = json.dumps(_finite(value), indent=2, allow_nan=False)
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def label_dtype(labels: NDArray[np.integer[Any]]) -> NDArray[Any]:
@@ -118,10 +155,26 @@ def label_dtype(labels: NDArray[np.integer[Any]]) -> NDArray[Any]:
 def _read_tiff(path: Path) -> Stack:
     with tifffile.TiffFile(path) as tiff:
         series = tiff.series[0]
+        _check_whole(path, tiff)
         pixels = series.asarray()
         spacing = _tiff_spacing(tiff)
         axes = series.axes
     return Stack(path, _pages_channels(path, pixels, axes), spacing)
+
+
+def _check_whole(path: Path, tiff: tifffile.TiffFile) -> None:
+    """Refuse a file whose end is missing (some decoders fill up silently) or pages of several sizes."""
+    pages = [page for page in tiff.series[0].pages if page is not None]
+    ends = (o + n for p in pages for o, n in zip(p.dataoffsets, p.databytecounts, strict=False))
+    size = path.stat().st_size
+    if max(ends, default=0) > size:
+        raise UserError(f"{path}: the file is cut off: it ends after {size} bytes. Copy or save it again.")
+    sizes = [s.shape for s in tiff.series if not s.keyframe.is_reduced]
+    if len(sizes) > 1:
+        raise UserError(
+            f"{path}: holds {len(sizes)} images of different kind or size ({sizes[0]}, {sizes[1]}). "
+            "Save each as a file of its own."
+        )
 
 
 def _pages_channels(path: Path, pixels: NDArray[Any], axes: str) -> NDArray[Any]:
@@ -142,13 +195,22 @@ def _pages_channels(path: Path, pixels: NDArray[Any], axes: str) -> NDArray[Any]
 def _read_png(path: Path, palette: bool) -> Stack:
     with Image.open(path) as image:
         dpi = image.info.get("dpi")
-        plain = {"1": "L", "LA": "L"} | ({} if palette else {"P": "RGB"})
-        pixels = np.asarray(image.convert(plain.get(image.mode, image.mode)))
-    if pixels.dtype == np.int32:  # Pillow's mode I holds 16-bit PNG
-        pixels = pixels.astype(np.uint16)
+        pixels = _png_pixels(path, image, palette)
     channels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
     spacing = (25400 / dpi[1], 25400 / dpi[0]) if dpi and dpi[0] > 1000 else None
     return Stack(path, _without_alpha(channels[None]), spacing)
+
+
+def _png_pixels(path: Path, image: Image.Image, palette: bool) -> NDArray[Any]:
+    """(y, x) or (y, x, channels), 8 or 16 bit."""
+    if image.mode == "P":
+        colours = np.asarray(image.getpalette()).reshape(-1, 3)
+        grey = bool((colours == colours[:, :1]).all())  # as Fiji saves its 8-bit images
+        return np.asarray(image if palette else image.convert("L" if grey else "RGB"))
+    if image.mode in ("RGB", "RGBA", "LA"):
+        return imagecodecs.png_decode(path.read_bytes())  # Pillow would cut 16 bit to 8
+    pixels = np.asarray(image.convert("L") if image.mode == "1" else image)
+    return pixels.astype(np.uint16) if pixels.dtype == np.int32 else pixels  # mode I: 16 bit
 
 
 def _without_alpha(pages: NDArray[Any]) -> NDArray[Any]:
@@ -181,6 +243,22 @@ def _resolution_unit(tiff: tifffile.TiffFile) -> float | None:
         return UNIT_UM.get(str(tiff.imagej_metadata["unit"]))
     tag = tiff.pages.first.tags.get("ResolutionUnit")
     return UNIT_UM["cm"] if tag is not None and tag.value == 3 else None
+
+
+def _convert(ending: str) -> str:
+    allowed = f"Allowed: {', '.join(ENDINGS)}."
+    if ending not in FOREIGN_ENDINGS:
+        return allowed
+    lossy = " (JPEG is lossy: better go back to the original)" if ending in (".jpg", ".jpeg") else ""
+    return f"Convert them to TIFF, in Fiji with Process > Batch > Convert{lossy}. {allowed}"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _check_values(stack: Stack) -> None:

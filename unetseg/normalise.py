@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from unetseg.errors import UserError
 
+ROUNDING = 1e-9
+"""A spread below this fraction of the mean is rounding error, not contrast."""
 Method = Literal["per-image", "training-set", "percentile", "none"]
 
 
@@ -47,20 +49,26 @@ class Normalisation:
             case "none":
                 offset, scale = np.zeros(len(image)), np.ones(len(image))
         ones = (-1,) + (1,) * (image.ndim - 1)
-        scale = np.where(scale > 0, scale, 1.0)
+        scale = np.where(scale > ROUNDING * np.abs(offset), scale, 1.0)  # a constant image becomes 0
         return ((image - offset.reshape(ones)) / scale.reshape(ones)).astype(np.float32)
 
 
 def fit_normalisation(method: Method, images: Iterable[NDArray[Any]]) -> Normalisation:
     """The rule for `images` (each (c, *yx)); only "training-set" depends on their grey values."""
     moments = [_moments(image) for image in images]
-    channels = len(moments[0][0])
+    counts = {len(total) for total, _, _ in moments}
+    if len(counts) > 1:
+        raise UserError(
+            f"the training images have {' and '.join(map(str, sorted(counts)))} channels. Give images "
+            "that all have the same channels."
+        )
+    channels = counts.pop()
     if method != "training-set":
         return Normalisation(method, channels)
-    count = sum(m[2] for m in moments)
-    total, squares = (np.add.reduce([m[i] for m in moments]) for i in (0, 1))
-    mean = total / count
-    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    count = sum(n for _, _, n in moments)
+    mean = np.sum([total for total, _, _ in moments], axis=0) / count
+    squares = np.sum([square for _, square, _ in moments], axis=0) / count
+    deviation = np.sqrt(np.maximum(squares - mean**2, 0))
     return Normalisation(method, channels, tuple(map(float, mean)), tuple(map(float, deviation)))
 
 

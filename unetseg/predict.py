@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from unetseg.device import precision_context
+from unetseg.device import memory_errors, precision_context
 from unetseg.errors import UserError
 from unetseg.nets.contract import Net
 from unetseg.tiles import Tile, TileGrid, even_grid, read_mirrored
@@ -45,7 +45,7 @@ def predict(
     out = np.empty((net.classes, *grid.shape), np.float32)
     for tiles in _groups(grid, batch):
         reads = [read_mirrored(image, t.read).astype(np.float32, copy=False) for t in tiles]
-        with precision_context(precision, device):
+        with precision_context(precision, device), memory_errors("Give a smaller --memory or --tile."):
             done = _averaged(net, torch.from_numpy(np.stack(reads)).to(device), average)
         for tile, probabilities in zip(tiles, done.cpu().numpy(), strict=True):
             out[(slice(None), *tile.write)] = probabilities[(slice(None), *tile.crop)]

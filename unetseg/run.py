@@ -13,7 +13,6 @@ RUN/predictions/       what `unetseg predict` writes by default
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,9 +21,9 @@ from typing import Any
 
 import tomli_w
 
-from unetseg.config import experiment_table, parse_experiment
+from unetseg.config import experiment_table, read_experiment
 from unetseg.errors import UserError
-from unetseg.io import replacing
+from unetseg.io import replacing, write_json
 from unetseg.settings import Experiment
 
 EXPERIMENT, LOG = "experiment.toml", "log.jsonl"
@@ -39,11 +38,13 @@ class Run:
     @classmethod
     def create(cls, path: Path, experiment: Experiment) -> Run:
         """A new run folder; raises UserError where something is in the way."""
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if (path / EXPERIMENT).is_file():
             raise UserError(
                 f"{path}: already exists. Continue it with `unetseg train --resume {path}`, or "
                 "choose another folder with --run."
             )
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UserError(f"{path}: something else is there already. Choose another folder with --run.")
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -65,8 +66,7 @@ class Run:
     @property
     def experiment(self) -> Experiment:
         """The experiment as it was started."""
-        file = self.path / EXPERIMENT
-        return parse_experiment(tomllib.loads(file.read_text(encoding="utf-8")), str(file))
+        return read_experiment(self.path / EXPERIMENT)
 
     @property
     def best(self) -> Path:
@@ -83,6 +83,10 @@ class Run:
         """Where predictions go unless the user says otherwise."""
         return self.path / "predictions"
 
+    def tested(self, frame: str) -> Path:
+        """The predicted labels of a frame of the test part; a frame's name may hold a slash."""
+        return self.path / "test" / f"{frame.replace('/', '_')}.tif"
+
     @property
     def pictures(self) -> Path:
         """Overlays and curves."""
@@ -96,8 +100,12 @@ class Run:
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """RUN/name as readable JSON."""
-        with self.replacing(name) as file:
-            file.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+        write_json(self.path / name, value)
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """What `write_json` wrote; empty if there is nothing."""
+        file = self.path / name
+        return (_json_or_none(file.read_text(encoding="utf-8")) or {}) if file.is_file() else {}
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one line."""
@@ -107,7 +115,7 @@ class Run:
     def records(self) -> list[dict[str, Any]]:
         """The log's lines; a line cut off by a crash is passed over."""
         file = self.path / LOG
-        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
         return [record for line in lines if (record := _json_or_none(line)) is not None]
 
     def forget_after(self, step: int) -> None:

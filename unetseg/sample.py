@@ -88,8 +88,8 @@ def target_classes(sample: Sample) -> NDArray[np.uint8]:
 
 def count_classes(sample: Sample, classes: int) -> NDArray[np.int64]:
     """Annotated pixels of each class, (classes,) int64; a class out of range is the user's error."""
-    annotated = _labels(sample) != NOT_ANNOTATED
-    present = target_classes(sample)[annotated]
+    labels = _labels(sample)
+    present = (labels if sample.kind == "classes" else target_classes(sample))[labels != NOT_ANNOTATED]
     if present.size and int(present.max()) >= classes:
         raise UserError(
             f"{sample.name}: the labels hold class {int(present.max())}, but only classes "
@@ -139,7 +139,7 @@ def _majority(labels: NDArray[np.int32], factor: int) -> NDArray[np.int32]:
     filled = _fill_blocks(labels, factor, labels.ndim)
     offsets = np.ndindex(*(factor,) * labels.ndim)
     views = np.stack([filled[tuple(slice(o, None, factor) for o in offset)] for offset in offsets])
-    votes = np.stack([(views == view).sum(0, dtype=np.uint8) for view in views])
+    votes = np.stack([(views == view).sum(0, dtype=np.uint16) for view in views])
     winner = votes.argmax(0)[None]
     return np.take_along_axis(views, winner, 0)[0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -136,7 +137,11 @@ def show_test(run: Run) -> None:
 
 def table_text(table: FrameTable, most: int = 12) -> str:
     """The scores as aligned columns: the frames (the worst `most` by the first score), then all."""
-    order = sorted(range(len(table.frames)), key=lambda i: table.values[i][0])[:most]
+    from unetseg.pipeline.scoring import higher_is_better
+
+    sign = 1 if higher_is_better(table.names[0]) else -1
+    first = [sign * float(row[0]) for row in table.values]
+    order = sorted(range(len(first)), key=lambda i: (math.isnan(first[i]), first[i]))[:most]
     rows = [[table.frames[i], *(f"{v:.4f}" for v in table.values[i])] for i in sorted(order)]
     head, last = ["frame", *table.names], ["all", *(f"{v:.4f}" for v in table.pooled)]
     lines = [head, *rows, last]

@@ -24,7 +24,8 @@ from unetseg.errors import UserError
 class Footprint:
     """What tiling must know of a network, per axis of yx.
 
-    context: pixels each side that an output pixel can see; stride: shift by which the network is
+    context: pixels each side that an output pixel can see (in a valid net: that the output lacks,
+    and a pixel sees the rest of its stride's block besides); stride: shift by which the network is
     equivariant (2**depth); valid: whether the output is smaller than the input by the context;
     phase: a legal input size n has n % stride == phase.
     """

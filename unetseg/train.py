@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from unetseg.batches import Batch
-from unetseg.device import precision_context
+from unetseg.device import memory_errors, precision_context
 from unetseg.errors import UserError
 from unetseg.losses import Loss
 from unetseg.nets.contract import Net
@@ -103,7 +103,8 @@ def train(
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         torch.manual_seed(seed * 1_000_003 + state.step)
-        value = _one_step(state, forward, batch, loss, settings, device)
+        with memory_errors(f"Lower train.batch ({settings.batch}), train.crop or net.width."):
+            value = _one_step(state, forward, batch, loss, settings, device)
         state.step += 1
         now = time.perf_counter()
         yield Step(state.step, value, rate, ready - started, now - started)

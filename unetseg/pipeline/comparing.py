@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,14 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from unetseg.errors import UserError
-from unetseg.io import image_files, read_stack, replacing
+from unetseg.io import TIFF_ENDINGS, Stack, image_files, plain_stem, read_stack, replacing, write_json
 from unetseg.pipeline.scoring import Pair, score_pairs
 from unetseg.sample import Kind
 from unetseg.scores import FrameTable
 from unetseg.settings import DataSettings
-from unetseg.tasks.labels import Meaning, label_facts, label_plane, read_labels, recognise
+from unetseg.tasks.cell_tracking import read_truth
+from unetseg.tasks.labels import LabelFacts, Meaning, label_facts, label_plane, read_labels, recognise
 
 ENDING = re.compile(r"[-_. ](labels?|masks?|classes|gt|seg|probabilities)$", re.IGNORECASE)
+CHALLENGE_TRUTH = re.compile(r"man_seg\d{3,4}\.tif")
 
 
 def score_files(
@@ -30,14 +31,10 @@ def score_files(
     and a challenge's 01_RES/mask000.tif with 01_GT/SEG/man_seg000.tif.
     """
     files = pair_files(predicted, truth)
-    planes = [
-        label_plane(p, f"{b}[{i}]")
-        for _, b in files
-        for i, p in enumerate(read_stack(b, palette=True).pixels)
-    ]
-    facts = [label_facts(p, settings.not_annotated) for p in planes]
+    truths = [path for _, path in files]
+    facts = [f for path in truths for f in _facts(path, settings.not_annotated)]
     meaning: Meaning = recognise(facts) if settings.labels == "auto" else settings.labels
-    if _is_challenge(truth):
+    if all(CHALLENGE_TRUTH.fullmatch(path.name) for path in truths):
         meaning = "instances"
     kind: Kind = "classes" if meaning == "classes" else "instances"
     top = max(max(f.values, default=1) for f in facts)
@@ -55,13 +52,16 @@ def pair_files(predicted: Path, truth: Path) -> list[tuple[Path, Path]]:
         return [(predicted, truth)]
     if predicted.is_file() or truth.is_file():
         raise UserError(f"{predicted} and {truth}: give two files or two folders.")
-    truth_folder = truth / "SEG" if _is_challenge(truth) else truth
-    found = {_key(p): p for p in image_files(predicted)}
+    truth_folder = truth / "SEG" if (truth / "SEG").is_dir() else truth
+    found = _by_key(predicted)
     pairs = []
-    for path in image_files(truth_folder):
-        if _key(path) not in found:
-            raise UserError(f"{path}: {predicted} has no prediction for it. Predict every image first.")
-        pairs.append((found[_key(path)], path))
+    for key, path in _by_key(truth_folder).items():
+        if key not in found:
+            raise UserError(
+                f"{path}: {predicted} has no prediction for it (no file named {key!r}, {key}_labels "
+                "or the like). Predict every image first."
+            )
+        pairs.append((found[key], path))
     if not pairs:
         raise UserError(f"{truth_folder}: no TIFF or PNG label image in it.")
     return pairs
@@ -69,30 +69,47 @@ def pair_files(predicted: Path, truth: Path) -> list[tuple[Path, Path]]:
 
 def write_table(table: FrameTable, path: Path) -> None:
     """The table as CSV (a row per frame and a last row "all") or JSON, by the path's ending."""
+    check_table_path(path)
     rows = [*zip(table.frames, table.values.tolist(), strict=True), ("all", table.pooled.tolist())]
-    if path.suffix not in (".csv", ".json"):
-        raise UserError(f"{path}: scores are written as .csv or .json.")
+    if path.suffix.lower() == ".json":
+        write_json(path, {frame: dict(zip(table.names, v, strict=True)) for frame, v in rows})
+        return
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        if path.suffix == ".csv":
-            writer = csv.writer(file)
-            writer.writerow(["frame", *table.names])
-            writer.writerows([frame, *values] for frame, values in rows)
-        else:
-            json.dump({f: dict(zip(table.names, v, strict=True)) for f, v in rows}, file, indent=2)
+        writer = csv.writer(file)
+        writer.writerow(["frame", *table.names])
+        writer.writerows([frame, *values] for frame, values in rows)
+
+
+def check_table_path(path: Path) -> None:
+    """Raises UserError for an ending that is no table's."""
+    if path.suffix.lower() not in (".csv", ".json"):
+        raise UserError(f"{path}: scores are written as .csv or .json.")
+
+
+def _facts(path: Path, not_annotated: Sequence[int]) -> Iterator[LabelFacts]:
+    for i, page in enumerate(read_stack(path, palette=True).pixels):
+        yield label_facts(label_plane(page, f"{path}[{i}]"), not_annotated)
 
 
 def _pairs(files: Sequence[tuple[Path, Path]], meaning: Meaning, settings: DataSettings) -> Iterator[Pair]:
     for predicted, truth in files:
         found, true = read_stack(predicted, palette=True), read_stack(truth, palette=True)
-        if len(found.pixels) != len(true.pixels):
+        if _shape(found) != _shape(true):
             raise UserError(
-                f"{predicted} has {len(found.pixels)} pages and {truth} {len(true.pixels)}; "
-                "they must be as many."
+                f"{predicted} is {_shape(found)} and {truth} {_shape(true)}; they must be the same."
             )
         for page, (p, t) in enumerate(zip(found.pixels, true.pixels, strict=True)):
             name = f"{truth.stem}[{page}]" if len(true.pixels) > 1 else truth.stem
-            labels = read_labels(t, meaning, settings.not_annotated, f"{truth}[{page}]")
+            if CHALLENGE_TRUTH.fullmatch(truth.name):
+                labels = read_truth(truth)
+            else:
+                labels = read_labels(t, meaning, settings.not_annotated, f"{truth}[{page}]")
             yield name, labels, _predicted(label_plane(p, f"{predicted}[{page}]"), meaning)
+
+
+def _shape(stack: Stack) -> str:
+    pages, _, height, width = stack.pixels.shape
+    return f"{pages} pages of {height}×{width} pixels"
 
 
 def _predicted(plane: np.ndarray, meaning: Meaning) -> np.ndarray:
@@ -102,11 +119,24 @@ def _predicted(plane: np.ndarray, meaning: Meaning) -> np.ndarray:
     return plane.astype(np.int32)
 
 
-def _is_challenge(folder: Path) -> bool:
-    return (folder / "SEG").is_dir()
-
-
 def _key(path: Path) -> str:
     """What pairs two names: without _labels and the like; the frame number of challenge files."""
     challenge = re.fullmatch(r"(?:mask|man_seg)(\d{3,4})", path.stem)
-    return challenge[1] if challenge else ENDING.sub("", path.stem.removesuffix(".ome"))
+    return challenge[1] if challenge else ENDING.sub("", plain_stem(path))
+
+
+def _by_key(folder: Path) -> dict[str, Path]:
+    """The label files of a folder by what pairs them; a PNG beside a TIFF of its name is its picture."""
+    files = image_files(folder)
+    tiffs = {plain_stem(p) for p in files if p.suffix.lower() in TIFF_ENDINGS}
+    named: dict[str, Path] = {}
+    for path in files:
+        if path.suffix.lower() == ".png" and plain_stem(path) in tiffs:
+            continue
+        first = named.setdefault(_key(path), path)
+        if first != path:
+            raise UserError(
+                f"{first} and {path.name}: two files for the name {_key(path)!r}. Move one away, or "
+                "score the two files themselves."
+            )
+    return named

@@ -14,6 +14,7 @@ from unetseg.pipeline.dataset import evenly, list_data
 from unetseg.sample import Sample
 from unetseg.settings import DataSettings, Experiment, LabelSettings, TrainSettings
 from unetseg.tasks.cell_tracking import SEQUENCE
+from unetseg.tasks.folder import LABEL_FOLDERS
 
 Task = Literal["cell-tracking", "isbi-em", "folder"]
 LOOKED_AT = 8
@@ -50,13 +51,16 @@ def derive_experiment(root: Path, steps: int = 0) -> Experiment:
 def guess_task(root: Path) -> Task:
     """The layout of a data folder; raises UserError when it is none that is known."""
     if not root.is_dir():
-        raise UserError(f"{root}: no such folder.")
+        wrong = "a file, not a data folder" if root.exists() else "no such folder"
+        raise UserError(f"{root}: {wrong}. Give the folder that holds images/ and labels/ (or masks/).")
     if (root / "images").is_dir():
         return "folder"
     if (root / "train-volume.tif").is_file():
         return "isbi-em"
     if any(p.is_dir() and SEQUENCE.fullmatch(p.name) for p in root.iterdir()):
         return "cell-tracking"
+    if root.resolve().name in ("images", *LABEL_FOLDERS) and (root.resolve().parent / "images").is_dir():
+        raise UserError(f"{root}: give the folder above it, {root.resolve().parent}.")
     raise UserError(
         f"{root}: none of the known layouts. Put images into {root / 'images'} and label images of "
         "the same names into labels/ (or masks/); or give a Cell Tracking Challenge folder (01/, "

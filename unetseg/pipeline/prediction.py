@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unetseg.errors import UserError
 from unetseg.figures import write_overlay
-from unetseg.io import image_files, label_dtype, read_stack, write_stack
+from unetseg.io import image_files, label_dtype, plain_stem, read_stack, write_stack
 from unetseg.pipeline.model import Model, Tiling
 from unetseg.tasks.cell_tracking import frames
 
@@ -36,7 +36,7 @@ class Written:
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
-    """The image files named, and those in the folders named; each stem once."""
+    """The image files named, and those in the folders named; no two of the same name."""
     found: list[Path] = []
     for path in paths:
         if not path.exists():
@@ -45,10 +45,14 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
         if not inside:
             raise UserError(f"{path}: no TIFF or PNG image in this folder.")
         found += inside
-    stems = [p.stem for p in found]
-    for stem in stems:
-        if stems.count(stem) > 1:
-            raise UserError(f"{stem}: two images of this name; their results would overwrite each other.")
+    first: dict[str, Path] = {}
+    for path in found:
+        other = first.setdefault(plain_stem(path), path)
+        if other is not path:
+            raise UserError(
+                f"{other} and {path}: two images of the same name; their results would overwrite each "
+                "other. Rename one, or predict them apart with different --out."
+            )
     return found
 
 
@@ -58,7 +62,7 @@ def predict_files(
     """STEM_labels.tif (object ids) or STEM_classes.tif of every image, one page per page."""
     suffix = "classes" if model.recipe.kind == "classes" else "labels"
     for path in paths:
-        target = output.folder / f"{path.stem.removesuffix('.ome')}_{suffix}.tif"
+        target = output.folder / f"{plain_stem(path)}_{suffix}.tif"
         if target.resolve() == path.resolve():
             raise UserError(f"{path}: the result would replace the image. Choose another --out.")
         stack = read_stack(path)
@@ -90,6 +94,8 @@ def predict_sequence(
     objects = 0
     for number in digits:
         stack = read_stack(folder / f"t{number}.tif")
+        if len(stack.pixels) > 1:
+            raise UserError(f"{stack.path}: {len(stack.pixels)} pages; only 2-D sequences are predicted.")
         labels = model.labels(model.probabilities(stack.pixels[0], str(stack.path), tiling))
         write_stack(result / f"mask{number}.tif", labels.astype(np.uint16)[None], spacing_um=stack.spacing_um)
         objects += int(labels.max(initial=0))

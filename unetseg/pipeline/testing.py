@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from unetseg.device import peak_memory
 from unetseg.figures import write_curves, write_overlay
+from unetseg.io import label_dtype, write_stack
 from unetseg.pipeline.dataset import evenly, list_data
 from unetseg.pipeline.model import Model, Tiling
 from unetseg.pipeline.scoring import Pair, score_pairs
@@ -77,7 +78,13 @@ def _predicted(
 ) -> Iterator[Pair]:
     for entry in entries:
         sample = entry.read()
-        labels: NDArray[Any] = model.labels(model.probabilities(sample.image, sample.name, tiling))
+        probabilities = model.probabilities(sample.image, sample.name, tiling)
+        labels: NDArray[Any] = model.labels(probabilities)
+        spacing = None if sample.spacing_um is None else sample.spacing_um[-2:]
+        write_stack(run.tested(entry.name), label_dtype(labels[None]), spacing_um=spacing)
+        if run.experiment.data.task == "isbi-em":
+            path = run.tested(f"{entry.name}_probability")
+            write_stack(path, probabilities[1][None], spacing_um=spacing)
         truth = np.asarray(sample.labels)
         if entry.name in kept:
             path = run.pictures / f"{entry.name.replace('/', '_')}.png"

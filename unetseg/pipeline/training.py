@@ -65,7 +65,7 @@ def train_run(run: Run, *, resume: bool, stopped: Callable[[], bool]) -> Iterato
     settings = experiment.train
     _check(experiment, data, net)
     state = new_state(net, settings, device)
-    best = _resume(run, state) if resume else -math.inf
+    best = _resume(run, state, data.checksum) if resume else -math.inf
     if not resume:
         run.write_json("environment.json", environment(device, data))
     fit = _Fit(run, experiment, data, Model(recipe, net, device), state, best)
@@ -138,7 +138,9 @@ class _Fit:
             save_model(path, recipe, best.net, {"step": self.state.step, "scores": {}})
         words = f"threshold {labels.threshold}, seeds {labels.seeds}"
         self.run.log({"step": self.state.step, "labels": words, "score": score})
-        return Note(f"labels: {words} chosen by the validation part ({self.experiment.train.best_by} {score:.4f})")
+        return Note(
+            f"labels: {words} chosen by the validation part ({self.experiment.train.best_by} {score:.4f})"
+        )
 
     def _save(self) -> None:
         saved = {"format": STATE_FORMAT, "state": self.state.state_dict(), "best": self.best}
@@ -199,12 +201,14 @@ def _check(experiment: Experiment, data: Dataset, net: Net) -> None:
             )
 
 
-def _resume(run: Run, state: State) -> float:
+def _resume(run: Run, state: State, checksum: str) -> float:
     if not run.last.is_file():
         raise UserError(
             f"{run.path}: nothing to resume, the run stopped before its first checkpoint. Remove "
             "the folder and train again."
         )
+    if run.read_json("environment.json").get("data_sha256") != checksum:
+        raise UserError(f"{run.path}: the data have changed since the run was started. Train again.")
     saved = load_plain(run.last, STATE_FORMAT)
     state.load_state_dict(saved["state"])
     run.forget_after(state.step)

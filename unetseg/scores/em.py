@@ -85,9 +85,7 @@ def thinned_segments(cells: NDArray[np.bool_]) -> Segments:
     A watershed of the binary map that floods from the components, so none is split or merged.
     """
     components = segments(cells)
-    grown: Segments = watershed(
-        ~cells, components, connectivity=1, watershed_line=True
-    )
+    grown: Segments = watershed(~cells, components, connectivity=1, watershed_line=True)
     return grown
 
 

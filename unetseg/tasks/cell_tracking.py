@@ -59,8 +59,32 @@ def sequences(root: Path) -> list[str]:
 
 def frames(folder: Path) -> list[str]:
     """The digits of the frames of a sequence, in order of time."""
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: no such folder. A sequence is a folder such as 01/, with frames t000.tif."
+        )
     found = [m[1] for p in folder.iterdir() if (m := FRAME.fullmatch(p.name))]
     return sorted(found, key=int)
+
+
+def read_truth(path: Path) -> NDArray[np.int32]:
+    """Instance labels (y, x) of 01_GT/SEG/man_seg000.tif or its silver pendant, −1 where unknown.
+
+    What is unknown is told by the markers in 01_GT/TRA, see `unannotated`; without them nothing is.
+    """
+    labels = _read_labels(path)
+    source = path.parents[1]
+    digits = path.stem.removeprefix("man_seg")
+    track = source.with_name(f"{source.name[:-3]}_GT") / "TRA" / f"man_track{digits}.tif"
+    if not track.is_file():
+        return labels
+    markers = _read_labels(track)
+    if markers.shape != labels.shape:
+        raise UserError(
+            f"{track} is {markers.shape} pixels and {path} {labels.shape}; they must be the same size."
+        )
+    unknown = unannotated(labels, markers, gold=source.name.endswith("_GT"))
+    return np.where(unknown, np.int32(NOT_ANNOTATED), labels)
 
 
 def unannotated(objects: NDArray[np.int32], markers: NDArray[np.int32], gold: bool) -> NDArray[np.bool_]:
@@ -86,13 +110,7 @@ def _read(root: Path, sequence: str, digits: str, truth: Path) -> Sample:
     stack = read_stack(root / sequence / f"t{digits}.tif")
     if len(stack.pixels) != 1:
         raise UserError(f"{stack.path}: {len(stack.pixels)} pages; only 2-D data sets are read.")
-    labels = _read_labels(truth)
-    track = root / f"{sequence}_GT" / "TRA" / f"man_track{digits}.tif"
-    if track.is_file():
-        gold = truth.parts[-3].endswith("_GT")
-        unknown = unannotated(labels, _read_labels(track), gold)
-        labels = np.where(unknown, np.int32(NOT_ANNOTATED), labels)
-    return Sample(f"{sequence}/t{digits}", stack.pixels[0], labels, stack.spacing_um)
+    return Sample(f"{sequence}/t{digits}", stack.pixels[0], read_truth(truth), stack.spacing_um)
 
 
 def _read_labels(path: Path) -> NDArray[np.int32]:

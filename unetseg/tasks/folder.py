@@ -7,18 +7,20 @@ channels. A label file has its image's name, perhaps with an ending such as _mas
 from __future__ import annotations
 
 import re
-from functools import cache, partial
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from unetseg.errors import UserError
-from unetseg.io import Stack, image_files, read_stack
+from unetseg.io import Stack, image_files, plain_stem, read_stack
 from unetseg.sample import Entry, Kind, Sample
 from unetseg.settings import DataSettings
 from unetseg.tasks.labels import (
     LabelFacts,
     Meaning,
+    count_of_classes,
     describe,
     label_facts,
     label_plane,
@@ -28,11 +30,12 @@ from unetseg.tasks.labels import (
 from unetseg.tasks.listing import Listing
 
 LABEL_FOLDERS = ("labels", "masks")
-ADDED = re.compile(r"[-_. ](labels?|masks?|gt|seg|segmentation|annotations?)$", re.IGNORECASE)
+ADDED = re.compile(r"[-_. ](labels?|(cp_)?masks?|gt|seg|segmentation|annotations?)$", re.IGNORECASE)
 
 
 def listing(root: Path, settings: DataSettings) -> Listing:
     """Every labelled image or page: group = file name without ending, index = page."""
+    _stack.cache_clear()  # files may have changed since
     pairs = paired_files(root)
     facts: list[LabelFacts] = []
     pages: list[tuple[Path, Path, int]] = []
@@ -46,9 +49,8 @@ def listing(root: Path, settings: DataSettings) -> Listing:
     if not any(f.values for f in facts):
         raise UserError(f"{root}: every label image is empty (0 everywhere). Nothing can be learnt.")
     entries = [_entry(image, label, i, meaning, settings) for image, label, i in pages]
-    top = max(max(f.values, default=0) for f in facts)
-    classes = settings.classes or (top + 1 if meaning == "classes" else 2)
     kind: Kind = "classes" if meaning == "classes" else "instances"
+    classes = count_of_classes(meaning, facts, settings.classes, str(root))
     return Listing(tuple(entries), classes, kind, (describe(meaning, facts, chosen),))
 
 
@@ -56,32 +58,55 @@ def paired_files(root: Path) -> list[tuple[Path, Path]]:
     """(image, label) files of the same name; an image or label without partner is an error."""
     if not root.is_dir():
         raise UserError(f"{root}: no such folder. Give the folder that holds images/ and labels/.")
-    label_folder = next((root / f for f in LABEL_FOLDERS if (root / f).is_dir()), None)
-    if not (root / "images").is_dir() or label_folder is None:
-        raise UserError(
-            f"{root}: no images/ beside labels/ (or masks/). Put the images into {root / 'images'} "
-            f"and the label images, of the same names, into {root / 'labels'}."
-        )
-    images = {p.stem.removesuffix(".ome"): p for p in image_files(root / "images")}
-    labels = {_plain_stem(p, images): p for p in image_files(label_folder)}
+    label_folder = _label_folder(root)
+    images = _by_name(image_files(root / "images"), plain_stem)
+    labels = _by_name(image_files(label_folder), lambda path: _partner(path, images))
     if not images:
-        raise UserError(f"{root / 'images'}: no TIFF or PNG images in it.")
-    for stem in sorted(images.keys() ^ labels.keys()):
-        lone = images.get(stem, labels.get(stem))
-        other = label_folder.name if stem in images else "images"
+        raise UserError(f"{root / 'images'}: no TIFF or PNG images in it (folders inside are not searched).")
+    lone = sorted(images.keys() ^ labels.keys())
+    if lone:
+        path = images.get(lone[0]) or labels[lone[0]]
+        other = label_folder.name if lone[0] in images else "images"
+        more = f" {len(lone) - 1} more files have none either." if len(lone) > 1 else ""
         raise UserError(
-            f"{lone}: it has no partner of the same name in {other}/. Add it, or move the file away."
+            f"{path}: it has no partner of the same name in {other}/. Add it, or move the file away.{more}"
         )
     return [(images[stem], labels[stem]) for stem in sorted(images)]
 
 
-def _plain_stem(path: Path, images: dict[str, Path]) -> str:
-    stem = path.stem.removesuffix(".ome")
+def _label_folder(root: Path) -> Path:
+    there = [root / f for f in LABEL_FOLDERS if (root / f).is_dir()]
+    if len(there) > 1:
+        raise UserError(f"{root}: labels/ and masks/ are both there. Keep the one to learn from.")
+    if not (root / "images").is_dir() or not there:
+        raise UserError(
+            f"{root}: no images/ beside labels/ (or masks/). Put the images into {root / 'images'} "
+            f"and the label images, of the same names, into {root / 'labels'}."
+        )
+    return there[0]
+
+
+def _by_name(paths: Iterable[Path], name_of: Callable[[Path], str]) -> dict[str, Path]:
+    """The files by the name that pairs them; two of the same name are an error, not one dropped."""
+    named: dict[str, Path] = {}
+    for path in paths:
+        first = named.setdefault(name_of(path), path)
+        if first != path:
+            raise UserError(
+                f"{first} and {path.name}: two files for the name {name_of(path)!r}. Keep one, or "
+                "rename the other with its partner."
+            )
+    return named
+
+
+def _partner(label: Path, images: dict[str, Path]) -> str:
+    """The name of the image that a label file belongs to: its own, perhaps without _labels."""
+    stem = plain_stem(label)
     return stem if stem in images else ADDED.sub("", stem)
 
 
 def _entry(image: Path, label: Path, page: int, meaning: Meaning, settings: DataSettings) -> Entry:
-    stem = image.stem.removesuffix(".ome")
+    stem = plain_stem(image)
     many = len(_stack(label).pixels) > 1
     name = f"{stem}[{page}]" if many else stem
     read = partial(_read, name, image, label, page, meaning, tuple(settings.not_annotated))
@@ -104,7 +129,7 @@ def _labels_of(image: Path, label: Path) -> Stack:
     return _stack(label)
 
 
-@cache
+@lru_cache(maxsize=4)
 def _stack(path: Path) -> Stack:
-    """Each file is read once."""
+    """The pages of a stack follow each other: its file is read once for all of them."""
     return read_stack(path, palette=path.parent.name in LABEL_FOLDERS)

@@ -32,14 +32,14 @@ def listing(root: Path, settings: DataSettings) -> Listing:
     if volume.pixels.shape != labels.pixels.shape:
         raise UserError(
             f"{root}: train-volume.tif is {volume.pixels.shape} and train-labels.tif "
-            f"{labels.pixels.shape}; they must be the same size."
+            f"{labels.pixels.shape} (pages, channels, y, x); they must be the same size."
         )
-    read = partial(_read, volume, labels)
+    read = partial(_read, volume, labels, settings.not_annotated)
     entries = [Entry(f"{GROUP}[{z}]", GROUP, z, partial(read, z)) for z in range(len(volume.pixels))]
     return Listing(tuple(entries), notes=(f"{len(entries)} slices; foreground = cells (255)",))
 
 
-def _read(volume: Stack, labels: Stack, z: int) -> Sample:
+def _read(volume: Stack, labels: Stack, not_annotated: tuple[int, ...], z: int) -> Sample:
     name = f"{GROUP}[{z}]"
-    truth = read_labels(labels.pixels[z], MASK, (), f"{labels.path}[{z}]")
+    truth = read_labels(labels.pixels[z], MASK, not_annotated, f"{labels.path}[{z}]")
     return Sample(name, volume.pixels[z], truth, SPACING_UM)

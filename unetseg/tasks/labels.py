@@ -16,6 +16,7 @@ from unetseg.sample import NOT_ANNOTATED
 Meaning = Literal["instances", "mask", "classes"]
 MASK: Meaning = "mask"
 MOST_CLASSES = 8
+MOST_ID = int(np.iinfo(np.int32).max)
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ def label_plane(pixels: NDArray[Any], name: str) -> NDArray[np.int64]:
     plane = pixels[0]
     if plane.dtype.kind == "f" and not np.array_equal(plane, np.round(plane)):
         raise UserError(f"{name}: label values are not whole numbers. Save the labels as integers.")
+    if plane.max(initial=0) > MOST_ID:
+        raise UserError(f"{name}: label {plane.max()}; at most {MOST_ID} is allowed. Number the labels anew.")
     return plane.astype(np.int64)
 
 
@@ -70,7 +73,7 @@ def recognise(facts: Sequence[LabelFacts]) -> Meaning:
     One value beside 0: a mask. A few values (up to 8) that almost every image has, or whose areas
     are mostly in several pieces: classes. Else, a value per object: instances.
     """
-    union = frozenset[int]().union(*(f.values for f in facts))
+    union = _union(facts)
     if len(union) <= 1:
         return "mask"
     pairs = sum(len(f.values) for f in facts)
@@ -80,9 +83,34 @@ def recognise(facts: Sequence[LabelFacts]) -> Meaning:
     return "classes" if few and (everywhere or in_pieces) else "instances"
 
 
+def count_of_classes(meaning: Meaning, facts: Sequence[LabelFacts], given: int | None, source: str) -> int:
+    """Classes with the background: 2 for objects, `given` or the highest class + 1 for class maps."""
+    if meaning != "classes":
+        if given not in (None, 2):
+            raise UserError(
+                f"{source}: data.classes = {given}, but the labels were taken for {meaning}, which are "
+                'learnt as 2 classes. Set data.labels = "classes", or leave data.classes out.'
+            )
+        return 2
+    values = sorted(_union(facts) | {0})
+    gaps = len(values) <= values[-1]
+    if given is None and gaps and values[-1] > MOST_CLASSES:
+        few = ", ".join(map(str, values[:MOST_CLASSES])) + (", …" if len(values) > MOST_CLASSES else "")
+        raise UserError(
+            f"{source}: the labels hold the classes {few}; classes count up 0, 1, 2, … without gaps. "
+            "Renumber them, set data.classes if some are only missing here, or set data.labels if "
+            "they are objects or a mask."
+        )
+    if given is None and values[-1] >= 255:
+        raise UserError(
+            f"{source}: {values[-1] + 1} classes; at most 255. Are they objects? See data.labels."
+        )
+    return given or values[-1] + 1
+
+
 def describe(meaning: Meaning, facts: Sequence[LabelFacts], chosen: bool) -> str:
     """What is said aloud: "labels: 34 instances in 5 images (recognised; …)"."""
-    union = frozenset[int]().union(*(f.values for f in facts))
+    union = _union(facts)
     match meaning:
         case "instances":
             what = f"{sum(len(f.values) for f in facts)} instances"
@@ -92,6 +120,10 @@ def describe(meaning: Meaning, facts: Sequence[LabelFacts], chosen: bool) -> str
             what = f"class map, classes {', '.join(map(str, sorted(union | {0})))}"
     how = "as data.labels says" if chosen else "recognised; data.labels overrides"
     return f"labels: {what} in {len(facts)} images ({how})"
+
+
+def _union(facts: Sequence[LabelFacts]) -> frozenset[int]:
+    return frozenset[int]().union(*(f.values for f in facts))
 
 
 def _components(plane: NDArray[np.int64], values: Sequence[int]) -> int:

@@ -47,16 +47,14 @@ class Split:
 def split(listing: Listing, settings: DataSettings) -> Split:
     """The split that the selections of `settings` name; raises UserError where parts overlap."""
     test = select(listing, settings.test, "test") if settings.test else []
-    tested = {e.name for e in test}
-    chosen = select(listing, settings.train, "train")
-    if settings.train == ("*",):
+    validate = select(listing, settings.validate, "validate") if settings.validate else []
+    train = select(listing, settings.train, "train")
+    if settings.train == ("*",):  # all that the other parts leave
+        names = {e.name for e in (*test, *validate)}
         groups = {e.group for e in test}
-        chosen = [e for e in chosen if e.name not in tested and not _whole(e, groups, settings)]
-    if settings.validate:
-        validate = select(listing, settings.validate, "validate")
-        train = chosen
-    else:
-        train, validate = hold_back(chosen)
+        train = [e for e in train if e.name not in names and not _whole(e, groups, settings)]
+    if not settings.validate:
+        train, validate = hold_back(train)
     _check_apart(train, validate, test, settings)
     return Split(tuple(train), tuple(validate), tuple(test))
 
@@ -96,7 +94,7 @@ def _whole(entry: Entry, tested_groups: set[str], settings: DataSettings) -> boo
 
 def _selects(selection: str, entry: Entry) -> bool:
     match = re.fullmatch(r"(.+?)(?:\[(\d*):(\d*)\])?", selection)
-    if match is None or not fnmatchcase(entry.group, match[1]):
+    if match is None or not (entry.group == match[1] or fnmatchcase(entry.group, match[1])):
         return False
     start, stop = int(match[2] or 0), int(match[3]) if match[3] else entry.index + 1
     return start <= entry.index < stop

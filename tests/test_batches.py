@@ -1,0 +1,104 @@
+"""Batch n is a pure function of (seed, n)."""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from unetseg.batches import Batch, batches, draws_of_batch
+from unetseg.errors import UserError
+from unetseg.nets.unet import unet_footprint
+from unetseg.sample import Example
+from unetseg.settings import AugmentSettings
+from unetseg.tiles import Footprint
+
+CPU = torch.device("cpu")
+PADDED = Footprint((0, 0), (1, 1), False, (0, 0))
+
+
+def examples(*sizes: tuple[int, int]) -> list[Example]:
+    rng = np.random.default_rng(0)
+    return [
+        Example(
+            str(i),
+            rng.normal(size=(1, *s)).astype(np.float32),
+            rng.integers(2, size=s).astype(np.uint8),
+            rng.random(s).astype(np.float32),
+        )
+        for i, s in enumerate(sizes)
+    ]
+
+
+def make(start: int = 0, seed: int = 3, **changes: Any) -> Any:
+    options: dict[str, Any] = {"settings": AugmentSettings(), "footprint": PADDED}
+    options |= changes
+    return batches(
+        options.pop("data", examples((40, 50), (32, 32), (60, 40))),
+        crop=(24, 24), size=2, seed=seed, start=start, device=CPU, **options,
+    )  # fmt: skip
+
+
+def equal(a: Batch, b: Batch) -> bool:
+    return all(torch.equal(getattr(a, k), getattr(b, k)) for k in ("images", "classes", "weight"))
+
+
+def test_starting_later_gives_the_same_batches() -> None:
+    first = list(itertools.islice(make(), 5))
+    later = list(itertools.islice(make(start=3), 2))
+    assert all(equal(a, b) for a, b in zip(first[3:], later, strict=True))
+    assert not equal(first[0], first[1])
+    assert not equal(first[0], next(make(seed=4)))
+
+
+def test_every_example_is_seen_once_before_any_is_seen_again() -> None:
+    chosen = [
+        i
+        for n in range(10)
+        for i in draws_of_batch(AugmentSettings(), [(9, 9)] * 5, (4, 4), 3, seed=1, n=n)[0]
+    ]
+    for epoch in range(6):
+        assert sorted(chosen[5 * epoch : 5 * epoch + 5]) == [0, 1, 2, 3, 4]
+    assert chosen[:5] != chosen[5:10]
+
+
+def test_a_valid_net_gets_the_central_targets() -> None:
+    footprint = unet_footprint(1, valid=True)
+    settings = replace(AugmentSettings(), noise=0)
+    plain, cut = next(make(settings=settings)), next(make(settings=settings, footprint=footprint))
+    assert cut.images.shape[2:] == (24, 24)
+    assert cut.classes.shape[1:] == (8, 8)
+    assert torch.equal(plain.classes[:, 8:16, 8:16], cut.classes)
+    assert torch.equal(plain.weight[:, 8:16, 8:16], cut.weight)
+
+
+def test_an_albumentations_pipeline_is_applied_first_and_replayed(tmp_path: Path) -> None:
+    albumentations = pytest.importorskip("albumentations")
+    path = tmp_path / "pipeline.json"
+    albumentations.save(albumentations.Compose([albumentations.Transpose(p=1)]), str(path))
+    settings = AugmentSettings(
+        elastic=0, flip=False, rotate=0, scale=0, brightness=0, contrast=0, gamma=0, noise=0
+    )
+    data = examples((24, 24))
+    plain = next(make(data=data, settings=settings))
+    piped = next(make(data=data, settings=replace(settings, albumentations=str(path))))
+    assert torch.allclose(piped.images, plain.images.transpose(2, 3), atol=1e-5)
+    assert torch.equal(piped.classes, plain.classes.transpose(1, 2))
+    assert torch.allclose(piped.weight, plain.weight.transpose(1, 2))
+    albumentations.save(albumentations.Compose([albumentations.RandomCrop(24, 24)]), str(path))
+    settings = replace(AugmentSettings(), albumentations=str(path))
+    assert equal(
+        next(make(start=4, settings=settings)), list(itertools.islice(make(settings=settings), 5))[4]
+    )
+
+
+def test_a_wrong_albumentations_file_is_the_users_error(tmp_path: Path) -> None:
+    pytest.importorskip("albumentations")
+    wrong = tmp_path / "pipeline.json"
+    wrong.write_text("{}")
+    for path in (wrong, tmp_path / "none.json"):
+        with pytest.raises(UserError, match=path.name):
+            next(make(settings=replace(AugmentSettings(), albumentations=str(path))))

@@ -1,0 +1,224 @@
+"""The contract that every registered network keeps; a new net only adds a line to CASES."""
+
+import copy
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from unetseg.errors import UserError
+from unetseg.nets import NETS, build_net, parameter_count
+from unetseg.nets.unet import unet_footprint
+from unetseg.predict import predict
+from unetseg.tiles import TileGrid, read_mirrored
+
+CPU = torch.device("cpu")
+CASES: list[tuple[str, dict[str, Any]]] = [
+    ("unet", {"width": 4, "depth": 2, "dropout": 0.5}),
+    ("unet", {"width": 3, "depth": 3, "padding": "same", "norm": "batch"}),
+    ("unet", {"width": 3, "depth": 4, "padding": "same", "norm": "none"}),
+    ("unet", {"width": 3, "depth": 4}),
+    ("unet", {"width": 3, "depth": 1, "dims": 3}),
+    ("unet", {"width": 3, "depth": 1, "dims": 3, "padding": "same", "norm": "batch"}),
+]
+
+
+def case_id(case: tuple[str, dict[str, Any]]) -> str:
+    return case[0] + "-" + "-".join(f"{k}={v}" for k, v in case[1].items())
+
+
+cases = pytest.mark.parametrize("case", CASES, ids=map(case_id, CASES))
+
+
+def make(case: tuple[str, dict[str, Any]], seed: int = 0) -> Any:
+    """The net, its batch norms moved away from the identity so that they matter."""
+    net: Any = build_net(case[0], channels=2, classes=3, seed=seed, **case[1])
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
+            module.running_mean.uniform_(-0.2, 0.2)
+            module.running_var.uniform_(0.5, 1.5)
+    return net.eval()
+
+
+def test_every_net_has_a_case() -> None:
+    assert {name for name, _ in CASES} == set(NETS)
+
+
+def test_the_papers_unet() -> None:
+    """31,030,658 parameters, 572² → 388² (Ronneberger 2015, fig. 1)."""
+    net: Any = build_net("unet", channels=1, classes=2)
+    assert parameter_count(net) == 31_030_658
+    assert net.footprint.output((572, 572)) == (388, 388)
+    with torch.no_grad():
+        assert net.eval()(torch.zeros(1, 1, 572, 572)).shape == (1, 2, 388, 388)
+
+
+@cases
+def test_output_size_is_as_declared_and_gradients_reach_every_parameter(case: Any) -> None:
+    net = make(case).train()
+    size = tuple(n + 2 * s for n, s in zip(net.footprint.smallest, net.footprint.stride, strict=True))
+    logits = net(torch.randn(2, 2, *size))
+    assert logits.shape == (2, 3, *net.footprint.output(size))
+    logits.square().mean().backward()
+    for name, parameter in net.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+@cases
+def test_weights_are_drawn_from_the_seed(case: Any) -> None:
+    torch.manual_seed(5)
+    one = make(case, seed=1).state_dict()
+    torch.rand(3)
+    again, other = make(case, seed=1).state_dict(), make(case, seed=2).state_dict()
+    weights = [k for k in one if "running" not in k]
+    assert all(torch.equal(one[k], again[k]) for k in weights)
+    assert any(not torch.equal(one[k], other[k]) for k in weights)
+
+
+def test_he_initialisation() -> None:
+    """Standard deviation √(2/N), N the incoming nodes of a neuron: 9·64 for 3×3 over 64 channels."""
+    net: Any = build_net("unet", channels=1, classes=2, depth=2)
+    assert net.down[0][2].weight.std().item() == pytest.approx((2 / (9 * 64)) ** 0.5, rel=0.03)
+    assert net.up[0].weight.std().item() == pytest.approx((2 / 256) ** 0.5, rel=0.03)
+    assert net.up[0].bias.abs().max() == 0
+
+
+def whole(net: Any, image: np.ndarray) -> np.ndarray:
+    """The net on the whole mirror-extended image, written without the tiling under test."""
+    foot = net.footprint
+    sizes = []
+    for n, margin, stride, phase in zip(image.shape[1:], foot.margin, foot.stride, foot.phase, strict=True):
+        size = n + 2 * margin
+        sizes.append(size + (phase - size) % stride)
+    read = [(-m, s - m) for m, s in zip(foot.margin, sizes, strict=True)]
+    with torch.no_grad():
+        logits = net(torch.from_numpy(read_mirrored(image, read))[None])[0]
+    cut = [
+        slice(0, n) if foot.valid else slice(m, m + n)
+        for n, m in zip(image.shape[1:], foot.margin, strict=True)
+    ]
+    return torch.softmax(logits, 0).numpy()[(slice(None), *cut)]
+
+
+def odd_image(net: Any) -> np.ndarray:
+    shape = [3 * s + 5 + axis for axis, s in enumerate(net.footprint.stride)]
+    return np.random.default_rng(3).normal(size=(2, *shape)).astype(np.float32)
+
+
+@cases
+def test_tiled_equals_whole(case: Any) -> None:
+    """To 1e-4, with identical classes, whatever the tile size, batch and shape."""
+    net = make(case)
+    image = odd_image(net)
+    expected = whole(net, image)
+    for strides, batch in ((1, 3), (2, 2), (5, 1)):
+        step = tuple(strides * s for s in net.footprint.stride)
+        grid = TileGrid(image.shape[1:], step, net.footprint)
+        tiled = predict(net, image, grid, device=CPU, batch=batch)
+        np.testing.assert_allclose(tiled, expected, atol=1e-4)
+        np.testing.assert_array_equal(tiled.argmax(0), expected.argmax(0))
+
+
+@cases
+def test_declared_context_is_what_an_output_pixel_sees(case: Any) -> None:
+    """Gradients of single outputs reach as far as the context somewhere, and nowhere farther."""
+    net = make(case)
+    foot = net.footprint
+    for module in net.modules():  # max-pooling hides pixels that lose: average over the same block
+        if isinstance(module, nn.MaxPool2d | nn.MaxPool3d):
+            net.pool = (nn.AvgPool2d if net.dims == 2 else nn.AvgPool3d)(2)
+        if isinstance(module, nn.ReLU):
+            module.forward = lambda x: x  # type: ignore[method-assign]
+    extra = [2 * s if foot.valid else 2 * s + 2 * m for s, m in zip(foot.stride, foot.margin, strict=True)]
+    size = [n + e for n, e in zip(foot.smallest, extra, strict=True)]
+    image = torch.randn(1, 2, *size, requires_grad=True)
+    logits = net(image)
+    lost = [(a - b) // 2 for a, b in zip(size, logits.shape[2:], strict=True)]
+    reach = 0
+    starts = [m if not foot.valid else 0 for m in foot.margin]
+    for place in itertools.product(*[range(a, a + s) for a, s in zip(starts, foot.stride, strict=True)]):
+        if place[0] - starts[0] not in (0, foot.stride[0] - 1):
+            continue
+        (gradient,) = torch.autograd.grad(logits[(0, 0, *place)], image, retain_graph=True)
+        seen = gradient[0].abs().sum(0).nonzero()
+        centre = torch.tensor(place) + torch.tensor(lost)
+        reach = max(reach, int((seen - centre).abs().max()))
+    within_block = max(foot.stride) - 1 if foot.valid else 0  # a valid net's context is what it crops
+    assert max(foot.context) <= reach <= max(foot.context) + within_block
+
+
+@cases
+def test_a_footprint_declared_too_small_breaks_the_law(case: Any) -> None:
+    """The law is able to fail: with a stride less of context the tiles show."""
+    net = make(case)
+    if net.footprint.valid:
+        pytest.skip("a valid net has no output for a context that is too small")
+    image = odd_image(net)
+    expected = whole(net, image)
+    wrong = copy.copy(net)
+    small = tuple(max(m - 2 * s, 0) for m, s in zip(net.footprint.margin, net.footprint.stride, strict=True))
+    wrong.footprint = replace(net.footprint, context=small)
+    grid = TileGrid(image.shape[1:], net.footprint.stride, wrong.footprint)
+    tiled = predict(wrong, image, grid, device=CPU)
+    assert np.abs(tiled - expected).max() > 1e-4
+
+
+@cases
+def test_save_and_load(case: Any, tmp_path: Any) -> None:
+    net, other = make(case, seed=1), make(case, seed=2)
+    torch.save(net.state_dict(), tmp_path / "weights.pt")
+    other.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+    image = torch.randn(1, 2, *net.footprint.smallest)
+    with torch.no_grad():
+        assert torch.equal(net(image), other(image))
+
+
+@cases
+def test_the_graph_exports(case: Any) -> None:
+    net = make(case)
+    image = torch.randn(1, 2, *net.footprint.smallest)
+    program = torch.export.export(net, (image,))
+    with torch.no_grad():
+        assert torch.allclose(program.module()(image), net(image), atol=1e-5)
+
+
+@cases
+def test_an_illegal_size_names_the_nearest_legal_ones(case: Any) -> None:
+    net = make(case)
+    below, above = net.footprint.nearest_legal(
+        [n + net.footprint.stride[0] + 1 for n in net.footprint.smallest]
+    )
+    with pytest.raises(UserError, match=str(below[0])) as caught:
+        net(torch.zeros(1, 2, *[n + net.footprint.stride[0] + 1 for n in net.footprint.smallest]))
+    assert str(above[0]) in str(caught.value)
+
+
+def test_wrong_names_and_options_are_refused() -> None:
+    with pytest.raises(UserError, match="did you mean 'unet'"):
+        build_net("u-net", channels=1, classes=2)
+    with pytest.raises(UserError, match="did you mean 'width'"):
+        build_net("unet", channels=1, classes=2, widht=3)
+    for options in ({"depth": 0}, {"padding": "zero"}, {"norm": "layer"}, {"dims": 4}, {"dropout": 1.0}):
+        with pytest.raises(UserError, match="allowed is"):
+            build_net("unet", channels=1, classes=2, **options)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+def test_the_valid_nets_arithmetic(depth: int) -> None:
+    """Sizes followed by hand through the layers: −4 at every level, halved, doubled."""
+    foot = unet_footprint(depth, valid=True)
+    size = foot.smallest[0]
+    n = size
+    for _ in range(depth):
+        n -= 4
+        assert n % 2 == 0
+        n //= 2
+    n -= 4
+    for _ in range(depth):
+        n = 2 * n - 4
+    assert n == foot.output((size, size))[0] > 0

@@ -1,0 +1,46 @@
+import numpy as np
+
+from unetseg.segment import class_labels, segment
+from unetseg.settings import LabelSettings
+
+
+def test_components_hand_worked() -> None:
+    """Edge neighbours belong together, corner neighbours do not; ids are consecutive."""
+    probability = np.array([[0.9, 0.6, 0.0], [0.0, 0.0, 0.51], [0.7, 0.5, 0.8]], np.float32)
+    labels = segment(probability, LabelSettings())
+    np.testing.assert_array_equal(labels, [[1, 1, 0], [0, 0, 2], [3, 0, 2]])
+    assert labels.dtype == np.int32
+
+
+def test_small_objects_are_dropped_and_small_holes_filled() -> None:
+    probability = np.zeros((9, 12), np.float32)
+    probability[1:6, 1:6] = 1
+    probability[3, 3] = 0
+    probability[7, 8:11] = 1
+    full = segment(probability, LabelSettings(smallest=3, holes=1))
+    assert full.max() == 2
+    assert full[3, 3] == 0
+    filled = segment(probability, LabelSettings(smallest=4, holes=2))
+    assert filled.max() == 1
+    assert filled[3, 3] == 1
+    assert (filled > 0).sum() == 25
+
+
+def test_seeds_split_what_a_threshold_joins() -> None:
+    """Two peaks over one bridge: one component, two watershed objects that share all its pixels."""
+    probability = np.array([[0.9, 0.8, 0.6, 0.8, 0.9, 0.0, 0.6]], np.float32)
+    joined = segment(probability, LabelSettings())
+    split = segment(probability, LabelSettings(seeds=0.7))
+    np.testing.assert_array_equal(joined, [[1, 1, 1, 1, 1, 0, 2]])
+    assert split[0, 0] != split[0, 4]
+    assert (split[0, :5] > 0).all()
+    assert split[0, 6] == 0  # no seed, no object
+
+
+def test_an_empty_map_has_no_objects() -> None:
+    assert segment(np.zeros((4, 4), np.float32), LabelSettings(seeds=0.8, smallest=5, holes=5)).max() == 0
+
+
+def test_classes_are_the_most_probable() -> None:
+    probabilities = np.array([[[0.5, 0.1]], [[0.3, 0.2]], [[0.2, 0.7]]], np.float32)
+    np.testing.assert_array_equal(class_labels(probabilities), [[0, 2]])

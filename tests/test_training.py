@@ -1,0 +1,173 @@
+"""A whole run on a tiny folder: resume equals uninterrupted, safe model files, clear errors."""
+
+import itertools
+import pickle
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from unetseg.errors import UserError
+from unetseg.pipeline.model import Tiling, load_model
+from unetseg.pipeline.testing import test_run as score_run
+from unetseg.pipeline.training import Validated, train_run
+from unetseg.run import Run
+from unetseg.settings import AugmentSettings, DataSettings, Experiment, LabelSettings, TrainSettings
+from unetseg.train import Step
+
+CPU = torch.device("cpu")
+
+
+def make_folder(root: Path, count: int = 6, size: int = 32) -> Path:
+    """Bright discs, two of them touching, with instance labels."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:size, :size]
+    for i in range(count):
+        labels = np.zeros((size, size), np.uint16)
+        for k, (cy, cx) in enumerate([(9, 8 + i), (9, 19 + i), (24, 12)], start=1):
+            labels[(y - cy) ** 2 + (x - cx) ** 2 < 30] = k
+        image = (labels > 0) * 90 + rng.integers(0, 60, (size, size))
+        for folder, array in (("images", image.astype(np.uint8)), ("labels", labels)):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            tifffile.imwrite(root / folder / f"{i}.tif", array)
+    return root
+
+
+def experiment(root: Path, **train: Any) -> Experiment:
+    defaults: dict[str, Any] = {"steps": 8, "batch": 2, "crop": (16,), "validate_every": 3, "best_by": "seg"}
+    return Experiment(
+        name="tiny",
+        device="cpu",
+        data=DataSettings(task="folder", root=str(root), test=("5",), labels="instances"),
+        net={"name": "unet", "width": 4, "depth": 2, "padding": "same", "norm": "batch", "dropout": 0.2},
+        train=TrainSettings(**(defaults | train)),
+        labels=LabelSettings(choose=True),
+    )
+
+
+def finish(run: Run, resume: bool = False) -> list[Any]:
+    return list(train_run(run, resume=resume, stopped=lambda: False))
+
+
+def weights(path: Path, key: str) -> dict[str, torch.Tensor]:
+    saved = torch.load(path, weights_only=True)
+    return saved["state"]["net"] if key == "state" else saved[key]
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    """Stopped after step 4 of 8, between two validations: the same weights, log and best model."""
+    root = make_folder(tmp_path / "data")
+    whole = Run.create(tmp_path / "whole", experiment(root))
+    finish(whole)
+    cut = Run.create(tmp_path / "cut", experiment(root))
+    count = itertools.count()
+    stopped = train_run(cut, resume=False, stopped=lambda: next(count) >= 5)
+    seen = [e for e in stopped if isinstance(e, Step)]
+    assert 0 < len(seen) < 8
+    finish(cut, resume=True)
+    for name, key in (("last.pt", "state"), ("best.pt", "weights")):
+        one, other = weights(whole.path / name, key), weights(cut.path / name, key)
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[k], other[k]) for k in one), name
+    times = {"data_s", "total_s", "seconds"}
+    logs = [[{k: v for k, v in r.items() if k not in times} for r in run.records()] for run in (whole, cut)]
+    assert logs[0] == logs[1]
+
+
+def test_validation_is_the_tiled_prediction_scored(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", experiment(make_folder(tmp_path / "data")))
+    events = finish(run)
+    steps = [e.step for e in events if isinstance(e, Validated)]
+    assert steps == [3, 6, 8]
+    result = score_run(run, load_model(run.best, CPU), Tiling(), lambda n: None)
+    assert result is not None
+    assert (result.part, result.table.frames) == ("test", ("5",))
+    assert (run.path / "scores.json").is_file()
+    assert {p.name for p in run.pictures.iterdir()} == {"5.png", "curves.png"}
+    assert not list(run.path.rglob(".part-*"))
+
+
+def test_the_saved_model_predicts_as_the_trained_one(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", experiment(make_folder(tmp_path / "data")))
+    finish(run)
+    image = tifffile.imread(tmp_path / "data/images/0.tif")[None]
+    once, again = (load_model(run.best, CPU).probabilities(image, "0", Tiling()) for _ in range(2))
+    np.testing.assert_array_equal(once, again)
+    tiles = load_model(run.best, CPU).probabilities(image, "0", Tiling(side=8, batch=3))
+    np.testing.assert_allclose(tiles, once, atol=1e-4)
+
+
+class Evil:
+    def __reduce__(self) -> Any:
+        return (open, ("/tmp/unetseg-evil", "w"))  # noqa: S108
+
+
+def test_a_model_file_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
+    path = tmp_path / "best.pt"
+    torch.save({"format": "unetseg-model-1", "recipe": Evil()}, path)
+    with pytest.raises(UserError, match="holds code"):
+        load_model(path, CPU)
+    path.write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(UserError, match="best.pt"):
+        load_model(path, CPU)
+    assert not Path("/tmp/unetseg-evil").exists()  # noqa: S108
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04 cut"])
+def test_a_damaged_model_file_is_one_clear_error(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "best.pt"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="best.pt"):
+        load_model(path, CPU)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"crop": (64,)}, "larger than 0, which is 32×32"),
+        ({"crop": (18,)}, "nearest legal sizes are 16×16 and 20×20"),
+        ({"crop": (16, 16, 16)}, "this network has 2 axes"),
+        ({"best_by": "segg"}, "did you mean 'seg'"),
+        ({"loss": "cross-entrop"}, "did you mean 'cross-entropy'"),
+    ],
+)
+def test_what_cannot_work_is_said_before_the_first_step(tmp_path: Path, change: Any, message: str) -> None:
+    run = Run.create(tmp_path / "run", experiment(make_folder(tmp_path / "data"), **change))
+    with pytest.raises(UserError, match=message):
+        finish(run)
+
+
+def test_resuming_on_changed_data_is_refused(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data")
+    run = Run.create(tmp_path / "run", experiment(root))
+    finish(run)
+    tifffile.imwrite(root / "images" / "0.tif", np.zeros((32, 32), np.uint8))
+    with pytest.raises(UserError, match="the data have changed"):
+        finish(run, resume=True)
+
+
+def test_a_run_that_never_saved_cannot_be_resumed(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", experiment(make_folder(tmp_path / "data")))
+    with pytest.raises(UserError, match="nothing to resume"):
+        finish(run, resume=True)
+
+
+def test_the_elasticdeform_engine_trains(tmp_path: Path) -> None:
+    pytest.importorskip("elasticdeform")
+    tiny = experiment(make_folder(tmp_path / "data"), steps=2)
+    run = Run.create(tmp_path / "run", replace(tiny, augment=AugmentSettings(engine="elasticdeform")))
+    assert sum(isinstance(e, Step) for e in finish(run)) == 2
+
+
+def test_too_little_memory_says_what_to_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*args: Any, **kwargs: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    run = Run.create(tmp_path / "run", experiment(make_folder(tmp_path / "data")))
+    monkeypatch.setattr("unetseg.nets.unet.UNet.forward", no_memory)
+    with pytest.raises(UserError, match=r"not enough memory.*train\.batch"):
+        finish(run)
