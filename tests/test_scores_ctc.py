@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from math import isnan
 from pathlib import Path
 
@@ -142,19 +141,10 @@ def test_agrees_with_the_organisers_implementation(tmp_path: Path) -> None:
     assert det(frames) == pytest.approx(their_det(**counts), abs=1e-12)
 
 
-def data_set(name: str) -> Path:
-    """The folder of a data set; the test is skipped where there is none."""
-    shared = Path(__file__).parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("UNETSEG_DATA", shared)) / name
-    if not folder.is_dir():
-        pytest.skip(f"no {folder}; set UNETSEG_DATA to the folder of the data sets")
-    return folder
-
-
 @pytest.mark.data
-def test_the_challenge_figure_of_the_self_test_sequence() -> None:
+def test_the_challenge_figure_of_the_self_test_sequence(data_root: Path) -> None:
     tifffile = pytest.importorskip("tifffile")
-    folder = data_set("ctc-selftest")
+    folder = data_root / "ctc-selftest"
     pairs = [
         (tifffile.imread(path), tifffile.imread(folder / "01_RES" / f"mask{path.stem[-3:]}.tif"))
         for path in sorted((folder / "01_GT" / "SEG").glob("man_seg*.tif"))

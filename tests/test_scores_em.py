@@ -11,6 +11,7 @@ from skimage.metrics import variation_of_information
 from unetseg.errors import UserError
 from unetseg.scores.em import (
     info_terms,
+    pixel_error,
     rand_error,
     rand_terms,
     segments,
@@ -84,6 +85,15 @@ def test_entropies_agree_with_scikit_image() -> None:
     missing = variation_of_information(truth, apart, ignore_labels=(0,)) * log(2)
     shared, true, found = info_terms(truth, predicted)
     assert sorted([true - shared, found - shared]) == pytest.approx(sorted(missing))
+
+
+def test_the_pixel_error_is_one_minus_the_f_score_of_the_best_threshold() -> None:
+    assert pixel_error(TRUTH, MERGED) == pytest.approx(1 - 2 * 8 / (8 + 10))
+    assert pixel_error(TRUTH, SPLIT) == pytest.approx(1 - 2 * 6 / (8 + 6))
+    assert pixel_error(TRUTH, np.where(TRUTH > 0, 0.55, 0.35)) == 0
+    stack, maps = np.stack([TRUTH, TRUTH]), np.stack([MERGED, SPLIT])
+    assert pixel_error(stack, maps) == pytest.approx(1 - 2 * 14 / (16 + 16))
+    assert isnan(pixel_error(np.zeros((2, 5)), MERGED))
 
 
 def test_degenerate_truths() -> None:

@@ -44,3 +44,9 @@ def test_an_empty_map_has_no_objects() -> None:
 def test_classes_are_the_most_probable() -> None:
     probabilities = np.array([[[0.5, 0.1]], [[0.3, 0.2]], [[0.2, 0.7]]], np.float32)
     np.testing.assert_array_equal(class_labels(probabilities), [[0, 2]])
+
+
+def test_objects_grow_into_the_background_but_not_into_each_other() -> None:
+    probability = np.array([[0, 1, 0, 0, 1, 1, 0, 1, 0]], np.float32)
+    labels = segment(probability, LabelSettings(grow=1))
+    np.testing.assert_array_equal(labels, [[1, 1, 1, 2, 2, 2, 2, 3, 3]])

@@ -58,7 +58,7 @@ def cli(context: click.Context) -> None:
 
 @cli.command()
 @click.option("--out", type=PATH, default=Path("demo"), show_default=True, help="Folder to write to.")
-@click.option("--steps", type=click.IntRange(1), default=None, help="Training steps (default: 400).")
+@click.option("--steps", type=click.IntRange(1), default=None, help="Training steps (default: 300).")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 def demo(out: Path, steps: int | None, device: str) -> None:
     """Train on a made-up film of touching cells, score, write pictures."""

@@ -159,6 +159,8 @@ def _read_tiff(path: Path) -> Stack:
         pixels = series.asarray()
         spacing = _tiff_spacing(tiff)
         axes = series.axes
+    if pixels.dtype == bool:  # 1 bit per pixel, as Fiji and Pillow show it
+        pixels = np.where(pixels, np.uint8(255), np.uint8(0))
     return Stack(path, _pages_channels(path, pixels, axes), spacing)
 
 

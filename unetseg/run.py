@@ -6,6 +6,7 @@ RUN/log.jsonl          a line per step and per validation
 RUN/last.pt            weights, optimizer and step: to resume from
 RUN/best.pt            the model to predict with
 RUN/scores.json        scores on the test part
+RUN/test/              predicted labels (and probabilities) of the test part, a TIFF per frame
 RUN/pictures/          overlays of truth and prediction
 RUN/predictions/       what `unetseg predict` writes by default
 """

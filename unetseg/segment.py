@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.morphology import remove_small_holes, remove_small_objects
-from skimage.segmentation import relabel_sequential, watershed
+from skimage.segmentation import expand_labels, relabel_sequential, watershed
 
 from unetseg.settings import LabelSettings
 
@@ -17,7 +17,8 @@ def segment(probability: NDArray[np.float32], settings: LabelSettings) -> NDArra
     Foreground is probability > threshold; holes smaller than `holes` pixels are filled, objects
     smaller than `smallest` dropped. With `seeds` = 0 objects are the connected components (edge
     neighbours). Otherwise the components of probability > seeds flood the foreground by watershed
-    on the probability, and a component without a seed is dropped.
+    on the probability, and a component without a seed is dropped. At last objects grow by `grow`
+    pixels, never into each other.
     """
     foreground = probability > settings.threshold
     if settings.holes > 0:
@@ -29,6 +30,8 @@ def segment(probability: NDArray[np.float32], settings: LabelSettings) -> NDArra
         labels, _ = ndimage.label(foreground)
     if settings.smallest > 0:
         labels = remove_small_objects(labels, max_size=settings.smallest - 1)
+    if settings.grow > 0:
+        labels = expand_labels(labels, settings.grow)
     result: NDArray[np.int32] = relabel_sequential(labels)[0].astype(np.int32)
     return result
 

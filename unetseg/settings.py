@@ -107,15 +107,17 @@ class LabelSettings:
 
     threshold: foreground probability of an object; seeds: a higher threshold whose components
     seed a watershed (0 = plain connected components); smallest and holes: areas in pixels of the
-    original image below which objects are dropped and holes filled; average: 1, 4 (flips) or
-    8 (flips and quarter turns) predictions averaged; choose: after training, threshold and seeds
-    are chosen by the validation part's score (`train.best_by`).
+    original image below which objects are dropped and holes filled; grow: pixels by which objects
+    then grow into the background, to undo the ridge that separates them in training; average: 1, 4 (flips) or
+    8 (flips and quarter turns) predictions averaged; choose: after training, threshold, seeds
+    and grow are chosen by the validation part's score (`train.best_by`).
     """
 
     threshold: Probability = 0.5
     seeds: Probability = 0.0
     smallest: Annotated[int, Ge(0)] = 0
     holes: Annotated[int, Ge(0)] = 0
+    grow: Annotated[int, Ge(0)] = 0
     average: Literal[1, 4, 8] = 1
     choose: bool = False
 

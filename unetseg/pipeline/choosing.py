@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -14,29 +13,34 @@ from unetseg.pipeline.scoring import higher_is_better, score_pairs
 from unetseg.sample import Sample
 from unetseg.settings import LabelSettings
 
-THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
-SEEDS = (0.0, 0.6, 0.7, 0.8, 0.9, 0.95)
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+SEEDS = (0.0, 0.5, 0.7, 0.8, 0.9)
+GROW = (0, 1, 2, 3, 4)
+"""In pixels of the network's input."""
 
 
 def choose_labels(model: Model, samples: Sequence[Sample], best_by: str) -> tuple[LabelSettings, float]:
-    """The threshold and seeds with the best pooled score on labelled samples, and that score.
+    """The threshold and seeds, then the growth, with the best pooled score on labelled samples.
 
-    The samples must be the validation part: never what is scored in the end. Earlier candidates
-    win ties; the settings as they are come first.
+    The samples must be the validation part: never what is scored in the end. Ties go to the
+    settings as they are, then to the earlier candidate. Returns the settings and their score.
     """
-    settings = model.recipe.labels
     maps = [model.probabilities(s.image, s.name, Tiling()) for s in samples]
     sign = 1 if higher_is_better(best_by) else -1
-    best, highest = settings, -math.inf
-    for candidate in _candidates(settings):
-        tried = replace(model, recipe=replace(model.recipe, labels=candidate))
+
+    def value(settings: LabelSettings) -> float:
+        tried = replace(model, recipe=replace(model.recipe, labels=settings))
         pairs = [(s.name, np.asarray(s.labels), tried.labels(p)) for s, p in zip(samples, maps, strict=True)]
-        value = sign * float(score_pairs(pairs, model.recipe.kind, model.recipe.classes, [best_by]).pooled[0])
-        if value > highest:
-            best, highest = candidate, value
-    return best, sign * highest
+        return sign * float(score_pairs(pairs, model.recipe.kind, model.recipe.classes, [best_by]).pooled[0])
 
-
-def _candidates(settings: LabelSettings) -> list[LabelSettings]:
+    first = model.recipe.labels
     pairs = [(t, s) for t, s in product(THRESHOLDS, SEEDS) if s == 0 or s > t]
-    return [settings, *(replace(settings, threshold=t, seeds=s) for t, s in pairs)]
+    best = _best([first, *(replace(first, threshold=t, seeds=s) for t, s in pairs)], value)
+    grown = [replace(best, grow=g * model.recipe.shrink) for g in GROW]
+    best = _best([best, *grown], value)
+    return best, sign * value(best)
+
+
+def _best(candidates: Sequence[LabelSettings], value: Callable[[LabelSettings], float]) -> LabelSettings:
+    """The first candidate of the highest value; undefined (NaN) values lose."""
+    return max(candidates, key=lambda c: np.nan_to_num(value(c), nan=-np.inf))

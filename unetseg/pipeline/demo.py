@@ -10,7 +10,7 @@ from unetseg.io import label_dtype, write_stack
 from unetseg.settings import DataSettings, Experiment, LabelSettings, TrainSettings
 from unetseg.tasks.films import FILMS, SPACING_UM, film
 
-STEPS = 400
+STEPS = 300
 
 
 def demo_experiment(steps: int | None, device: str) -> Experiment:
@@ -23,7 +23,7 @@ def demo_experiment(steps: int | None, device: str) -> Experiment:
         train=TrainSettings(
             steps=steps or STEPS, batch=4, crop=(192,), precision="float32", validate_every=100, best_by="seg"
         ),
-        labels=LabelSettings(smallest=60, holes=60),
+        labels=LabelSettings(smallest=60, holes=60, average=4, choose=True),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from unetseg.figures import colours, grey, write_sheet
 from unetseg.normalise import fit_normalisation
 from unetseg.pipeline.dataset import evenly, list_data, make_examples
 from unetseg.pipeline.training import crop_of
-from unetseg.sample import Example, Sample, shrink_sample
+from unetseg.sample import Entry, Example, Sample, shrink_sample
 from unetseg.settings import Experiment
 
 SAMPLES, DRAWS = 3, 3
@@ -27,14 +28,23 @@ def write_show(experiment: Experiment, path: Path) -> tuple[str, ...]:
     Returns what was recognised of the data.
     """
     listing = list_data(experiment.data)
-    entries = evenly(listing.entries, SAMPLES)
-    samples = [shrink_sample(e.read(), experiment.data.shrink) for e in entries]
-    normalisation = fit_normalisation(experiment.data.normalise, [s.image for s in samples])
-    examples = list(make_examples(samples, experiment, normalisation, listing.classes))
-    rows = [_row(s, e, experiment) for s, e in zip(samples, examples, strict=True)]
-    write_sheet(path, rows, [s.name for s in samples])
+    rows = shown(experiment, listing.entries, listing.classes)
+    write_sheet(path, list(rows.values()), list(rows))
     groups = f"{len(listing.entries)} labelled images in {len(listing.groups)} groups"
     return (*listing.notes, groups)
+
+
+def shown(
+    experiment: Experiment, entries: Sequence[Entry], classes: int
+) -> dict[str, dict[str, NDArray[Any]]]:
+    """What the network is given of a few of the entries: pictures by their title, by sample name.
+
+    Pictures are (y, x, 3) in 0…1; the weight map is (y, x).
+    """
+    samples = [shrink_sample(e.read(), experiment.data.shrink) for e in evenly(entries, SAMPLES)]
+    normalisation = fit_normalisation(experiment.data.normalise, [s.image for s in samples])
+    examples = make_examples(samples, experiment, normalisation, classes)
+    return {s.name: _row(s, e, experiment) for s, e in zip(samples, examples, strict=True)}
 
 
 def _row(sample: Sample, example: Example, experiment: Experiment) -> dict[str, NDArray[Any]]:

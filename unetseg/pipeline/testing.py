@@ -19,6 +19,7 @@ from unetseg.pipeline.scoring import Pair, score_pairs
 from unetseg.run import Run
 from unetseg.sample import Entry
 from unetseg.scores import FrameTable
+from unetseg.settings import DataSettings
 from unetseg.tasks.listing import select, split
 
 PICTURES = 6
@@ -41,11 +42,7 @@ def test_run(run: Run, model: Model, tiling: Tiling, progress: Callable[[int], N
     the validation part is scored, which chose the weights, and `part` says so; None without both.
     """
     write_curves(run.pictures / "curves.png", run.records())
-    settings = run.experiment.data
-    part = "test" if settings.test else "validate"
-    if part == "test" and settings.task == "cell-tracking":
-        settings = replace(settings, truth="gold")
-    entries = _entries(run, part, settings.truth)
+    part, settings, entries = scored_part(run)
     if not entries:
         return None
     started = time.perf_counter()
@@ -59,13 +56,15 @@ def test_run(run: Run, model: Model, tiling: Tiling, progress: Callable[[int], N
     return result
 
 
-def _entries(run: Run, part: str, truth: Any) -> tuple[Entry, ...]:
+def scored_part(run: Run) -> tuple[str, DataSettings, tuple[Entry, ...]]:
+    """Which part of the data `test_run` scores, the settings that read it, and its entries."""
     settings = run.experiment.data
-    if part == "validate":
-        return split(list_data(settings), settings).validate
-    gold = replace(settings, truth=truth, train=("*",), validate=())
-    listing = list_data(gold)
-    return tuple(select(listing, settings.test, "test"))
+    if not settings.test:
+        return "validate", settings, split(list_data(settings), settings).validate
+    if settings.task == "cell-tracking":
+        settings = replace(settings, truth="gold")
+    listing = list_data(replace(settings, train=("*",), validate=()))
+    return "test", settings, tuple(select(listing, settings.test, "test"))
 
 
 def _predicted(

@@ -136,7 +136,7 @@ class _Fit:
         recipe = replace(best.recipe, labels=labels)
         with self.run.replacing(self.run.best.name) as path:
             save_model(path, recipe, best.net, {"step": self.state.step, "scores": {}})
-        words = f"threshold {labels.threshold}, seeds {labels.seeds}"
+        words = f"threshold {labels.threshold}, seeds {labels.seeds}, grow {labels.grow}"
         self.run.log({"step": self.state.step, "labels": words, "score": score})
         return Note(
             f"labels: {words} chosen by the validation part ({self.experiment.train.best_by} {score:.4f})"

@@ -10,7 +10,7 @@ Sections are pooled by adding numerators and denominators at each threshold. How
 server pooled them, and by what algorithm it thinned, could not be checked: compare with its leader
 board with care. Truth pixels that are not annotated (-1) are not in a cell, so they do not count.
 
-The challenge's warping error (Jain et al. 2010, CVPR; "minimum splits and mergers") is not here.
+The challenge's warping error is in `warping`.
 """
 
 from __future__ import annotations
@@ -73,6 +73,15 @@ def rand_error(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
     return 1 - _best(truth, probabilities, segments, rand_terms)
 
 
+def pixel_error(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
+    """The challenge's early pixel error, in [0, 1]; lower is better.
+
+    One minus the maximal F-score of the pixels in cells, 2 tp / (2 tp + fp + fn). Arguments, returned
+    value and errors are those of `v_rand`.
+    """
+    return 1 - _best(truth, probabilities, lambda cells: cells.astype(np.int32), pixel_terms)
+
+
 def segments(cells: NDArray[np.bool_]) -> Segments:
     """The 4-connected components of a (y, x) boolean map of cells, numbered from 1."""
     found: Segments = ndimage.label(cells, output=np.int32)[0]
@@ -98,6 +107,12 @@ def info_terms(truth: Segments, predicted: Segments) -> Terms:
     """Mutual information, entropy of the truth and of the prediction of one section, in nats."""
     joint, true, found = (-np.sum(p * np.log(p)) for p in _shares(truth, predicted))
     return np.array([max(true + found - joint, 0.0), true, found])
+
+
+def pixel_terms(truth: Segments, predicted: Segments) -> Terms:
+    """Pixels in cells of both, of the truth and of the prediction of one section."""
+    true, found = truth > 0, predicted > 0
+    return np.array([np.count_nonzero(both) for both in (true & found, true, found)], np.float64)
 
 
 def _shares(truth: Segments, predicted: Segments) -> tuple[NDArray[np.float64], ...]:
@@ -127,7 +142,7 @@ def _best(
     terms: Callable[[Segments, Segments], Terms],
 ) -> float:
     """The highest score over the thresholds, sections pooled at each."""
-    _check(truth, probabilities)
+    check_sections(truth, probabilities)
     sections = truth.reshape(-1, *truth.shape[-2:]) > 0
     if not sections.any():
         return float("nan")
@@ -145,7 +160,8 @@ def _f_score(pooled: Any) -> float:
     return float(2 * shared / (true + predicted)) if true + predicted else 1.0
 
 
-def _check(truth: NDArray[Any], probabilities: NDArray[Any]) -> None:
+def check_sections(truth: NDArray[Any], probabilities: NDArray[Any]) -> None:
+    """Raise UserError unless both show the same sections and the second holds probabilities."""
     if truth.shape != probabilities.shape or truth.ndim not in (2, 3):
         raise UserError(
             f"the truth has shape {truth.shape} and the probabilities {probabilities.shape}; "

@@ -1,0 +1,160 @@
+"""Experiment files: each mistake is one line that names the key, and what is written is read back."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tomli_w
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unetseg.config import experiment_table, find_data, parse_experiment, read_experiment
+from unetseg.errors import UserError
+from unetseg.run import Run
+from unetseg.settings import AugmentSettings, DataSettings, Experiment, LabelSettings, TrainSettings
+
+MISTAKES = {
+    # unknown keys
+    "[train]\nstepz = 1": "unknown key 'train.stepz'; did you mean 'steps'?",
+    "datta = 1": "unknown key 'datta'; did you mean 'data'? Allowed: augment, data, device,",
+    "[train]\nlearning-rate = 1": "unknown key 'train.learning-rate'; did you mean 'learning_rate'?",
+    "[augment]\nxyz = 1": "unknown key 'augment.xyz'; Allowed: albumentations, blur,",
+    # wrong types: nothing is converted silently
+    '[train]\nsteps = "100"': 'train.steps = "100": must be a whole number',
+    "[train]\nsteps = 1.5": "train.steps = 1.5: must be a whole number",
+    "seed = true": "seed = true: must be a whole number",
+    '[train]\nlearning_rate = "fast"': 'train.learning_rate = "fast": must be a number',
+    "[augment]\nflip = 1": "augment.flip = 1: must be true or false.",
+    "[data]\nroot = 3": 'data.root = 3: must be a text in "quotes".',
+    '[data]\ntrain = "01"': 'data.train = "01": must be a list: ["01"].',
+    "[data]\ntrain = [1]": 'data.train[0] = 1: must be a text in "quotes".',
+    "[train]\ncrop = 256": "train.crop = 256: must be a list: [256].",
+    "train = 3": "train = 3: must be a table: [train] and its keys below it.",
+    "net = 3": "net = 3: must be a table: [net] and its keys below it.",
+    "[net]\nwidth = [16]": "net.width = [16]: must be a number, a text or true/false.",
+    # out of range
+    "[train]\nsteps = 0": "train.steps = 0: must be greater than 0.",
+    "[train]\ncrop = [0]": "train.crop[0] = 0: must be greater than 0.",
+    "[train]\ncrop = []": "train.crop = []: must have at least 1 item.",
+    "[train]\ncrop = [8, 8, 8, 8]": "train.crop = [8, 8, 8, 8]: must have at most 3 items.",
+    "[train]\nlearning_rate = inf": "train.learning_rate = inf: must be a finite number.",
+    "[target]\nsigma = nan": "target.sigma = nan: must be a finite number.",
+    "[data]\nclasses = 1": "data.classes = 1: must be greater than or equal to 2.",
+    "[labels]\naverage = 3": "labels.average = 3: must be 1, 4 or 8.",
+    '[data]\ntask = "foldr"': "data.task = \"foldr\": must be 'cell-tracking', 'isbi-em', 'folder' or",
+    "[labels]\nthreshold = 1.5": "labels.threshold = 1.5: must be less than or equal to 1.",
+    # no TOML
+    "steps: 3": "not a TOML file: Expected '=' after a key",
+    "[data]\n[data]": "not a TOML file: Cannot declare ('data',) twice",
+}
+
+
+@pytest.mark.parametrize("text", MISTAKES)
+def test_a_mistake_is_one_line_that_names_file_and_key(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        read_experiment(path)
+    assert str(error.value).startswith(f"{path}: {MISTAKES[text]}")
+    assert "\n" not in str(error.value)
+
+
+def test_every_wrong_value_has_its_line() -> None:
+    with pytest.raises(UserError) as error:
+        parse_experiment({"seed": -1, "train": {"steps": 0, "batch": "4"}}, "x.toml")
+    assert sorted(str(error.value).splitlines()) == [
+        "x.toml: seed = -1: must be greater than or equal to 0.",
+        'x.toml: train.batch = "4": must be a whole number (without quotes or point).',
+        "x.toml: train.steps = 0: must be greater than 0.",
+    ]
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such experiment file"):
+        read_experiment(tmp_path / "none.toml")
+    with pytest.raises(UserError, match="a folder, not an experiment file"):
+        read_experiment(tmp_path)
+    (tmp_path / "junk.toml").write_bytes(bytes(range(256)))
+    with pytest.raises(UserError, match=r"junk\.toml: not a text file"):
+        read_experiment(tmp_path / "junk.toml")
+
+
+def test_the_mark_that_windows_editors_write_first_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_bytes(b'\xef\xbb\xbfname = "k\xc3\xa4fer"\r\n')
+    assert read_experiment(tmp_path / "x.toml").name == "käfer"
+
+
+def test_an_empty_file_is_the_default_experiment(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text("")
+    assert read_experiment(tmp_path / "x.toml") == Experiment()
+
+
+def test_a_whole_number_will_do_for_a_number() -> None:
+    found = parse_experiment({"train": {"learning_rate": 1}}, "x.toml").train.learning_rate
+    assert found == 1.0
+    assert isinstance(found, float)
+
+
+SETTINGS = st.builds(
+    Experiment,
+    name=st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20),
+    seed=st.integers(0, 2**62),
+    data=st.builds(
+        DataSettings,
+        root=st.sampled_from(["", "C:\\data\\dish 1.0", '/a "quoted" folder/ü']),
+        train=st.lists(st.sampled_from(["*", "01", "cell [1][2:]"]), max_size=3).map(tuple),
+        not_annotated=st.lists(st.integers(-5, 300), max_size=3).map(tuple),
+        classes=st.none() | st.integers(2, 255),
+    ),
+    augment=st.builds(AugmentSettings, elastic=st.floats(0, 1e9), flip=st.booleans()),
+    net=st.dictionaries(
+        st.sampled_from(["name", "width", "dropout", "bias"]),
+        st.integers(-9, 9) | st.floats(0, 1) | st.booleans() | st.text("abc"),
+    ),
+    train=st.builds(
+        TrainSettings,
+        learning_rate=st.floats(1e-300, 1e300),
+        crop=st.lists(st.integers(1, 999), min_size=1, max_size=3).map(tuple),
+    ),
+    labels=st.builds(LabelSettings, threshold=st.floats(0, 1), average=st.sampled_from([1, 4, 8])),
+)
+
+
+@given(SETTINGS)
+def test_an_experiment_survives_its_file(experiment: Experiment) -> None:
+    text = tomli_w.dumps(experiment_table(experiment))
+    assert parse_experiment(tomllib.loads(text), "x.toml") == experiment
+
+
+def test_a_run_keeps_its_experiment(tmp_path: Path) -> None:
+    changed = replace(
+        Experiment(),
+        name="a b.c",
+        data=DataSettings(root="x y", train=("01[3:]",), not_annotated=(-1,), classes=3),
+        train=TrainSettings(learning_rate=1e-5, crop=(64, 32)),
+    )
+    for number, experiment in enumerate((Experiment(), changed)):
+        Run.create(tmp_path / str(number), experiment)
+        assert Run.open(tmp_path / str(number)).experiment == experiment
+
+
+def test_data_is_found_as_given_or_below_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    (there / "cells").mkdir(parents=True)
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.delenv("UNETSEG_DATA", raising=False)
+    with pytest.raises(UserError, match=r"data\.root = 'cells': no such folder \(UNETSEG_DATA is not set\)"):
+        find_data("cells")
+    monkeypatch.setenv("UNETSEG_DATA", str(there))
+    assert find_data("cells") == there / "cells"
+    with pytest.raises(UserError, match=f"no such folder nor below UNETSEG_DATA = {there}"):
+        find_data("nuclei")
+    (here / "cells").mkdir()
+    assert find_data("cells") == Path("cells")
+    assert find_data(str(there / "cells")) == there / "cells"

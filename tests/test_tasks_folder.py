@@ -1,0 +1,286 @@
+"""A lab's folder: pairing by name, stacks and colours, what labels mean, and every way to get it wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from unetseg.errors import UserError
+from unetseg.sample import count_classes
+from unetseg.settings import DataSettings
+from unetseg.tasks.folder import listing, paired_files
+
+IMAGE = np.arange(20, dtype=np.uint8).reshape(4, 5)
+TWO = np.array([[1, 1, 0, 2, 2]] * 4, np.uint16)
+THREE = np.array([[1, 0, 2, 0, 3]] * 4, np.uint16)
+MASK = (TWO > 0).astype(np.uint8) * 255
+
+
+def write(path: Path, pixels: np.ndarray, **options: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix.lower() == ".png":
+        Image.fromarray(pixels).save(path)
+    else:
+        tifffile.imwrite(path, pixels, photometric="minisblack", **options)
+
+
+def make(root: Path, labels: dict[str, np.ndarray], folder: str = "labels") -> Path:
+    """A data folder of label files, and an image of the same size for each."""
+    for name, pixels in labels.items():
+        write(root / folder / name, pixels)
+        write(root / "images" / name, np.zeros(pixels.shape, np.uint8))
+    return root
+
+
+def auto(**settings: Any) -> DataSettings:
+    return DataSettings(task="folder", **settings)
+
+
+# Pairing ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("image", "label"),
+    [
+        ("a.tif", "a.tif"),
+        ("a.tif", "a.png"),
+        ("a.png", "a_mask.tif"),
+        ("a.tif", "a_masks.png"),
+        ("a.tif", "a-labels.tif"),
+        ("a.tif", "a_label.TIF"),
+        ("a.tif", "a_cp_masks.png"),
+        ("a.ome.tif", "a.tif"),
+        ("a.OME.TIF", "a_seg.ome.tif"),
+        ("cell 1.0 dish.tif", "cell 1.0 dish.tif"),
+        ("cell 1.0 dish.TIF", "cell 1.0 dish_mask.png"),
+        ("stained_mask.tif", "stained_mask.tif"),
+    ],
+)
+def test_files_pair_by_name(tmp_path: Path, image: str, label: str) -> None:
+    write(tmp_path / "images" / image, IMAGE)
+    write(tmp_path / "labels" / label, MASK)
+    assert paired_files(tmp_path) == [(tmp_path / "images" / image, tmp_path / "labels" / label)]
+
+
+def test_what_is_no_image_is_passed_over(tmp_path: Path) -> None:
+    make(tmp_path, {"a.tif": MASK}, "masks")
+    for name in ("Thumbs.db", ".DS_Store", "._a.tif", "read me.txt"):
+        (tmp_path / "images" / name).write_bytes(b"x")
+        (tmp_path / "masks" / name).write_bytes(b"x")
+    (tmp_path / "images" / "discarded").mkdir()
+    assert [e.name for e in listing(tmp_path, auto()).entries] == ["a"]
+
+
+@pytest.mark.parametrize("lone", ["images", "labels"])
+def test_a_file_without_partner_is_an_error(tmp_path: Path, lone: str) -> None:
+    make(tmp_path, {"a.tif": MASK})
+    write(tmp_path / lone / "b.tif", MASK)
+    write(tmp_path / lone / "c.tif", MASK)
+    other = {"images": "labels", "labels": "images"}[lone]
+    with pytest.raises(UserError, match=rf"{lone}/b\.tif: .*no partner.* in {other}/.* 1 more"):
+        paired_files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("folder", "names"),
+    [
+        ("images", ("a.png", "a.tif")),
+        ("images", ("a.ome.tif", "a.tif")),
+        ("labels", ("a.tif", "a_mask.tif")),
+        ("labels", ("a_labels.tif", "a_mask.tif")),
+    ],
+)
+def test_two_files_of_one_name_are_an_error_and_none_is_dropped(
+    tmp_path: Path, folder: str, names: tuple[str, str]
+) -> None:
+    make(tmp_path, {"a.tif": MASK})
+    (tmp_path / "labels" / "a.tif").unlink()
+    write(tmp_path / "labels" / names[0 if folder == "labels" else 1], MASK)
+    for name in names:
+        write(tmp_path / folder / name, MASK)
+    with pytest.raises(UserError, match=f"{names[0]} and {names[1]}: two files for the name 'a'"):
+        paired_files(tmp_path)
+
+
+def test_layouts_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such folder"):
+        paired_files(tmp_path / "none")
+    with pytest.raises(UserError, match=r"no images/ beside labels/ \(or masks/\)"):
+        paired_files(tmp_path)
+    (tmp_path / "images").mkdir()
+    with pytest.raises(UserError, match="no images/ beside"):
+        paired_files(tmp_path)
+    (tmp_path / "labels").mkdir()
+    with pytest.raises(UserError, match="no TIFF or PNG images"):
+        paired_files(tmp_path)
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(UserError, match="both there"):
+        paired_files(tmp_path)
+
+
+def test_jpeg_images_are_told_apart_from_missing_ones(tmp_path: Path) -> None:
+    make(tmp_path, {"a.tif": MASK})
+    (tmp_path / "images" / "b.jpg").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"b\.jpg: \.jpg images are not read\. Convert them to TIFF"):
+        paired_files(tmp_path)
+
+
+# Samples ------------------------------------------------------------------------------------------
+
+
+def test_a_sample_has_its_image_labels_and_pixel_size(tmp_path: Path) -> None:
+    write(tmp_path / "images" / "a.tif", IMAGE, imagej=True, metadata={"unit": "um"}, resolution=(4, 2))
+    write(tmp_path / "labels" / "a.tif", TWO)
+    entry = listing(tmp_path, auto(labels="instances")).entries[0]
+    sample = entry.read()
+    assert (entry.name, entry.group, entry.index, sample.name) == ("a", "a", 0, "a")
+    assert sample.image.tolist() == IMAGE[None].tolist()
+    assert sample.labels is not None
+    assert sample.labels.tolist() == TWO.tolist()
+    assert sample.labels.dtype == np.int32
+    assert sample.spacing_um == pytest.approx((0.5, 0.25))
+
+
+def test_the_pages_of_a_stack_are_entries_of_a_group(tmp_path: Path) -> None:
+    write(tmp_path / "images" / "a.tif", np.stack([IMAGE, IMAGE + 1, IMAGE + 2]))
+    write(tmp_path / "labels" / "a.tif", np.stack([MASK, 0 * MASK, MASK]))
+    entries = listing(tmp_path, auto()).entries
+    assert [(e.name, e.group, e.index) for e in entries] == [(f"a[{i}]", "a", i) for i in range(3)]
+    samples = [e.read() for e in entries]
+    assert [int(s.image[0, 0, 0]) for s in samples] == [0, 1, 2]
+    assert [int(s.labels.max()) for s in samples if s.labels is not None] == [2, 0, 2]
+
+
+def test_colour_images_have_three_channels_and_grey_rgb_masks_one(tmp_path: Path) -> None:
+    write(tmp_path / "images" / "a.png", np.stack([IMAGE, IMAGE + 1, IMAGE + 2, IMAGE], axis=-1))
+    write(tmp_path / "labels" / "a.png", np.stack([MASK] * 3, axis=-1))
+    sample = listing(tmp_path, auto()).entries[0].read()
+    assert sample.image[:, 0, 0].tolist() == [0, 1, 2]
+    assert sample.labels is not None
+    assert sample.labels.tolist() == TWO.tolist()
+
+
+def test_a_label_palette_gives_ids_and_an_image_palette_grey_values(tmp_path: Path) -> None:
+    image = Image.fromarray(TWO.astype(np.uint8), mode="P")
+    image.putpalette([0, 0, 0, 99, 99, 99, 199, 199, 199])
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+        image.save(tmp_path / folder / "a.png")
+    sample = listing(tmp_path, auto(labels="instances")).entries[0].read()
+    assert sample.labels is not None
+    assert sample.labels[0].tolist() == [1, 1, 0, 2, 2]
+    assert sample.image[:, 0].tolist() == [[99, 99, 0, 199, 199]]
+
+
+# Meanings -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [1, 255])
+def test_a_mask_is_recognised_and_its_pieces_are_objects(tmp_path: Path, value: int) -> None:
+    found = listing(make(tmp_path, {"a.tif": MASK // 255 * value}), auto())
+    assert (found.kind, found.classes) == ("instances", 2)
+    assert found.notes == (
+        f"labels: mask, values 0 and {value} in 1 images (recognised; data.labels overrides)",
+    )
+    labels = found.entries[0].read().labels
+    assert labels is not None
+    assert labels[0].tolist() == [1, 1, 0, 2, 2]
+
+
+def test_instances_are_recognised_also_beside_an_image_with_one_object(tmp_path: Path) -> None:
+    one = (TWO == 1).astype(np.uint16)
+    found = listing(make(tmp_path, {"a.tif": THREE, "b.tif": TWO, "c.tif": one}), auto())
+    assert (found.kind, found.classes) == ("instances", 2)
+    assert found.notes[0].startswith("labels: 6 instances in 3 images")
+
+
+def test_a_class_map_with_one_object_per_class_is_recognised(tmp_path: Path) -> None:
+    found = listing(make(tmp_path, {f"{i}.tif": TWO for i in range(4)}), auto())
+    assert (found.kind, found.classes) == ("classes", 3)
+    assert found.entries[0].read().kind == "classes"
+
+
+def test_the_user_has_the_last_word(tmp_path: Path) -> None:
+    make(tmp_path, {f"{i}.tif": TWO for i in range(4)})
+    instances = listing(tmp_path, auto(labels="instances"))
+    assert (instances.kind, instances.classes) == ("instances", 2)
+    assert "as data.labels says" in instances.notes[0]
+    mask = listing(tmp_path, auto(labels="mask"))
+    labels = mask.entries[0].read().labels
+    assert labels is not None
+    assert np.unique(labels).tolist() == [0, 1, 2]
+    assert listing(tmp_path, auto(labels="classes", classes=5)).classes == 5
+
+
+def test_a_mask_taken_for_classes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="classes 0, 255; classes count up"):
+        listing(make(tmp_path, {"a.tif": MASK}), auto(labels="classes"))
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(255, np.uint8), (-1, np.int16)])
+def test_not_annotated_values_are_minus_1(tmp_path: Path, value: int, dtype: Any) -> None:
+    labels = np.array([[0, 1, value, 2, 1]] * 4, dtype)
+    settings = auto(labels="classes", not_annotated=(value,))
+    found = listing(make(tmp_path, {"a.tif": labels}), settings)
+    assert found.classes == 3
+    read = found.entries[0].read().labels
+    assert read is not None
+    assert read[0].tolist() == [0, 1, -1, 2, 1]
+
+
+def test_an_undeclared_negative_value_is_an_error_with_the_remedy(tmp_path: Path) -> None:
+    make(tmp_path, {"a.tif": np.array([[0, 1, -1]] * 2, np.int16)})
+    with pytest.raises(UserError, match=r"a\.tif.*label -1.*data\.not_annotated = \[-1\]"):
+        listing(tmp_path, auto()).entries[0].read()
+
+
+def test_a_class_out_of_range_names_the_sample(tmp_path: Path) -> None:
+    for value in (3, 300):  # 300 would be 44 in eight bits
+        root = make(tmp_path / str(value), {"a.tif": np.array([[0, 1, value]] * 2, np.uint16)})
+        found = listing(root, auto(labels="classes", classes=3))
+        with pytest.raises(UserError, match=rf"a: the labels hold class {value}, but only classes 0…2"):
+            count_classes(found.entries[0].read(), found.classes)
+
+
+def test_labels_may_be_floats_if_they_are_whole(tmp_path: Path) -> None:
+    found = listing(make(tmp_path / "a", {"a.tif": THREE.astype(np.float32)}), auto())
+    assert found.kind == "instances"
+    with pytest.raises(UserError, match=r"a\.tif\[0\]: label values are not whole"):
+        listing(make(tmp_path / "b", {"a.tif": THREE.astype(np.float32) / 2}), auto())
+
+
+def test_empty_labels_are_an_error_only_if_all_are(tmp_path: Path) -> None:
+    make(tmp_path, {"a.tif": 0 * MASK})
+    with pytest.raises(UserError, match="every label image is empty"):
+        listing(tmp_path, auto())
+    make(tmp_path, {"b.tif": MASK})
+    assert len(listing(tmp_path, auto()).entries) == 2
+
+
+# Mismatches ---------------------------------------------------------------------------------------
+
+
+def test_an_image_and_labels_of_different_size_are_an_error(tmp_path: Path) -> None:
+    write(tmp_path / "images" / "a.tif", IMAGE)
+    write(tmp_path / "labels" / "a.tif", MASK[:3])
+    with pytest.raises(UserError, match="a: the image is 4×5 pixels and its label image 3×5"):
+        listing(tmp_path, auto()).entries[0].read()
+
+
+def test_an_image_and_labels_of_different_page_counts_are_an_error(tmp_path: Path) -> None:
+    write(tmp_path / "images" / "a.tif", np.stack([IMAGE] * 3))
+    write(tmp_path / "labels" / "a.tif", np.stack([MASK] * 2))
+    with pytest.raises(UserError, match=r"images/a\.tif has 3 pages and .*labels/a\.tif 2"):
+        listing(tmp_path, auto())
+
+
+def test_a_damaged_label_file_is_named(tmp_path: Path) -> None:
+    make(tmp_path, {"a.tif": MASK})
+    (tmp_path / "labels" / "a.tif").write_text("not a TIFF")
+    with pytest.raises(UserError, match=r"labels/a\.tif: not a readable TIFF"):
+        listing(tmp_path, auto())

@@ -1,0 +1,74 @@
+"""Transparent layers of labels to lie over an image, and cuttings that point out an object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from numpy.typing import NDArray
+from skimage.segmentation import find_boundaries
+
+from unetseg.figures.pictures import BOTH, PREDICTED, TRUTH, colours, grey
+
+FILL, UNKNOWN = 0.38, 0.45
+"""Opacity of the objects' colours, and of the stripes over what is not annotated."""
+COLUMNS = 256  # of a colour bar
+
+
+def label_layer(labels: NDArray[Any], colour: tuple[float, float, float]) -> NDArray[np.float32]:
+    """(y, x) labels to (y, x, 4): objects in distinct colours, outlined in `colour`, −1 striped."""
+    layer = np.zeros((*labels.shape, 4), np.float32)
+    layer[..., :3] = colours(labels)
+    layer[..., 3] = np.where(labels > 0, FILL, 0)
+    y, x = np.indices(labels.shape)
+    layer[(labels < 0) & ((y + x) % 12 < 3)] = (0.6, 0.6, 0.6, UNKNOWN)
+    layer[_outline(labels)] = (*colour, 1)
+    return layer
+
+
+def agreement_layer(truth: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float32]:
+    """Outlines of both, (y, x, 4): truth green, prediction pink, where they agree yellow."""
+    layer = np.zeros((*truth.shape, 4), np.float32)
+    true, found = _outline(truth), _outline(predicted)
+    layer[true], layer[found], layer[true & found] = (*TRUTH, 1), (*PREDICTED, 1), (*BOTH, 1)
+    return layer
+
+
+def focus_picture(
+    image: NDArray[Any],
+    labels: tuple[NDArray[Any], NDArray[Any]],
+    chosen: tuple[Sequence[int], Sequence[int]],
+    scale: int,
+) -> NDArray[np.float32]:
+    """A cutting (c, y, x), `scale` times as large, (y, x, 3): the chosen objects' outlines stand out.
+
+    labels: truth and prediction (y, x); chosen: the ids in each that are meant, the others are faint.
+    """
+    picture = grey(image).repeat(scale, 0).repeat(scale, 1)
+    large = [array.repeat(scale, 0).repeat(scale, 1) for array in labels]
+    meant = [
+        _outline(np.where(np.isin(array, ids), array, 0)) for array, ids in zip(large, chosen, strict=True)
+    ]
+    for array, colour in zip(large, (TRUTH, PREDICTED), strict=True):
+        others = _outline(array)
+        picture[others] = 0.65 * picture[others] + 0.35 * np.array(colour, np.float32)
+    picture[meant[0]], picture[meant[1]], picture[meant[0] & meant[1]] = TRUTH, PREDICTED, BOTH
+    return picture
+
+
+def heat(values: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(y, x) values to (y, x, 3), dark to bright from the least to the largest, and its colour bar."""
+    low, high = float(values.min()), float(values.max())
+    bar = np.linspace(0, 1, COLUMNS)[None].repeat(8, axis=0)
+    paint = mpl.colormaps["magma"]
+    scaled = (values - low) / max(high - low, 1e-9)
+    return paint(scaled)[..., :3].astype(np.float32), paint(bar)[..., :3].astype(np.float32)
+
+
+def _outline(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """The pixels along object borders; two pixels wide in large images, where one would be lost."""
+    mode = "thick" if min(labels.shape) > 300 else "inner"
+    found: NDArray[np.bool_] = find_boundaries(np.maximum(labels, 0), mode=mode)
+    return found
