@@ -1,11 +1,51 @@
-"""What several tests share: the folder of the real data sets."""
+"""What several tests share: the folder of the real data sets, the command line, and its files."""
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
+
+from unetseg.cli import main
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+Unetseg = Callable[..., Result]
+"""The arguments of the command to what it printed and its exit code."""
+
+
+@pytest.fixture
+def unetseg(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Unetseg:
+    """The command, in this process."""
+
+    def run(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["unetseg", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as error:
+            code = int(error.code or 0)
+        return Result(code, *capsys.readouterr())
+
+    return run
+
+
+def write(path: Path, pixels: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, pixels, photometric="minisblack")
+    return path
 
 
 @pytest.fixture

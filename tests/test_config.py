@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from unetseg.config import experiment_table, find_data, parse_experiment, read_experiment
 from unetseg.errors import UserError
 from unetseg.run import Run
-from unetseg.settings import AugmentSettings, DataSettings, Experiment, LabelSettings, TrainSettings
+from unetseg.settings import AugmentSettings, DataSettings, Experiment, Fold, LabelSettings, TrainSettings
 
 MISTAKES = {
     # unknown keys
@@ -35,6 +35,9 @@ MISTAKES = {
     "train = 3": "train = 3: must be a table: [train] and its keys below it.",
     "net = 3": "net = 3: must be a table: [net] and its keys below it.",
     "[net]\nwidth = [16]": "net.width = [16]: must be a number, a text or true/false.",
+    "[folds]\na = 3": "folds.a = 3: must be a table: [folds.a] and its keys below it.",
+    '[folds.a]\ntrain = ["01"]\nvalidate = ["02"]': "folds.a.test is missing.",
+    '[folds.a]\ntran = ["01"]': "unknown key 'folds.a.tran'; did you mean 'train'?",
     # out of range
     "[train]\nsteps = 0": "train.steps = 0: must be greater than 0.",
     "[train]\ncrop = [0]": "train.crop[0] = 0: must be greater than 0.",
@@ -119,6 +122,7 @@ SETTINGS = st.builds(
         learning_rate=st.floats(1e-300, 1e300),
         crop=st.lists(st.integers(1, 999), min_size=1, max_size=3).map(tuple),
     ),
+    folds=st.dictionaries(st.sampled_from(["01", "a b"]), st.just(Fold(("01",), ("02[1:]",), ("03",)))),
     labels=st.builds(LabelSettings, threshold=st.floats(0, 1), average=st.sampled_from([1, 4, 8])),
 )
 

@@ -139,6 +139,7 @@ def test_what_cannot_work_is_said_before_the_first_step(tmp_path: Path, change: 
     run = Run.create(tmp_path / "run", experiment(make_folder(tmp_path / "data"), **change))
     with pytest.raises(UserError, match=message):
         finish(run)
+    assert not run.path.exists()  # the same command may be given again
 
 
 def test_resuming_on_changed_data_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from unetseg.errors import UserError, did_you_mean
-from unetseg.settings import Experiment
+from unetseg.settings import Experiment, Fold
 
 DATA_VARIABLE = "UNETSEG_DATA"
 PLAIN_TYPES = {
@@ -61,6 +61,22 @@ def experiment_table(experiment: Experiment) -> dict[str, Any]:
     return _without_none(dataclasses.asdict(experiment))
 
 
+def choose_fold(experiment: Experiment, name: str | None) -> Experiment:
+    """The experiment with the split of one of its folds; its name tells which.
+
+    Raises UserError for an unknown fold, and for none where the experiment has folds.
+    """
+    folds = experiment.folds
+    if name is None and not folds:
+        return experiment
+    if name is None:
+        raise UserError(f"{experiment.name} has the folds {', '.join(folds)}: choose one with --fold.")
+    if name not in folds:
+        raise UserError(f"{experiment.name} has no fold {name!r}; {did_you_mean(name, folds)}")
+    data = dataclasses.replace(experiment.data, **dataclasses.asdict(folds[name]))
+    return dataclasses.replace(experiment, name=f"{experiment.name}-{name}", data=data, folds={})
+
+
 def find_data(root: str) -> Path:
     """The data folder: as given if it is there, else below the folder in $UNETSEG_DATA."""
     given = Path(root).expanduser()
@@ -87,6 +103,10 @@ def _check_keys(table: dict[str, Any], cls: type, place: tuple[str, ...], source
             raise UserError(f"{source}: {dotted} = {value}: must be a finite number.")
         if dataclasses.is_dataclass(hints[key]) and isinstance(value, dict):
             _check_keys(value, hints[key], (*place, key), source)
+        if key == "folds" and isinstance(value, dict):
+            for fold, selections in value.items():
+                if isinstance(selections, dict):
+                    _check_keys(selections, Fold, (*place, key, fold), source)
 
 
 def _explain(error: ErrorDetails, source: str) -> str:
@@ -96,6 +116,8 @@ def _explain(error: ErrorDetails, source: str) -> str:
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
     message = error["msg"].replace("Input should be", "must be")
     match error["type"]:
+        case "missing":
+            return f"{source}: {key} is missing."
         case "tuple_type":
             message = f"must be a list: [{given}]"
         case "too_long" | "too_short":

@@ -78,12 +78,12 @@ def image_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder.")
     files = sorted((p for p in folder.iterdir() if p.is_file() and p.name[0] != "."), key=lambda p: p.name)
-    foreign = next((p for p in files if p.name.lower().endswith(FOREIGN_ENDINGS)), None)
-    if foreign is not None:
-        raise UserError(
-            f"{foreign}: {foreign.suffix} images are not read. {_convert(foreign.suffix.lower())} "
-            "Or move the file away."
-        )
+    for path in files:
+        ending = next((e for e in reversed(FOREIGN_ENDINGS) if path.name.lower().endswith(e)), None)
+        if ending is not None:
+            raise UserError(
+                f"{path}: {ending} images are not read. {_convert(ending)} Or move the file away."
+            )
     return [p for p in files if p.suffix.lower() in ENDINGS]
 
 
@@ -125,6 +125,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     if path.is_dir():
         raise UserError(f"{path}: cannot be written: a folder of this name is in the way.")
+    if path.parent.is_file():
+        raise UserError(f"{path}: cannot be written: {path.parent} is a file, not a folder.")
     temporary = path.with_name(f".part-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,14 @@ class Run:
     def pictures(self) -> Path:
         """Overlays and curves."""
         return self.path / "pictures"
+
+    def discard(self) -> None:
+        """Remove a run that could not be started; one that has a checkpoint stays."""
+        if not self.last.exists():
+            for name in (EXPERIMENT, "environment.json"):
+                (self.path / name).unlink(missing_ok=True)
+            with suppress(OSError):  # something else is in it
+                self.path.rmdir()
 
     @contextmanager
     def replacing(self, name: str) -> Iterator[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.morphology import remove_small_holes, remove_small_objects
+from skimage.morphology import remove_small_holes
 from skimage.segmentation import expand_labels, relabel_sequential, watershed
 
 from unetseg.settings import LabelSettings
@@ -29,7 +29,8 @@ def segment(probability: NDArray[np.float32], settings: LabelSettings) -> NDArra
     else:
         labels, _ = ndimage.label(foreground)
     if settings.smallest > 0:
-        labels = remove_small_objects(labels, max_size=settings.smallest - 1)
+        areas = np.bincount(labels.ravel())
+        labels = np.where(areas[labels] < settings.smallest, 0, labels)
     if settings.grow > 0:
         labels = expand_labels(labels, settings.grow)
     result: NDArray[np.int32] = relabel_sequential(labels)[0].astype(np.int32)

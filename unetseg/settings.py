@@ -21,7 +21,8 @@ class DataSettings:
     """Which samples, how they are split, and how their grey values and labels are read.
 
     train, validate, test: selections "GROUP" or "GROUP[start:stop]", where GROUP is a sequence,
-    stack or file name (wildcards allowed) and start:stop counts frames, slices or pages in it.
+    stack or file name (wildcards allowed) and start:stop counts frames, slices or pages in it;
+    train "*" is all that the other parts leave.
     An empty `validate` holds back the last fifth of every training group, or of the groups if
     there are many.
     """
@@ -123,8 +124,20 @@ class LabelSettings:
 
 
 @dataclass(frozen=True)
+class Fold:
+    """One way of splitting the data: selections as in DataSettings."""
+
+    train: tuple[str, ...]
+    validate: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Experiment:
-    """Everything that decides a training run."""
+    """Everything that decides a training run.
+
+    folds: named splits, one of which replaces those of `data` (`config.choose_fold`).
+    """
 
     name: str = "experiment"
     seed: Annotated[int, Ge(0)] = 0
@@ -135,6 +148,7 @@ class Experiment:
     net: dict[str, NetOption] = field(default_factory=lambda: dict(NARROW_UNET))
     train: TrainSettings = field(default_factory=TrainSettings)
     labels: LabelSettings = field(default_factory=LabelSettings)
+    folds: dict[str, Fold] = field(default_factory=dict)
 
 
 NARROW_UNET: dict[str, NetOption] = {

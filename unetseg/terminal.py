@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
@@ -132,7 +132,20 @@ def show_test(run: Run) -> None:
     chose = " (this part chose the weights)" if result.part == "validate" else ""
     click.echo(f"scores on the {result.part} part: {result.what}{chose}")
     click.echo(table_text(result.table))
+    if result.own:
+        click.echo(totals_text(result.own))
     click.echo(f"pictures: {run.pictures}")
+
+
+def totals_text(scores: Mapping[str, float]) -> str:
+    """Scores of a whole challenge or stack in a line; warping errors are small numbers.
+
+    >>> totals_text({"seg": 0.25, "warping-error": 0.000353})
+    'seg 0.2500, warping-error 0.000353'
+    """
+    return ", ".join(
+        f"{name} {v:.6f}" if "warping" in name else f"{name} {v:.4f}" for name, v in scores.items()
+    )
 
 
 def table_text(table: FrameTable, most: int = 12) -> str:

@@ -68,6 +68,7 @@ def curves_svg(
             axes.plot(line.x[point], line.y[point], "o", ms=8, mfc="none", mec=colour, mew=1.6)
     if log:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
     if limits is not None:
         axes.set_ylim(*limits)
     return _svg(figure, name)

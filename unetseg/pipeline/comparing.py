@@ -4,33 +4,58 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unetseg.errors import UserError
 from unetseg.io import TIFF_ENDINGS, Stack, image_files, plain_stem, read_stack, replacing, write_json
 from unetseg.pipeline.scoring import Pair, score_pairs
+from unetseg.pipeline.sections import is_probability_map, score_sections
+from unetseg.pipeline.task_scores import SECTION_SCORES, challenge_scores, read_markers
 from unetseg.sample import Kind
 from unetseg.scores import FrameTable
+from unetseg.scores.ctc import field_of_interest
 from unetseg.settings import DataSettings
 from unetseg.tasks.cell_tracking import read_truth
 from unetseg.tasks.labels import LabelFacts, Meaning, label_facts, label_plane, read_labels, recognise
 
 ENDING = re.compile(r"[-_. ](labels?|masks?|classes|gt|seg|probabilities)$", re.IGNORECASE)
-CHALLENGE_TRUTH = re.compile(r"man_seg\d{3,4}\.tif")
+CHALLENGE_TRUTH = re.compile(r"man_seg_?(\d{3,4})(?:_(\d{3,4}))?\.tif")
+"""man_seg007.tif of frame 7; man_seg_007_012.tif of its slice 12, where only slices were annotated."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Scores per frame and pooled, what the truth was taken for, and the label pairs that were scored.
+
+    challenge: SEG, DET and OP_CSB of a challenge's result where its truth has markers, on the frames
+    that `marked` tells of; else empty. pairs: empty for probability maps and class maps.
+    """
+
+    table: FrameTable
+    meaning: str
+    challenge: dict[str, float] = field(default_factory=dict)
+    marked: str = ""
+    pairs: tuple[Pair, ...] = ()
 
 
 def score_files(
-    predicted: Path, truth: Path, settings: DataSettings, names: Sequence[str]
-) -> tuple[FrameTable, str]:
-    """The scores of `predicted` against `truth`, and what the truth was taken for.
+    predicted: Path, truth: Path, settings: DataSettings, names: Sequence[str], border: int = 0
+) -> Comparison:
+    """The scores of `predicted` against `truth`.
 
     Both are files, or both folders whose files pair by name; STEM_labels.tif goes with STEM.tif,
-    and a challenge's 01_RES/mask000.tif with 01_GT/SEG/man_seg000.tif.
+    and a challenge's 01_RES/mask000.tif with 01_GT/SEG/man_seg000.tif. With a border, objects that
+    lie wholly within so many pixels of the image's edge do not count. Probability maps get the
+    scores of EM sections.
     """
     files = pair_files(predicted, truth)
+    if any(name in SECTION_SCORES for name in names) or (not names and is_probability_map(files[0][0])):
+        return Comparison(score_sections(files, names), "cells of EM sections")
     truths = [path for _, path in files]
     facts = [f for path in truths for f in _facts(path, settings.not_annotated)]
     meaning: Meaning = recognise(facts) if settings.labels == "auto" else settings.labels
@@ -38,9 +63,15 @@ def score_files(
         meaning = "instances"
     kind: Kind = "classes" if meaning == "classes" else "instances"
     top = max(max(f.values, default=1) for f in facts)
-    pairs = list(_pairs(files, meaning, settings))
+    pairs = [_inside(pair, border) for pair in _pairs(files, meaning, settings)]
     classes = settings.classes or max(top, max(int(p.max(initial=0)) for _, _, p in pairs)) + 1
-    return score_pairs(pairs, kind, classes if kind == "classes" else 2, names), meaning
+    try:
+        table = score_pairs(pairs, kind, classes if kind == "classes" else 2, names)
+    except UserError as error:
+        raise UserError(f"{error} The truth was taken as {meaning}; --labels overrides.") from None
+    if kind == "classes":
+        return Comparison(table, meaning)
+    return Comparison(table, meaning, *_challenge(predicted, truth, pairs, border), tuple(pairs))
 
 
 def pair_files(predicted: Path, truth: Path) -> list[tuple[Path, Path]]:
@@ -55,7 +86,9 @@ def pair_files(predicted: Path, truth: Path) -> list[tuple[Path, Path]]:
     truth_folder = truth / "SEG" if (truth / "SEG").is_dir() else truth
     found = _by_key(predicted)
     pairs = []
-    for key, path in _by_key(truth_folder).items():
+    for name, path in _by_key(truth_folder).items():
+        challenge = CHALLENGE_TRUTH.fullmatch(path.name)
+        key = challenge[1] if challenge else name
         if key not in found:
             raise UserError(
                 f"{path}: {predicted} has no prediction for it (no file named {key!r}, {key}_labels "
@@ -67,12 +100,16 @@ def pair_files(predicted: Path, truth: Path) -> list[tuple[Path, Path]]:
     return pairs
 
 
-def write_table(table: FrameTable, path: Path) -> None:
-    """The table as CSV (a row per frame and a last row "all") or JSON, by the path's ending."""
+def write_table(table: FrameTable, path: Path, challenge: Mapping[str, float] | None = None) -> None:
+    """The table as CSV (a row per frame and a last row "all") or JSON, by the path's ending.
+
+    The JSON has the totals of a challenge too, under "challenge", where there are any.
+    """
     check_table_path(path)
     rows = [*zip(table.frames, table.values.tolist(), strict=True), ("all", table.pooled.tolist())]
     if path.suffix.lower() == ".json":
-        write_json(path, {frame: dict(zip(table.names, v, strict=True)) for frame, v in rows})
+        scores = {frame: dict(zip(table.names, v, strict=True)) for frame, v in rows}
+        write_json(path, scores | ({"challenge": dict(challenge)} if challenge else {}))
         return
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -94,17 +131,66 @@ def _facts(path: Path, not_annotated: Sequence[int]) -> Iterator[LabelFacts]:
 def _pairs(files: Sequence[tuple[Path, Path]], meaning: Meaning, settings: DataSettings) -> Iterator[Pair]:
     for predicted, truth in files:
         found, true = read_stack(predicted, palette=True), read_stack(truth, palette=True)
+        challenge = CHALLENGE_TRUTH.fullmatch(truth.name)
+        if challenge and challenge[2]:
+            found = _slice(found, int(challenge[2]))
         if _shape(found) != _shape(true):
             raise UserError(
                 f"{predicted} is {_shape(found)} and {truth} {_shape(true)}; they must be the same."
             )
+        if challenge:
+            yield _challenge_pair(found, true)
+            continue
         for page, (p, t) in enumerate(zip(found.pixels, true.pixels, strict=True)):
             name = f"{truth.stem}[{page}]" if len(true.pixels) > 1 else truth.stem
-            if CHALLENGE_TRUTH.fullmatch(truth.name):
-                labels = read_truth(truth)
-            else:
-                labels = read_labels(t, meaning, settings.not_annotated, f"{truth}[{page}]")
+            labels = read_labels(t, meaning, settings.not_annotated, f"{truth}[{page}]")
             yield name, labels, _predicted(label_plane(p, f"{predicted}[{page}]"), meaning)
+
+
+def _challenge_pair(found: Stack, true: Stack) -> Pair:
+    """A frame of a challenge: a plane, partly annotated perhaps, or a volume, whose objects are 3-D."""
+    if len(true.pixels) == 1:
+        plane = label_plane(found.pixels[0], str(found.path)).astype(np.int32)
+        return true.path.stem, read_truth(true.path), plane
+    volumes = [np.stack([label_plane(page, str(s.path)) for page in s.pixels]) for s in (true, found)]
+    return true.path.stem, volumes[0].astype(np.int32), volumes[1].astype(np.int32)
+
+
+def _slice(found: Stack, z: int) -> Stack:
+    """The plane of a result volume that a slice of the truth is compared with."""
+    if z >= len(found.pixels):
+        raise UserError(f"{found.path}: {len(found.pixels)} planes, but the truth has one of plane {z}.")
+    return Stack(found.path, found.pixels[z : z + 1], found.spacing_um)
+
+
+def _inside(pair: Pair, border: int) -> Pair:
+    name, truth, predicted = pair
+    if not border:
+        return pair
+    return name, field_of_interest(truth, border), field_of_interest(predicted, border)
+
+
+def _challenge(
+    predicted: Path, truth: Path, pairs: Sequence[Pair], border: int
+) -> tuple[dict[str, float], str]:
+    """SEG, DET and OP_CSB where 01_GT/TRA has markers, and how many of its frames have a result."""
+    if not (truth / "TRA").is_dir():
+        return {}, ""
+    found = _by_key(predicted)
+    markers = {_key(path): path for path in image_files(truth / "TRA")}
+    marked = [
+        _inside((key, read_markers(path), _result(found[key])), border)[1:]
+        for key, path in markers.items()
+        if key in found
+    ]
+    scores = challenge_scores([(t, p) for _, t, p in pairs], marked)
+    return scores, f"{len(marked)} of {len(markers)} frames with markers"
+
+
+def _result(path: Path) -> NDArray[np.int64]:
+    """The labels of a result frame, (y, x) or (z, y, x)."""
+    planes = np.stack([label_plane(page, str(path)) for page in read_stack(path, palette=True).pixels])
+    return planes[0] if len(planes) == 1 else planes
 
 
 def _shape(stack: Stack) -> str:
@@ -121,7 +207,7 @@ def _predicted(plane: np.ndarray, meaning: Meaning) -> np.ndarray:
 
 def _key(path: Path) -> str:
     """What pairs two names: without _labels and the like; the frame number of challenge files."""
-    challenge = re.fullmatch(r"(?:mask|man_seg)(\d{3,4})", path.stem)
+    challenge = re.fullmatch(r"(?:mask|man_track|man_seg_?)(\d{3,4}(?:_\d{3,4})?)", path.stem)
     return challenge[1] if challenge else ENDING.sub("", plain_stem(path))
 
 

@@ -59,13 +59,22 @@ def guess_task(root: Path) -> Task:
         return "isbi-em"
     if any(p.is_dir() and SEQUENCE.fullmatch(p.name) for p in root.iterdir()):
         return "cell-tracking"
-    if root.resolve().name in ("images", *LABEL_FOLDERS) and (root.resolve().parent / "images").is_dir():
-        raise UserError(f"{root}: give the folder above it, {root.resolve().parent}.")
     raise UserError(
-        f"{root}: none of the known layouts. Put images into {root / 'images'} and label images of "
-        "the same names into labels/ (or masks/); or give a Cell Tracking Challenge folder (01/, "
-        "01_GT/) or the ISBI 2012 files (train-volume.tif, train-labels.tif)."
+        f"{root}: none of the known layouts. {_near(root)}Put images into {root / 'images'} and label "
+        "images of the same names into labels/ (or masks/); or give a Cell Tracking Challenge folder "
+        "(01/, 01_GT/) or the ISBI 2012 files (train-volume.tif, train-labels.tif)."
     )
+
+
+def _near(root: Path) -> str:
+    """A data folder right above or below `root`, as the words that point to it; else nothing."""
+    whole = root.resolve()
+    part = whole.name in ("images", *LABEL_FOLDERS) and (whole.parent / "images").is_dir()
+    sequence = SEQUENCE.fullmatch(whole.name[:2]) and (whole.parent / whole.name[:2]).is_dir()
+    if part or sequence:
+        return f"Did you mean the folder above it, {whole.parent}? "
+    below = sorted(p.name for p in whole.iterdir() if (p / "images").is_dir())
+    return f"Did you mean one in it: {', '.join(below)}? " if below else ""
 
 
 def _areas(sample: Sample) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -102,7 +103,7 @@ def new_net(recipe: Recipe, seed: int) -> Net:
 
 def save_model(path: Path, recipe: Recipe, net: Net, facts: dict[str, Any]) -> None:
     """Write recipe, weights and facts (step, score) to `path` (the caller replaces atomically)."""
-    torch.save({"format": FORMAT, "recipe": asdict(recipe), "weights": net.state_dict(), **facts}, path)
+    save_plain(path, {"format": FORMAT, "recipe": asdict(recipe), "weights": net.state_dict(), **facts})
 
 
 def load_model(path: Path, device: torch.device) -> Model:
@@ -119,6 +120,13 @@ def load_model(path: Path, device: torch.device) -> Model:
     net.to(device, memory_format=torch.channels_last if net.dims == 2 else torch.channels_last_3d)
     net.eval()
     return Model(recipe, net, device)
+
+
+def save_plain(path: Path, values: dict[str, Any]) -> None:
+    """Plain values and tensors for `load_plain`; a full disk is an OSError, not torch's RuntimeError."""
+    memory = io.BytesIO()
+    torch.save(values, memory)
+    path.write_bytes(memory.getbuffer())
 
 
 def load_plain(path: Path, expected: str) -> dict[str, Any]:

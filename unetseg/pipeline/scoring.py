@@ -10,17 +10,30 @@ from numpy.typing import NDArray
 
 from unetseg.errors import UserError, did_you_mean
 from unetseg.sample import NOT_ANNOTATED, Kind
-from unetseg.scores import SCORES, FrameTable, frame_table
-from unetseg.scores.pixels import confusion, iou_of, pixel_error_of
+from unetseg.scores import SCORES, FrameTable, frame_table, standard_scores
+from unetseg.scores.binary import accuracy_of, kappa_of, sensitivity_of, specificity_of
+from unetseg.scores.pixels import confusion, dice_of, iou_of, pixel_error_of
 
 Pair = tuple[str, NDArray[Any], NDArray[Any]]
 """A frame's name, truth and prediction, both (*yx) integers; truth −1 is not annotated."""
+
+
+CLASS_SCORES = {"pixel-error": pixel_error_of, "accuracy": accuracy_of, "kappa": kappa_of}
+TWO_CLASS_SCORES = {"sensitivity": sensitivity_of, "specificity": specificity_of}
 
 
 def score_names(kind: Kind, classes: int) -> list[str]:
     """The scores there are for labels of this kind."""
     if kind == "instances":
         return list(SCORES)
+    of_one = [f"{score}-{c}" for score in ("iou", "dice") for c in range(classes)]
+    return ["iou", *of_one, *CLASS_SCORES, *(TWO_CLASS_SCORES if classes == 2 else ())]
+
+
+def standard_names(kind: Kind, classes: int) -> list[str]:
+    """The scores that are taken where none are asked for."""
+    if kind == "instances":
+        return list(standard_scores())
     return ["iou", *[f"iou-{c}" for c in range(classes)], "pixel-error"]
 
 
@@ -30,18 +43,19 @@ def higher_is_better(name: str) -> bool:
 
 
 def score_pairs(pairs: Iterable[Pair], kind: Kind, classes: int, names: Sequence[str] = ()) -> FrameTable:
-    """Scores per frame and pooled. Class maps: IoU of each class, and their mean as "iou"."""
+    """Scores per frame and pooled, the standard ones or those of `names`.
+
+    Of class maps, "iou" is the mean over the classes, "iou-2" that of class 2.
+    """
     allowed = score_names(kind, classes)
     for name in names:
         if name not in allowed:
             raise UserError(f"there is no score {name!r} for {kind}; {did_you_mean(name, allowed)}")
-    every = list(pairs)
+    every, chosen = list(pairs), list(names) or standard_names(kind, classes)
     if kind == "instances":
         frames = [name for name, _, _ in every]
-        return frame_table(
-            (t for _, t, _ in every), (p for _, _, p in every), list(names) or None, frames=frames
-        )
-    return _class_table(every, classes, list(names) or allowed)
+        return frame_table((t for _, t, _ in every), (p for _, _, p in every), chosen, frames=frames)
+    return _class_table(every, classes, chosen)
 
 
 def _class_table(pairs: Sequence[Pair], classes: int, names: Sequence[str]) -> FrameTable:
@@ -53,8 +67,11 @@ def _class_table(pairs: Sequence[Pair], classes: int, names: Sequence[str]) -> F
 
 
 def _class_score(counts: NDArray[np.int64], name: str, classes: int) -> float:
-    if name == "pixel-error":
-        return pixel_error_of(counts)
+    """A score of class maps by its name, from their confusion matrix."""
     if name == "iou":
         return float(np.nanmean([iou_of(counts, c) for c in range(classes)]))
-    return iou_of(counts, int(name.removeprefix("iou-")))
+    plain = CLASS_SCORES | TWO_CLASS_SCORES
+    if name in plain:
+        return plain[name](counts)
+    score, _, c = name.partition("-")
+    return {"iou": iou_of, "dice": dice_of}[score](counts, int(c))

@@ -16,6 +16,7 @@ from unetseg.io import label_dtype, write_stack
 from unetseg.pipeline.dataset import evenly, list_data
 from unetseg.pipeline.model import Model, Tiling
 from unetseg.pipeline.scoring import Pair, score_pairs
+from unetseg.pipeline.task_scores import task_scores
 from unetseg.run import Run
 from unetseg.sample import Entry
 from unetseg.scores import FrameTable
@@ -27,11 +28,15 @@ PICTURES = 6
 
 @dataclass(frozen=True)
 class TestScores:
-    """The scores on the test part, or without one on the validation part; `part` says which."""
+    """The scores on the test part, or without one on the validation part; `part` says which.
+
+    own: the scores of the task's own challenge, such as "det"; seconds: for the prediction.
+    """
 
     part: str
     what: str
     table: FrameTable
+    own: dict[str, float]
     seconds: float
 
 
@@ -47,11 +52,12 @@ def test_run(run: Run, model: Model, tiling: Tiling, progress: Callable[[int], N
         return None
     started = time.perf_counter()
     kept = {e.name for e in evenly(entries, PICTURES)}
-    pairs = _predicted(run, model, entries, tiling, kept, progress)
-    table = score_pairs(pairs, model.recipe.kind, model.recipe.classes)
+    pairs = list(_predicted(run, model, entries, tiling, kept, progress))
     seconds = time.perf_counter() - started
+    table = score_pairs(pairs, model.recipe.kind, model.recipe.classes)
     truth = f", {settings.truth} truth" if settings.task == "cell-tracking" else ""
-    result = TestScores(part, f"{len(entries)} frames of {_groups(entries)}{truth}", table, seconds)
+    what = f"{len(entries)} frames of {_groups(entries)}{truth}"
+    result = TestScores(part, what, table, task_scores(run, settings, pairs), seconds)
     run.write_json("scores.json", _json(result, model))
     return result
 
@@ -99,6 +105,7 @@ def _json(result: TestScores, model: Model) -> dict[str, Any]:
         "part": result.part,
         "what": result.what,
         "scores": dict(zip(table.names, table.pooled.tolist(), strict=True)),
+        "task_scores": result.own,
         "frames": {
             f: dict(zip(table.names, r, strict=True)) for f, r in zip(table.frames, rows, strict=True)
         },

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import torch
-
 from unetseg.batches import batches
 from unetseg.device import choose_device, describe_device, make_deterministic
 from unetseg.errors import UserError, did_you_mean
@@ -18,7 +16,16 @@ from unetseg.nets import Net, nearest_sizes
 from unetseg.pipeline.choosing import choose_labels
 from unetseg.pipeline.dataset import Dataset, read_dataset
 from unetseg.pipeline.environment import environment
-from unetseg.pipeline.model import Model, Recipe, Tiling, load_model, load_plain, new_net, save_model
+from unetseg.pipeline.model import (
+    Model,
+    Recipe,
+    Tiling,
+    load_model,
+    load_plain,
+    new_net,
+    save_model,
+    save_plain,
+)
 from unetseg.pipeline.scoring import higher_is_better, score_names, score_pairs
 from unetseg.run import Run
 from unetseg.sample import Sample
@@ -54,12 +61,22 @@ def train_run(run: Run, *, resume: bool, stopped: Callable[[], bool]) -> Iterato
     after the step at hand and the generator ends. A resumed run ends with the same weights as one
     that was not interrupted.
     """
+    try:
+        fit, notes = _prepare(run, resume)
+    except UserError:
+        if not resume:
+            run.discard()
+        raise
+    yield from (Note(note) for note in notes)
+    yield from fit.steps(stopped)
+
+
+def _prepare(run: Run, resume: bool) -> tuple[_Fit, list[str]]:
+    """All that comes before the first step, and what is to be said of it."""
     experiment = run.experiment
     make_deterministic()
     device = choose_device(experiment.device)
-    yield Note(f"device: {describe_device(device)}")
     data = read_dataset(experiment)
-    yield from (Note(note) for note in data.notes)
     recipe = _recipe(experiment, data)
     net = new_net(recipe, experiment.seed)
     settings = experiment.train
@@ -69,7 +86,7 @@ def train_run(run: Run, *, resume: bool, stopped: Callable[[], bool]) -> Iterato
     if not resume:
         run.write_json("environment.json", environment(device, data))
     fit = _Fit(run, experiment, data, Model(recipe, net, device), state, best)
-    yield from fit.steps(stopped)
+    return fit, [f"device: {describe_device(device)}", *data.notes]
 
 
 @dataclass
@@ -145,7 +162,7 @@ class _Fit:
     def _save(self) -> None:
         saved = {"format": STATE_FORMAT, "state": self.state.state_dict(), "best": self.best}
         with self.run.replacing(self.run.last.name) as path:
-            torch.save(saved, path)
+            save_plain(path, saved)
 
 
 def validate(model: Model, samples: Sequence[Sample]) -> dict[str, float]:

@@ -20,6 +20,10 @@ from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from unetseg.errors import UserError
 from unetseg.scores.overlap import Overlap, annotated_objects, object_ious, overlap
 
+AP_THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
+"""IoU thresholds of the average precision: 0.50, 0.55, ..., 0.95 as in the Data Science Bowl 2018, whose
+score is the mean over them; StarDist's paper (Schmidt et al. 2018) lists 0.50 to 0.90, one by one."""
+
 
 @dataclass(frozen=True)
 class Matching:

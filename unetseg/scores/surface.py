@@ -32,17 +32,21 @@ class SurfaceDistances:
     from_prediction: NDArray[np.float64]
 
     @property
+    def both_ways(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The distances from the prediction, then those from the truth."""
+        return self.from_prediction, self.from_truth
+
+    @property
     def mean(self) -> float:
         """Average symmetric surface distance: over the surface pixels of both; NaN without any."""
-        both = np.concatenate([self.from_truth, self.from_prediction])
+        both = np.concatenate(self.both_ways)
         return float(both.mean()) if both.size else float("nan")
 
     def hausdorff(self, percentile: float = 100) -> float:
         """The larger of the two directed distances at this percentile (95 is usual); NaN without any."""
         if not self.from_truth.size:
             return float("nan")
-        ways = (self.from_truth, self.from_prediction)
-        return float(max(np.percentile(way, percentile) for way in ways))
+        return float(max(np.percentile(way, percentile) for way in self.both_ways))
 
 
 def surface_distances(

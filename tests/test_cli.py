@@ -1,0 +1,298 @@
+"""The command line: what is printed, what is written, and exit code 2 with one line for every mistake."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import Unetseg, write
+
+from unetseg.cli import cli
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A data folder with names as people give them."""
+    root = tmp_path / "my data"
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:32, :40]
+    for i, name in enumerate(["cell 1.0 dish.tif", "cell 1.5 dish.TIF", "b.tif"]):
+        labels = sum(k * ((y - 14) ** 2 + (x - c) ** 2 < 40) for k, c in ((1, 9 + i), (2, 29)))
+        write(root / "labels" / name, np.asarray(labels, np.uint16))
+        write(root / "images" / name, (90 * np.sign(labels) + rng.integers(0, 50, (32, 40))).astype(np.uint8))
+    (root / "images" / "Thumbs.db").write_bytes(b"x")
+    return root
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained model file of a small network."""
+    from unetseg.normalise import Normalisation
+    from unetseg.pipeline.model import Recipe, new_net, save_model
+    from unetseg.settings import LabelSettings
+
+    net: Any = {"name": "unet", "width": 2, "depth": 2, "padding": "same", "norm": "batch", "dropout": 0.0}
+    recipe = Recipe(net, 2, "instances", Normalisation("per-image", 1), 1, LabelSettings(), None)
+    path = tmp_path_factory.mktemp("model") / "best.pt"
+    save_model(path, recipe, new_net(recipe, 0), {"step": 0, "scores": {}})
+    return path
+
+
+# Help ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [None, *cli.commands])
+def test_help(unetseg: Unetseg, command: str | None) -> None:
+    result = unetseg(*([command] if command else []), "--help")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("Usage: unetseg")
+    assert "\\b" not in result.out
+
+
+def test_no_command_is_help_with_every_command_in_one_line(unetseg: Unetseg) -> None:
+    result = unetseg()
+    assert result.code == 0
+    assert "  unetseg train --data FOLDER        your images/" in result.out
+    assert set(cli.commands) <= {line.split()[0] for line in result.out.splitlines() if line.strip()}
+    assert "..." not in result.out.split("Commands:")[1]
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = "torch numpy scipy skimage matplotlib pydantic tifffile PIL tqdm"
+    code = (
+        "import sys; from unetseg.cli import main; sys.argv = ['unetseg', '--help']; main(); "
+        f"sys.exit(' '.join(m for m in {heavy!r}.split() if m in sys.modules) or None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_installed_command_ends_with_2_and_one_line() -> None:
+    command = Path(sys.executable).with_name("unetseg")
+    if not command.exists():
+        pytest.skip(f"no {command}")
+    done = subprocess.run([command, "score", "no", "where"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: no: no such file or folder.\n"
+
+
+# Mistakes -----------------------------------------------------------------------------------------
+
+MISTAKES = {
+    "trian x.toml": "No such command 'trian'. Did you mean 'train'? See unetseg --help.",
+    "train --dta x": "'--data'",
+    "train": "give one of: an EXPERIMENT.toml, --data FOLDER, or --resume RUN.",
+    "train x.toml --data FOLDER": "give one of",
+    "train --data FOLDER --resume RUN": "give one of",
+    "train --resume RUN --steps 3": "it takes no other option",
+    "train --resume FOLDER": "not a run folder",
+    "train none.toml": "none.toml: no such experiment file.",
+    "train FOLDER": "a folder, not an experiment file. Data folders go to --data.",
+    "train junk.toml": "junk.toml: not a text file.",
+    "train IMAGE": "not a text file.",
+    "train --data none": "none: no such folder.",
+    "train --data IMAGE": "a file, not a data folder.",
+    "train --data IMAGES": "Did you mean the folder above it",
+    "train --data FOLDER --steps 0": "Invalid value for '--steps'",
+    "train --data FOLDER --steps x": "Invalid value for '--steps'",
+    "train --data FOLDER --run IMAGE": "something else is there already",
+    "train --data FOLDER --run IMAGE/run": "cannot be made (Not a directory)",
+    "train --data FOLDER --run made --device gpu7": "gpu7",
+    "show none": "none: no such folder.",
+    "show FOLDER --out FOLDER": "a folder of this name is in the way",
+    "show FOLDER --out IMAGE/show.png": "is a file, not a folder",
+    "predict MODEL": "Missing argument 'IMAGES...'",
+    "predict none IMAGE": "none: no such file",
+    "predict FOLDER IMAGE": "not a run folder",
+    "predict IMAGE IMAGE": "not a file of weights",
+    "predict junk.toml IMAGE": "not a file of weights",
+    "predict empty.pt IMAGE": "not a file of weights",
+    "predict MODEL none.tif": "none.tif: no such file or folder.",
+    "predict MODEL junk.toml": "junk.toml: cannot read .toml files. Allowed: .tif, .tiff, .png.",
+    "predict MODEL junk.tif": "junk.tif: not a readable TIFF file",
+    "predict MODEL FOLDER": "no TIFF or PNG image in this folder",
+    "predict MODEL IMAGE IMAGE": "two images of the same name",
+    "predict MODEL IMAGE --out junk.toml": "cannot be written",
+    "predict MODEL IMAGE --memory lots": "give an amount such as 800M or 2G",
+    "predict MODEL IMAGE --average 2": "'2' is not one of '1', '4', '8'",
+    "predict MODEL IMAGE --threshold 2": "Invalid value for '--threshold'",
+    "predict MODEL colours.tif": "colours.tif[0]: 3 channels, but 1 are expected",
+    "predict MODEL none --challenge": "none: no such folder",
+    "predict MODEL IMAGES --challenge": "no frames named t000.tif",
+    "score none IMAGE": "none: no such file or folder.",
+    "score IMAGE": "Missing argument 'TRUTH'",
+    "score IMAGE IMAGES": "give two files or two folders",
+    "score IMAGE IMAGE --out table.txt": "table.txt: scores are written as .csv or .json.",
+    "score IMAGE IMAGE --scores sge": "did you mean 'seg'?",
+    "score IMAGES FOLDER/none": "none: no such file or folder.",
+    "score small.tif IMAGE": "small.tif is 1 pages of 2×2 pixels",
+    "data none": "none: no such folder.",
+    "data IMAGE": "no such folder",
+    "demo --steps 0": "Invalid value for '--steps'",
+}
+
+
+@pytest.mark.parametrize("line", MISTAKES)
+def test_a_mistake_ends_with_2_and_one_line(
+    unetseg: Unetseg, folder: Path, model: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    here = folder.parent
+    monkeypatch.chdir(here)
+    (here / "junk.toml").write_bytes(bytes(range(256)))
+    (here / "junk.tif").write_text("no image")
+    (here / "empty.pt").write_bytes(b"")
+    write(here / "small.tif", np.ones((2, 2), np.uint8))
+    tifffile.imwrite(here / "colours.tif", np.zeros((8, 8, 3), np.uint8), photometric="rgb")
+    places = {"FOLDER": folder, "IMAGES": folder / "images", "IMAGE": folder / "images" / "b.tif"}
+    places |= {"MODEL": model, "RUN": here / "run"}
+    words = [
+        str(places[w.split("/")[0]] / Path(*w.split("/")[1:])) if w.split("/")[0] in places else w
+        for w in line.split()
+    ]
+    result = unetseg(*words)
+    assert result.code == 2
+    assert result.err.startswith("error: ")
+    assert MISTAKES[line] in result.err
+    assert result.err.count("\n") == 1
+    assert "Traceback" not in result.err
+    assert not list(here.rglob(".part-*"))
+
+
+class Harmful:
+    """Unpickling this makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.path,))
+
+
+@pytest.mark.parametrize("archive", [True, False])
+def test_a_model_file_with_code_is_refused_and_the_code_not_run(
+    unetseg: Unetseg, folder: Path, tmp_path: Path, archive: bool
+) -> None:
+    import torch
+
+    path, trace = tmp_path / "best.pt", tmp_path / "harm"
+    harmful = {"format": "unetseg-model-1", "recipe": Harmful(trace)}
+    if archive:
+        torch.save(harmful, path)
+    else:
+        path.write_bytes(pickle.dumps(harmful, protocol=2))
+    result = unetseg("predict", path, folder / "images")
+    assert result.code == 2
+    assert result.err.startswith(f"error: {path}: not a file of weights, damaged, or it holds code")
+    assert not trace.exists()
+
+
+def test_an_interrupt_ends_with_130(unetseg: Unetseg, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("unetseg.catalogue.read_catalogue", interrupted)
+    assert unetseg("data").code == 130
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (PermissionError(13, "Permission denied", "/data/a.tif"), "error: /data/a.tif: Permission denied."),
+        (OSError("disk on fire"), "error: disk on fire"),
+        (MemoryError("unable to allocate 9 GiB"), "error: not enough memory (unable to allocate 9 GiB)."),
+    ],
+)
+def test_the_systems_errors_are_one_line_too(
+    unetseg: Unetseg, monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
+) -> None:
+    def failing() -> None:
+        raise error
+
+    monkeypatch.setattr("unetseg.catalogue.read_catalogue", failing)
+    result = unetseg("data")
+    assert result.code == 2
+    assert result.err.startswith(line)
+
+
+# data, show, predict ------------------------------------------------------------------------------
+
+
+def test_data_lists_every_set_with_its_source_and_terms(unetseg: Unetseg) -> None:
+    from unetseg.catalogue import read_catalogue
+
+    result = unetseg("data")
+    assert result.code == 0
+    for dataset in read_catalogue():
+        assert f"{dataset.name}: " in result.out
+        assert (dataset.download or dataset.site) in result.out
+    assert result.out.count("terms:") == len(read_catalogue())
+
+
+def test_data_checks_what_is_there(unetseg: Unetseg, tmp_path: Path) -> None:
+    from unetseg.catalogue import read_catalogue
+
+    dataset = next(d for d in read_catalogue() if d.files)
+    file = tmp_path / dataset.folder / next(iter(dataset.files))
+    (tmp_path / dataset.folder).mkdir(parents=True)
+    assert f"missing: {next(iter(dataset.files))}" in unetseg("data", tmp_path).out
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"cut off")
+    result = unetseg("data", tmp_path)
+    assert f"differs from the provider's: {next(iter(dataset.files))}" in result.out
+    assert "not there (no folder" in result.out
+    assert result.code == 0
+
+
+@pytest.mark.data
+def test_data_finds_the_isbi_volumes_whole(data_root: Path) -> None:
+    from unetseg.catalogue import check_dataset, read_catalogue
+
+    for dataset in read_catalogue():
+        if (data_root / dataset.folder).is_dir() and 0 < len(dataset.files) < 10:
+            assert check_dataset(dataset, data_root) == []
+
+
+def test_show_writes_a_picture_of_a_folder(unetseg: Unetseg, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "sheets" / "show 1.png"
+    result = unetseg("show", folder, "--out", out)
+    assert (result.code, result.err) == (0, "")
+    assert "3 labelled images in 3 groups" in result.out
+    assert f"wrote {out}" in result.out
+    assert out.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_predict_writes_labels_of_the_images_size(
+    unetseg: Unetseg, folder: Path, model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    options = ("--out", out, "--probabilities", "--pictures", "--device", "cpu", "--tile", 16)
+    result = unetseg("predict", model, folder / "images", *options)
+    assert result.code == 0
+    stems = ["b", "cell 1.0 dish", "cell 1.5 dish"]
+    assert sorted(p.name for p in out.iterdir()) == sorted(
+        f"{stem}_labels{ending}" for stem in stems for ending in (".tif", ".png", "_probabilities.tif")
+    )
+    for stem in stems:
+        assert tifffile.imread(out / f"{stem}_labels.tif").shape == (32, 40)
+        assert tifffile.imread(out / f"{stem}_labels_probabilities.tif").sum(0) == pytest.approx(1, abs=1e-5)
+        assert f"{stem}_labels.tif: 1 pages" in result.out
+    assert unetseg("score", out, folder / "labels").code == 0
+
+
+def test_predict_writes_a_challenge_sequence(unetseg: Unetseg, model: Path, tmp_path: Path) -> None:
+    for t in (0, 7):
+        write(
+            tmp_path / "02" / f"t{t:04}.tif",
+            np.random.default_rng(t).integers(0, 99, (20, 24)).astype(np.uint8),
+        )
+    result = unetseg("predict", model, tmp_path / "02", "--challenge", "--out", tmp_path, "--device", "cpu")
+    assert result.code == 0
+    assert f"{tmp_path / '02_RES'}: 2 frames" in result.out
+    for name in ("mask0000.tif", "mask0007.tif"):
+        assert tifffile.imread(tmp_path / "02_RES" / name).dtype == np.uint16

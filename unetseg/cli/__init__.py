@@ -1,0 +1,40 @@
+"""The command line: the only print and the only exit code. Heavy imports wait for their command."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import click
+
+from unetseg.cli.group import cli
+from unetseg.cli.learn import demo, reproduce, show, train
+from unetseg.cli.use import data, predict, score
+from unetseg.errors import UserError
+
+__all__ = ["cli", "data", "demo", "main", "predict", "reproduce", "score", "show", "train"]
+
+
+def main() -> None:
+    """Entry point: user errors become one line and exit code 2, an interrupt 130."""
+    try:
+        cli(prog_name="unetseg", standalone_mode=False)
+    except UserError as error:
+        _fail(str(error))
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "unetseg"
+        _fail(f"{error.format_message()} See {command} --help.")
+    except click.ClickException as error:
+        _fail(error.format_message())
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except MemoryError as error:
+        _fail(f"not enough memory ({error}). Lower --memory or train.crop, or use smaller images.")
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}." if error.filename else str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+    sys.exit(2)

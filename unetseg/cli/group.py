@@ -1,0 +1,48 @@
+"""The command group, and the types of its options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from unetseg import __version__
+
+UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
+PATH = click.Path(path_type=Path)
+
+
+class Bytes(click.ParamType[int]):
+    """An amount of memory: 500M, 2G."""
+
+    name = "bytes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Bytes of "2G", "1.5G", "800M"."""
+        if isinstance(value, int):
+            return value
+        text = str(value).upper().removesuffix("B").removesuffix("I")
+        try:
+            return int(float(text[:-1]) * UNITS[text[-1:]])
+        except (KeyError, ValueError):
+            self.fail(f"{value!r}: give an amount such as 800M or 2G.", param, ctx)
+
+
+@click.group(
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__)
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """U-Net segmentation for microscopy: train, predict by exact tiles, label, score.
+
+    \b
+    Start here:
+      unetseg demo                       train on made-up cells, no data needed (2 minutes)
+      unetseg train --data FOLDER        your images/ and labels/ (or masks/)
+      unetseg predict RUN IMAGE…         labels for new images
+    """  # noqa: D301 (click reads the character, not the two letters, as "leave these lines alone")
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())

@@ -1,0 +1,142 @@
+"""The commands that train: demo, show, train, reproduce."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from unetseg.cli.group import PATH, cli
+from unetseg.errors import UserError
+from unetseg.terminal import show_training
+
+if TYPE_CHECKING:
+    from unetseg.settings import Experiment
+
+
+@cli.command()
+@click.option("--out", type=PATH, default=Path("demo"), show_default=True, help="Folder to write to.")
+@click.option("--steps", type=click.IntRange(1), default=None, help="Training steps (default: 300).")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+def demo(out: Path, steps: int | None, device: str) -> None:
+    """Train on a made-up film of touching cells and score it."""
+    from unetseg.pipeline.demo import demo_experiment, write_film
+    from unetseg.run import Run
+
+    experiment = demo_experiment(steps, device)
+    if (out / "run").is_dir():
+        raise UserError(f"{out}: holds a demo already. Choose another folder with --out, or remove it.")
+    write_film(out)
+    click.echo(f"film: {out / 'images'} and {out / 'labels'}")
+    run = Run.create(out / "run", experiment)
+    show_training(run, resume=False)
+    click.echo(f"look at {run.pictures}; predict with: unetseg predict {run.path} {out / 'images'}")
+
+
+@cli.command()
+@click.argument("data", type=PATH)
+@click.option("--out", type=PATH, default=Path("show.png"), show_default=True, help="PNG to write.")
+def show(data: Path, out: Path) -> None:
+    """Picture what the net will see of your data.
+
+    DATA is a data folder or an EXPERIMENT.toml.
+    """
+    from unetseg.config import read_experiment
+    from unetseg.pipeline.showing import write_show
+
+    experiment = read_experiment(data) if data.suffix == ".toml" else _derived(data)
+    for note in write_show(experiment, out):
+        click.echo(note)
+    click.echo(f"wrote {out}")
+
+
+@cli.command()
+@click.argument("experiment", type=PATH, required=False)
+@click.option("--data", type=PATH, help="A data folder, instead of an experiment file.")
+@click.option("--run", "run_path", type=PATH, help="The run folder to make (default: runs/NAME).")
+@click.option("--resume", type=PATH, metavar="RUN", help="Continue a run that was interrupted.")
+@click.option("--fold", help="Which of the experiment's named splits.")
+@click.option("--root", help="The data set's folder, instead of data.root.")
+@click.option("--steps", type=click.IntRange(1), help="Training steps, instead of train.steps.")
+@click.option("--seed", type=click.IntRange(0), help="Seed, instead of the experiment's.")
+@click.option("--device", help="auto, cpu, cuda, cuda:N or mps.")
+def train(
+    experiment: Path | None,
+    data: Path | None,
+    run_path: Path | None,
+    resume: Path | None,
+    fold: str | None,
+    root: str | None,
+    steps: int | None,
+    seed: int | None,
+    device: str | None,
+) -> None:
+    """Train a network into a run folder.
+
+    From an EXPERIMENT.toml, or from the data folder given with --data.
+
+    Ctrl-C saves and says how to go on. At the end the best weights are scored on the test part.
+    """
+    from unetseg.run import Run
+
+    if sum(x is not None for x in (experiment, data, resume)) != 1:
+        raise UserError("give one of: an EXPERIMENT.toml, --data FOLDER, or --resume RUN.")
+    if resume is not None:
+        if any(x is not None for x in (run_path, fold, root, steps, seed, device)):
+            raise UserError("--resume continues a run as it was started; it takes no other option.")
+        show_training(Run.open(resume), resume=True)
+        return
+    if fold is not None and experiment is None:
+        raise UserError("--fold goes with an EXPERIMENT.toml that has folds.")
+    settings = _experiment(experiment, fold) if experiment is not None else _derived(data or Path())
+    changed = replace(
+        settings,
+        seed=settings.seed if seed is None else seed,
+        device=device or settings.device,
+        data=replace(settings.data, root=root or settings.data.root),
+        train=replace(settings.train, steps=steps or settings.train.steps),
+    )
+    show_training(Run.create(run_path or Path("runs") / changed.name, changed), resume=False)
+
+
+@cli.command()
+@click.argument("task", type=click.Choice(["dic-hela", "phc-u373", "isbi-em"]))
+@click.option("--nets", multiple=True, help="Networks, instead of the experiment's (repeat the option).")
+@click.option("--folds", multiple=True, help="Folds, instead of all (repeat the option).")
+@click.option("--budget", type=click.Choice(["smoke", "cpu", "gpu"]), default="cpu", show_default=True,
+              help="Minutes, an hour on two cores, or the paper's full nets.")  # fmt: skip
+@click.option("--root", help="The data set's folder, instead of the experiment's.")
+@click.option("--out", type=PATH, default=Path("runs"), show_default=True, help="Folder for the runs.")
+def reproduce(
+    task: str, nets: tuple[str, ...], folds: tuple[str, ...], budget: str, root: str | None, out: Path
+) -> None:
+    """Train and score a published benchmark TASK on every fold.
+
+    Writes our scores beside the published ones. Runs that are done are not run again, an
+    interrupted one goes on.
+    """
+    from unetseg.pipeline.reproduce import benchmark, open_or_create, write_results
+
+    entries = benchmark(task, budget, nets, folds, out, root)
+    for entry in entries:
+        if not entry.scores:
+            click.echo(f"{entry.net}, fold {entry.fold}: {entry.path}")
+            run, resume = open_or_create(entry)
+            show_training(run, resume=resume)
+    folder = entries[0].path.parent
+    click.echo(write_results(task, entries, folder))
+    click.echo(f"wrote {folder / 'results.md'} and results.json; a report of each run is in its folder")
+
+
+def _experiment(path: Path, fold: str | None) -> Experiment:
+    from unetseg.config import choose_fold, read_experiment
+
+    return choose_fold(read_experiment(path), fold)
+
+
+def _derived(root: Path) -> Experiment:
+    from unetseg.pipeline.defaults import derive_experiment
+
+    return derive_experiment(root)

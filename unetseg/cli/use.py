@@ -1,0 +1,136 @@
+"""The commands that use what is trained or there: predict, score, data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unetseg.cli.group import PATH, Bytes, cli
+from unetseg.errors import UserError
+from unetseg.terminal import Progress, table_text
+
+if TYPE_CHECKING:
+    from unetseg.pipeline.model import Model
+
+
+@cli.command()
+@click.argument("run", type=PATH)
+@click.argument("images", type=PATH, nargs=-1, required=True)
+@click.option("--out", type=PATH, help="Folder to write to (default: RUN/predictions).")
+@click.option("--challenge", is_flag=True, help="IMAGES are challenge sequences: write NN_RES/mask000.tif.")
+@click.option("--probabilities", is_flag=True, help="Also write the class probabilities (float32).")
+@click.option("--pictures", is_flag=True, help="Also write an overlay PNG of each first page.")
+@click.option("--threshold", type=click.FloatRange(0, 1), help="Foreground probability of an object.")
+@click.option(
+    "--seeds", type=click.FloatRange(0, 1), help="Seed probability for a watershed; 0 = components."
+)
+@click.option("--smallest", type=click.IntRange(0), help="Drop objects below this area in pixels.")
+@click.option("--holes", type=click.IntRange(0), help="Fill holes below this area in pixels.")
+@click.option("--average", type=click.Choice(["1", "4", "8"]), help="Average over flips and turns.")
+@click.option(
+    "--memory", type=Bytes(), default="2G", show_default=True, help="Limit that sets the tile size."
+)
+@click.option("--tile", type=click.IntRange(1), help="Side of the tiles in pixels, instead of --memory.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+def predict(run: Path, images: tuple[Path, ...], **options: Any) -> None:
+    """Label IMAGES (files or folders) with a trained RUN.
+
+    RUN is a run folder, or a model file such as best.pt.
+    """
+    from unetseg.pipeline.model import Tiling
+    from unetseg.pipeline.prediction import Output, find_images, predict_files, predict_sequence
+
+    model = _model(run, options)
+    out = options["out"] or (run if run.is_dir() else run.parent) / "predictions"
+    output = Output(out, options["probabilities"], options["pictures"])
+    tiling = Tiling(memory=options["memory"], side=options["tile"] or 0)
+    if options["challenge"]:
+        for folder in images:
+            with Progress(None, "frames") as bar:
+                done = predict_sequence(model, folder, output, tiling, bar.add)
+            click.echo(f"{done.path}: {done.pages} frames, {done.objects} objects")
+        return
+    paths = find_images(images)
+    with Progress(None, "pages") as bar:
+        for done in predict_files(model, paths, output, tiling, bar.add):
+            what = "classes" if model.recipe.kind == "classes" else "objects"
+            bar.say(f"{done.path}: {done.pages} pages, {done.objects} {what}")
+
+
+@cli.command()
+@click.argument("prediction", type=PATH)
+@click.argument("truth", type=PATH)
+@click.option("--scores", "names", multiple=True, help="Only these scores (repeat the option).")
+@click.option("--out", type=PATH, help="Also write the table as .csv or .json.")
+@click.option(
+    "--labels",
+    type=click.Choice(["auto", "instances", "mask", "classes"]),
+    default="auto",
+    show_default=True,
+    help="What the truth's values mean.",
+)
+@click.option("--not-annotated", type=int, multiple=True, help="A value of the truth that is no label.")
+def score(
+    prediction: Path,
+    truth: Path,
+    names: tuple[str, ...],
+    out: Path | None,
+    labels: Any,
+    not_annotated: tuple[int, ...],
+) -> None:
+    """Score label files of a PREDICTION against the TRUTH.
+
+    Both are files, or folders whose files pair by name; or a challenge's 01_RES and 01_GT.
+    """
+    from unetseg.pipeline.comparing import check_table_path, score_files, write_table
+    from unetseg.settings import DataSettings
+
+    if out is not None:
+        check_table_path(out)
+    settings = DataSettings(labels=labels, not_annotated=not_annotated)
+    table, meaning = score_files(prediction, truth, settings, names)
+    click.echo(f"truth taken as {meaning} (--labels overrides)")
+    click.echo(table_text(table))
+    if out is not None:
+        write_table(table, out)
+        click.echo(f"wrote {out}")
+
+
+@cli.command()
+@click.argument("folder", type=PATH, required=False)
+def data(folder: Path | None) -> None:
+    """List the public data sets and where to get them.
+
+    With FOLDER: check those that lie in it.
+    """
+    from unetseg.catalogue import check_dataset, read_catalogue
+
+    if folder is not None and not folder.is_dir():
+        raise UserError(f"{folder}: no such folder. Give the folder that holds the data sets' folders.")
+    for dataset in read_catalogue():
+        click.echo(f"{click.style(dataset.name, bold=True)}: {dataset.what}")
+        if folder is None:
+            click.echo(f"    get it: {dataset.download or dataset.site}\n    terms:  {dataset.licence}")
+            continue
+        problems = check_dataset(dataset, folder)
+        whole = "there, checksums fit" if dataset.files else "there (no checksums known)"
+        click.echo("    " + ("\n    ".join(problems) or f"{whole}: {folder / dataset.folder}"))
+
+
+def _model(run: Path, options: dict[str, Any]) -> Model:
+    """The run's best model (or a model file), with the label options given on the command line."""
+    from unetseg.device import choose_device
+    from unetseg.pipeline.model import load_model
+    from unetseg.run import Run
+
+    path = Run.open(run).best if run.is_dir() else run
+    model = load_model(path, choose_device(options["device"]))
+    named = ("threshold", "seeds", "smallest", "holes", "average")
+    given = {n: options[n] for n in named if options[n] is not None}
+    if "average" in given:
+        given["average"] = int(given["average"])
+    labels = replace(model.recipe.labels, **given)
+    return replace(model, recipe=replace(model.recipe, labels=labels))

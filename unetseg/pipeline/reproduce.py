@@ -1,0 +1,135 @@
+"""The benchmarks of the papers: every net on every fold, resumed where it stopped, in one table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from unetseg.config import choose_fold, read_experiment
+from unetseg.errors import UserError, did_you_mean
+from unetseg.io import replacing
+from unetseg.published import NOT_THE_SAME, PUBLISHED
+from unetseg.run import Run
+from unetseg.settings import Experiment
+
+TASKS = ("dic-hela", "phc-u373", "isbi-em")
+BUDGETS = ("smoke", "cpu", "gpu")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One training of a benchmark: a net on a fold."""
+
+    net: str
+    fold: str
+    path: Path
+    experiment: Experiment
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """What the run's scores.json holds; empty until it is done."""
+        file = self.path / "scores.json"
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def benchmark(
+    task: str, budget: str, nets: Sequence[str], folds: Sequence[str], out: Path, root: str | None
+) -> list[Entry]:
+    """The trainings of a benchmark: nets × folds of experiments/TASK/BUDGET.toml; all if none is named.
+
+    A net other than the experiment's is trained with its own default options, on the same terms.
+    """
+    base = read_experiment(experiment_file(task, budget))
+    if root is not None:
+        base = replace(base, data=replace(base.data, root=root))
+    for fold in folds:
+        if fold not in base.folds:
+            raise UserError(f"{task} has no fold {fold!r}; {did_you_mean(fold, base.folds)}")
+    own = str(base.net["name"])
+    return [
+        Entry(
+            net, fold, out / f"{task}-{budget}" / f"{net}-{fold}", _of_net(choose_fold(base, fold), net, own)
+        )
+        for net in nets or [own]
+        for fold in folds or base.folds
+    ]
+
+
+def experiment_file(task: str, budget: str) -> Path:
+    """experiments/TASK/BUDGET.toml of the source tree, or its copy in an installed package."""
+    if task not in TASKS:
+        raise UserError(f"there is no benchmark {task!r}; {did_you_mean(task, TASKS)}")
+    source = Path(__file__).parents[2] / "experiments" / task / f"{budget}.toml"
+    if source.is_file():
+        return source
+    return Path(str(files("unetseg.experiments").joinpath(task, f"{budget}.toml")))
+
+
+def open_or_create(entry: Entry) -> tuple[Run, bool]:
+    """The entry's run, and whether it is to be resumed; a run that never saved starts anew."""
+    if (entry.path / "last.pt").is_file():
+        return Run.open(entry.path), True
+    if entry.path.exists():
+        Run(entry.path).discard()
+    return Run.create(entry.path, entry.experiment), False
+
+
+def write_results(task: str, entries: Sequence[Entry], folder: Path) -> str:
+    """FOLDER/results.json and results.md: ours fold by fold, and the published figures; the Markdown."""
+    text = _markdown(task, [e for e in entries if e.scores])
+    with replacing(folder / "results.md") as file:
+        file.write_text(text, encoding="utf-8")
+    rows = {f"{e.net}-{e.fold}": e.scores for e in entries if e.scores}
+    with replacing(folder / "results.json") as file:
+        file.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    return text
+
+
+def _of_net(experiment: Experiment, net: str, own: str) -> Experiment:
+    return experiment if net == own else replace(experiment, net={"name": net})
+
+
+def _markdown(task: str, done: Sequence[Entry]) -> str:
+    """Ours, a row per net and fold and each net's mean over its folds, above the published rows."""
+    published = PUBLISHED[task]
+    names = [c.score for c in published.columns]
+    shown = [*names, *(n for n in ("iou", "background-iou", "f1") if n not in names)]
+    lines = [
+        f"# {published.title}",
+        "",
+        "| | split | " + " | ".join(shown) + " |",
+        "|---" * (len(shown) + 2) + "|",
+    ]
+    for net in dict.fromkeys(e.net for e in done):
+        of_net = [e for e in done if e.net == net]
+        rows = [[_score(e, n) for n in shown] for e in of_net]
+        lines += [_row(f"{net}, fold {e.fold}", _split(e), r) for e, r in zip(of_net, rows, strict=True)]
+        means = [_mean([r[i] for r in rows]) for i in range(len(shown))]
+        lines.append(_row(f"**{net}, mean of {len(rows)} folds**", "held-back training data", means))
+    for method, values in published.rows.items():
+        lines.append(_row(method, "hidden test data", [*values, *[None] * (len(shown) - len(values))]))
+    return "\n".join([*lines, "", f"Published: {published.source}. {NOT_THE_SAME}", ""])
+
+
+def _score(entry: Entry, name: str) -> float | None:
+    scores = entry.scores.get("scores", {}) | entry.scores.get("task_scores", {})
+    value = scores.get(name)
+    return float(value) if value is not None else None
+
+
+def _split(entry: Entry) -> str:
+    return f"train {', '.join(entry.experiment.data.train)}; scored on {entry.scores['what']}"
+
+
+def _row(first: str, second: str, values: Sequence[float | None]) -> str:
+    cells = ["–" if v is None else f"{v:.6f}" if abs(v) < 0.001 else f"{v:.4f}" for v in values]
+    return f"| {first} | {second} | " + " | ".join(cells) + " |"
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return sum(known) / len(known) if known else None

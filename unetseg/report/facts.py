@@ -1,0 +1,208 @@
+"""What was done and with what: the plain facts of a run folder, in words."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unetseg.device import choose_device
+from unetseg.errors import UserError
+from unetseg.pipeline.model import load_model
+from unetseg.pipeline.scoring import higher_is_better
+from unetseg.run import Run
+from unetseg.scores import SCORES
+from unetseg.settings import Experiment
+
+Pair = tuple[str, str]
+UNKNOWN = "not recorded"
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """A pooled score: its name, what it means, its value in words, and which way is better."""
+
+    name: str
+    meaning: str
+    value: str
+    better: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that a page says of a run in words; `scores` is what scores.json holds, perhaps nothing."""
+
+    name: str
+    path: str
+    experiment: Experiment
+    environment: dict[str, Any]
+    scores: dict[str, Any]
+    parameters: int | None
+    steps_done: int
+    seconds: float
+
+    @property
+    def primary(self) -> str | None:
+        """The score that images are ranked by: the one the weights were chosen by, if it is there."""
+        names = list(self.scores.get("scores", {}))
+        chosen = self.experiment.train.best_by
+        return chosen if chosen in names else next(iter(names), None)
+
+    @property
+    def frames(self) -> dict[str, dict[str, float | None]]:
+        """The scores of each frame."""
+        frames: dict[str, dict[str, float | None]] = self.scores.get("frames", {})
+        return frames
+
+    @property
+    def part(self) -> str:
+        """What was scored, with the part named."""
+        if not self.scores:
+            return "nothing was scored"
+        chose = ", which chose the weights" if self.scores.get("part") == "validate" else ""
+        return f"{self.scores.get('what', '')} (the {self.scores.get('part', '')} part{chose})"
+
+
+def read_facts(run: Run) -> Facts:
+    """The facts of a run folder; those that are missing are empty."""
+    records = run.records()
+    steps = [r for r in records if "loss" in r]
+    seconds = sum(float(r.get("total_s", 0)) for r in steps)
+    seconds += sum(float(r.get("seconds", 0)) for r in records if "validation" in r)
+    return Facts(
+        name=run.path.resolve().name,
+        path=str(run.path),
+        experiment=run.experiment,
+        environment=run.read_json("environment.json"),
+        scores=run.read_json("scores.json"),
+        parameters=_parameters(run),
+        steps_done=max((int(r.get("step", 0)) for r in steps), default=0),
+        seconds=seconds,
+    )
+
+
+def tables(facts: Facts) -> dict[str, list[Pair]]:
+    """The facts in tables of (what, value), by the tables' titles."""
+    return {"Data": _data(facts), "Network": _network(facts), "Training": _training(facts)} | {
+        "Machine": _machine(facts)
+    }
+
+
+def score_rows(facts: Facts) -> list[ScoreRow]:
+    """The pooled scores in their order."""
+    pooled = facts.scores.get("scores", {})
+    return [ScoreRow(n, meaning(n), number(v), better(n)) for n, v in pooled.items()]
+
+
+def meaning(name: str) -> str:
+    """A score in words."""
+    if name in SCORES:
+        return SCORES[name].meaning
+    return f"intersection over union of class {name[4:]}" if name.startswith("iou-") else ""
+
+
+def better(name: str) -> str:
+    """Which way a score is better, in a word."""
+    return "higher" if higher_is_better(name) else "lower"
+
+
+def number(value: Any) -> str:
+    """A score in four decimals, small errors in six; a dash where it is undefined."""
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return "–"
+    return f"{value:.6f}" if 0 < abs(value) < 0.001 else f"{value:.4f}"
+
+
+def whole(count: int | None) -> str:
+    """A large number in groups of three digits, which do not wrap."""
+    return UNKNOWN if count is None else f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them.
+
+    >>> duration(8.53), duration(440), duration(7300)
+    ('8.5 s', '7 min 20 s', '2 h 2 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def commands(facts: Facts, page: Path, paths: list[str]) -> list[Pair]:
+    """What to type to have the run and the page again."""
+    typed = facts.environment.get("command")
+    again = f"unetseg train {_quoted(facts.path + '/experiment.toml')} --run {_quoted(facts.path + '-again')}"
+    report = f"unetseg report {' '.join(map(_quoted, paths))} --out {_quoted(str(page))}"
+    first = [("As it was typed", f"unetseg {typed}")] if typed else []
+    return [*first, ("The run again, from its folder", again), ("This page again", report)]
+
+
+def _data(facts: Facts) -> list[Pair]:
+    data, split = facts.experiment.data, facts.environment.get("split", {})
+    parts = [(f"{part} part", str(split.get(part) or "none")) for part in ("train", "validate", "test")]
+    checksum = str(facts.environment.get("data_sha256", UNKNOWN))
+    scored = [("scored on", facts.part)] if facts.scores else []
+    truth = [("truth trained on", data.truth)] if data.task == "cell-tracking" else []
+    return [
+        ("task", data.task),
+        ("folder", data.root or "made by the program"),
+        *(parts if split else [("split", UNKNOWN)]),
+        *scored,
+        *truth,
+        ("pixels", "as they are" if data.shrink == 1 else f"blocks of {data.shrink}×{data.shrink} averaged"),
+        ("grey values", data.normalise),
+        ("SHA-256 of pixels and labels", checksum),
+    ]
+
+
+def _network(facts: Facts) -> list[Pair]:
+    net = facts.experiment.net
+    return [("parameters", whole(facts.parameters)), *((k, str(v)) for k, v in net.items())]
+
+
+def _training(facts: Facts) -> list[Pair]:
+    train, target = facts.experiment.train, facts.experiment.target
+    crop = "×".join(map(str, train.crop * 2 if len(train.crop) == 1 else train.crop))
+    return [
+        ("steps", f"{facts.steps_done} of {train.steps}"),
+        ("batch", f"{train.batch} crops of {crop} pixels"),
+        ("seed", str(facts.experiment.seed)),
+        ("optimizer", f"{train.optimizer}, learning rate {train.learning_rate:g}, {train.schedule}"),
+        ("loss", f"{train.loss}, weight map w0 = {target.w0:g}, σ = {target.sigma:g} pixels"),
+        ("precision", train.precision),
+        ("weights chosen by", f"{train.best_by} of the validate part, every {train.validate_every} steps"),
+        ("time", duration(facts.seconds)),
+    ]
+
+
+def _machine(facts: Facts) -> list[Pair]:
+    env, packages = facts.environment, facts.environment.get("packages", {})
+    memory, predicted = facts.scores.get("peak_memory_mib"), facts.scores.get("predict_seconds")
+    pairs = [
+        ("device", env.get("device")),
+        ("peak memory", None if memory is None else f"{memory} MiB"),
+        ("prediction and scoring", None if predicted is None else duration(float(predicted))),
+        ("started", env.get("started")),
+        ("unetseg", env.get("unetseg")),
+        ("commit", env.get("commit")),
+        ("Python", env.get("python")),
+        ("platform", env.get("platform")),
+        *packages.items(),
+    ]
+    return [(what, str(value or UNKNOWN)) for what, value in pairs]
+
+
+def _parameters(run: Run) -> int | None:
+    try:
+        net = load_model(run.best, choose_device("cpu")).net
+    except UserError:
+        return None
+    return sum(p.numel() for p in net.parameters())
+
+
+def _quoted(text: str) -> str:
+    return shlex.quote(text)
