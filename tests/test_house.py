@@ -11,7 +11,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 GROUND = {"errors", "sample", "tiles", "targets", "segment", "scores", "settings", "normalise"}
 FILES = {"config", "io", "run", "tasks", "catalogue"}
 TORCH = {"nets", "augment", "losses", "batches", "train", "predict", "device"}
-APP = {"pipeline", "figures"}
+APP = {"api", "pipeline", "figures"}
 DOOR = {"cli", "terminal"}
 MAY_IMPORT = {
     "ground": GROUND,

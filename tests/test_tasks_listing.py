@@ -159,3 +159,11 @@ def test_the_challenges_sequences_split(data_root: Path, name: str) -> None:
     found = split(listing(data_root / name, settings), settings)
     assert {e.group for e in (*found.train, *found.validate)} == {"01"}
     assert {e.group for e in found.test} == {"02"}
+
+
+def test_a_key_that_the_task_does_not_use_is_refused(tmp_path: Path) -> None:
+    from unetseg.settings import DataSettings
+    from unetseg.tasks import list_task
+
+    with pytest.raises(UserError, match=r"data\.labels is for task \"folder\""):
+        list_task(tmp_path, DataSettings(task="isbi-em", labels="mask"))

@@ -38,7 +38,7 @@ NOT_THE_SAME = (
 )
 TABLE_1 = "Ronneberger et al. 2015, table 1 (ISBI 2012 EM challenge, hidden test volume)"
 TABLE_2 = "Ronneberger et al. 2015, table 2 (ISBI cell tracking challenge 2015, hidden test sequences)"
-IOU = Column("IoU (the challenge's SEG)", "seg", "higher")
+IOU = Column("IoU (SEG)", "seg", "higher")
 
 PUBLISHED: dict[str, Benchmark] = {
     "phc-u373": Benchmark(
@@ -70,7 +70,7 @@ PUBLISHED: dict[str, Benchmark] = {
         (
             Column("warping error", "warping-error", "lower"),
             Column("Rand error", "rand-error", "lower"),
-            Column("pixel error", "pixel-error", "lower"),
+            Column("pixel error", "em-pixel-error", "lower"),
         ),
         {
             "IDSIA (Cireşan 2012)": (0.000420, 0.0504, 0.0613),

@@ -7,13 +7,16 @@ import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tqdm import tqdm
 
+    from unetseg.pipeline.comparing import Comparison
     from unetseg.run import Run
     from unetseg.scores import FrameTable
 
@@ -92,7 +95,7 @@ def show_training(run: Run, *, resume: bool) -> None:
     from unetseg.train import Step
 
     steps = run.experiment.train.steps
-    smooth, done, data_s, total_s = 0.0, 0, 0.0, 0.0
+    smooth, done, data_s, total_s, score = 0.0, 0, 0.0, 0.0, ""
     with Stop().listening() as stop, Progress(steps, "step") as bar:
         for event in train_run(run, resume=resume, stopped=stop):
             match event:
@@ -101,11 +104,13 @@ def show_training(run: Run, *, resume: bool) -> None:
                 case Step():
                     smooth = event.loss if done == 0 else SMOOTHING * smooth + (1 - SMOOTHING) * event.loss
                     bar.add(event.number - bar.bar.n)
-                    bar.note(f"loss {smooth:.4f}")
+                    bar.note(f"loss {smooth:.4f}{score}")
                     done, data_s, total_s = event.number, data_s + event.data_s, total_s + event.total_s
                 case Validated(step, scores, best):
                     words = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
                     mark = " *" if best else ""
+                    best_by = run.experiment.train.best_by
+                    score = f", {best_by} {scores[best_by]:.4f}" if scores else ""
                     bar.say(
                         f"step {step}: loss {smooth:.4f}" + (f"; validation {words}{mark}" if words else "")
                     )
@@ -137,15 +142,33 @@ def show_test(run: Run) -> None:
     click.echo(f"pictures: {run.pictures}")
 
 
+def show_comparison(found: Comparison, most: int, pictures: Path | None) -> None:
+    """The table of `unetseg score`, a challenge's totals, and the worst objects."""
+    from unetseg.pipeline.worst import worst_objects, write_worst_pictures
+    from unetseg.tasks.labels import Meaning
+
+    hint = " (--labels overrides)" if found.meaning in get_args(Meaning) else ""
+    click.echo(f"truth taken as {found.meaning}{hint}")
+    click.echo(table_text(found.table))
+    if found.challenge:
+        click.echo(f"challenge: {totals_text(found.challenge)} ({found.marked})")
+    worst = [o for o in worst_objects(found.pairs, most) if o.iou < 1]
+    if worst:
+        head = ["object of", "id", "iou", "area", "centre (y, x)"]
+        rows = [[o.frame, str(o.id), f"{o.iou:.4f}", str(o.area), str(o.centre)] for o in worst]
+        click.echo(f"the worst objects\n{_columns([head, *rows])}")
+    if pictures is not None:
+        for path in write_worst_pictures(found.pairs, worst, pictures):
+            click.echo(f"wrote {path}")
+
+
 def totals_text(scores: Mapping[str, float]) -> str:
-    """Scores of a whole challenge or stack in a line; warping errors are small numbers.
+    """Scores of a whole challenge or stack in a line.
 
     >>> totals_text({"seg": 0.25, "warping-error": 0.000353})
     'seg 0.2500, warping-error 0.000353'
     """
-    return ", ".join(
-        f"{name} {v:.6f}" if "warping" in name else f"{name} {v:.4f}" for name, v in scores.items()
-    )
+    return ", ".join(f"{name} {_number(name, value)}" for name, value in scores.items())
 
 
 def table_text(table: FrameTable, most: int = 12) -> str:
@@ -155,12 +178,22 @@ def table_text(table: FrameTable, most: int = 12) -> str:
     sign = 1 if higher_is_better(table.names[0]) else -1
     first = [sign * float(row[0]) for row in table.values]
     order = sorted(range(len(first)), key=lambda i: (math.isnan(first[i]), first[i]))[:most]
-    rows = [[table.frames[i], *(f"{v:.4f}" for v in table.values[i])] for i in sorted(order)]
-    head, last = ["frame", *table.names], ["all", *(f"{v:.4f}" for v in table.pooled)]
-    lines = [head, *rows, last]
-    widths = [max(len(line[x]) for line in lines) for x in range(len(head))]
-    text = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) for line in lines]
+    rows = [[table.frames[i], *map(_number, table.names, table.values[i])] for i in sorted(order)]
+    head, last = ["frame", *table.names], ["all", *map(_number, table.names, table.pooled)]
+    text = _columns([head, *rows, last]).splitlines()
     left_out = len(table.frames) - len(order)
     if left_out > 0:
         text.insert(-1, f"… and {left_out} better frames")
     return "\n".join(text)
+
+
+def _number(name: str, value: float) -> str:
+    """Four decimals, six of a warping error, which is small."""
+    return f"{value:.6f}" if name == "warping-error" else f"{value:.4f}"
+
+
+def _columns(lines: list[list[str]]) -> str:
+    """Lines of cells as aligned columns."""
+    widths = [max(len(line[x]) for line in lines) for x in range(len(lines[0]))]
+    padded = ((cell.ljust(w) for cell, w in zip(line, widths, strict=True)) for line in lines)
+    return "\n".join("  ".join(cells).rstrip() for cells in padded)

@@ -10,7 +10,7 @@ import click
 
 from unetseg.cli.group import PATH, Bytes, cli
 from unetseg.errors import UserError
-from unetseg.terminal import Progress, table_text
+from unetseg.terminal import Progress, show_comparison
 
 if TYPE_CHECKING:
     from unetseg.pipeline.model import Model
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("images", type=PATH, nargs=-1, required=True)
 @click.option("--out", type=PATH, help="Folder to write to (default: RUN/predictions).")
 @click.option("--challenge", is_flag=True, help="IMAGES are challenge sequences: write NN_RES/mask000.tif.")
-@click.option("--probabilities", is_flag=True, help="Also write the class probabilities (float32).")
+@click.option("--probabilities", is_flag=True, help="Also write probabilities (float32): of the foreground, or of every class.")
 @click.option("--pictures", is_flag=True, help="Also write an overlay PNG of each first page.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Foreground probability of an object.")
 @click.option(
@@ -64,7 +64,7 @@ def predict(run: Path, images: tuple[Path, ...], **options: Any) -> None:
 @click.argument("prediction", type=PATH)
 @click.argument("truth", type=PATH)
 @click.option("--scores", "names", multiple=True, help="Only these scores (repeat the option).")
-@click.option("--out", type=PATH, help="Also write the table as .csv or .json.")
+@click.option("--out", type=PATH, multiple=True, help="Also write the table as .csv or .json (repeatable).")
 @click.option(
     "--labels",
     type=click.Choice(["auto", "instances", "mask", "classes"]),
@@ -73,30 +73,26 @@ def predict(run: Path, images: tuple[Path, ...], **options: Any) -> None:
     help="What the truth's values mean.",
 )
 @click.option("--not-annotated", type=int, multiple=True, help="A value of the truth that is no label.")
-def score(
-    prediction: Path,
-    truth: Path,
-    names: tuple[str, ...],
-    out: Path | None,
-    labels: Any,
-    not_annotated: tuple[int, ...],
-) -> None:
+@click.option("--border", type=click.IntRange(0), default=0, help="Leave out objects this near the edge.")
+@click.option("--worst", type=click.IntRange(0), default=5, show_default=True, help="Worst objects to list.")
+@click.option("--pictures", type=PATH, help="Write overlay PNGs of the worst objects' frames to a folder.")
+def score(prediction: Path, truth: Path, **options: Any) -> None:
     """Score label files of a PREDICTION against the TRUTH.
 
-    Both are files, or folders whose files pair by name; or a challenge's 01_RES and 01_GT.
+    Both are files, or folders whose files pair by name; or a challenge's 01_RES and 01_GT; or
+    probability maps and the cells of EM sections.
     """
     from unetseg.pipeline.comparing import check_table_path, score_files, write_table
     from unetseg.settings import DataSettings
 
-    if out is not None:
-        check_table_path(out)
-    settings = DataSettings(labels=labels, not_annotated=not_annotated)
-    table, meaning = score_files(prediction, truth, settings, names)
-    click.echo(f"truth taken as {meaning} (--labels overrides)")
-    click.echo(table_text(table))
-    if out is not None:
-        write_table(table, out)
-        click.echo(f"wrote {out}")
+    for path in options["out"]:
+        check_table_path(path)
+    settings = DataSettings(labels=options["labels"], not_annotated=options["not_annotated"])
+    found = score_files(prediction, truth, settings, options["names"], options["border"])
+    show_comparison(found, options["worst"], options["pictures"])
+    for path in options["out"]:
+        write_table(found.table, path, found.challenge)
+        click.echo(f"wrote {path}")
 
 
 @cli.command()

@@ -22,7 +22,7 @@ INK, RULE, SERIES, MISSED = "#010203", "#010204", "#0102{:02x}", "#010205"
 """Stand-ins, replaced in the SVG by the page's colours: text, grid, series 0…, missed objects."""
 DASHES = ("", "6 3", "2 2", "8 2 2 2")
 """How the lines of series 0… are broken; the page's legends repeat it."""
-SIZE_INCHES = (4.7, 2.9)
+SIZE_INCHES = (4.3, 2.8)
 MOST_POINTS = 600
 
 
@@ -92,13 +92,13 @@ def _chart(x: str, y: str) -> tuple[Figure, Axes]:
     axes = figure.subplots()
     figure.patch.set_visible(False)
     axes.patch.set_visible(False)
-    axes.set_xlabel(x, color=INK)
-    axes.set_ylabel(y, color=INK)
+    axes.set_xlabel(x, color=INK, size=10.5)
+    axes.set_ylabel(y, color=INK, size=10.5)
     axes.grid(color=RULE, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(INK)
-    axes.tick_params(which="both", colors=INK, labelsize=9)
+    axes.tick_params(which="both", colors=INK, labelsize=10)
     return figure, axes
 
 

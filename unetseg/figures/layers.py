@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 from skimage.segmentation import find_boundaries
 
 from unetseg.figures.pictures import BOTH, PREDICTED, TRUTH, colours, grey
@@ -15,6 +16,7 @@ from unetseg.figures.pictures import BOTH, PREDICTED, TRUTH, colours, grey
 FILL, UNKNOWN = 0.38, 0.45
 """Opacity of the objects' colours, and of the stripes over what is not annotated."""
 COLUMNS = 256  # of a colour bar
+STROKE = 250  # pixels of a cutting per pixel that its outlines are widened to each side
 
 
 def label_layer(labels: NDArray[Any], colour: tuple[float, float, float]) -> NDArray[np.float32]:
@@ -48,11 +50,13 @@ def focus_picture(
     """
     picture = grey(image).repeat(scale, 0).repeat(scale, 1)
     large = [array.repeat(scale, 0).repeat(scale, 1) for array in labels]
+    wide = max(1, len(picture) // STROKE)
     meant = [
-        _outline(np.where(np.isin(array, ids), array, 0)) for array, ids in zip(large, chosen, strict=True)
+        binary_dilation(_inner(np.where(np.isin(array, ids), array, 0)), iterations=wide)
+        for array, ids in zip(large, chosen, strict=True)
     ]
     for array, colour in zip(large, (TRUTH, PREDICTED), strict=True):
-        others = _outline(array)
+        others = _inner(array)
         picture[others] = 0.65 * picture[others] + 0.35 * np.array(colour, np.float32)
     picture[meant[0]], picture[meant[1]], picture[meant[0] & meant[1]] = TRUTH, PREDICTED, BOTH
     return picture
@@ -71,4 +75,9 @@ def _outline(labels: NDArray[Any]) -> NDArray[np.bool_]:
     """The pixels along object borders; two pixels wide in large images, where one would be lost."""
     mode = "thick" if min(labels.shape) > 300 else "inner"
     found: NDArray[np.bool_] = find_boundaries(np.maximum(labels, 0), mode=mode)
+    return found
+
+
+def _inner(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = find_boundaries(np.maximum(labels, 0), mode="inner")
     return found

@@ -15,7 +15,7 @@ from unetseg.normalise import Normalisation, fit_normalisation
 from unetseg.sample import Entry, Example, Kind, Sample, count_classes, make_example, shrink_sample
 from unetseg.settings import DataSettings, Experiment
 from unetseg.targets import balance_weights
-from unetseg.tasks import TASKS
+from unetseg.tasks import list_task
 from unetseg.tasks.listing import Listing, Split, split
 
 
@@ -43,7 +43,7 @@ def list_data(settings: DataSettings) -> Listing:
     if settings.task != "synthetic" and not settings.root:
         raise UserError("data.root is missing: the folder of the data set.")
     root = find_data(settings.root or ".")
-    return TASKS[settings.task](root, settings)
+    return list_task(root, settings)
 
 
 def read_dataset(experiment: Experiment) -> Dataset:

@@ -106,5 +106,10 @@ def predict_sequence(
 def write_probabilities(
     path: Path, maps: Sequence[NDArray[np.float32]], spacing_um: Sequence[float] | None
 ) -> None:
-    """Class probabilities of all pages as one float32 hyperstack, axes (t, c, y, x)."""
-    write_stack(path, np.stack(maps).astype(np.float32), spacing_um=spacing_um, axes="TCYX")
+    """The foreground's probability of all pages, (t, y, x) float32; of more than two classes (t, c, y, x).
+
+    The probability stack is what the ISBI 2012 EM challenge takes as a submission.
+    """
+    stack = np.stack(maps)
+    two = stack.shape[1] == 2
+    write_stack(path, stack[:, 1] if two else stack, spacing_um=spacing_um, axes="TYX" if two else "TCYX")

@@ -17,7 +17,7 @@ from unetseg.scores import FrameTable
 
 def is_probability_map(path: Path) -> bool:
     """Whether a file holds fractions, which no labels are."""
-    pixels = read_stack(path, palette=True).pixels
+    pixels: NDArray[Any] = read_stack(path, palette=True).pixels
     return pixels.dtype.kind == "f" and not np.array_equal(pixels, np.round(pixels))
 
 
@@ -36,7 +36,7 @@ def score_sections(files: Sequence[tuple[Path, Path]], names: Sequence[str] = ()
     chosen = {name: SECTION_SCORES[name] for name in names or SECTION_SCORES}
     called, cells, maps = [], [], []
     for predicted, truth in files:
-        ours, true = _probabilities(read_stack(predicted)), read_stack(truth, palette=True).pixels[:, 0] > 0
+        ours, true = _probabilities(read_stack(predicted)), _cells(read_stack(truth, palette=True))
         if ours.shape != true.shape:
             raise UserError(f"{predicted} is {ours.shape} and {truth} {true.shape}; they must be the same.")
         called += [f"{truth.stem}[{z}]" if len(true) > 1 else truth.stem for z in range(len(true))]
@@ -49,9 +49,15 @@ def score_sections(files: Sequence[tuple[Path, Path]], names: Sequence[str] = ()
     return FrameTable(tuple(called), tuple(chosen), np.array(rows), np.array(pooled))
 
 
+def _cells(stack: Stack) -> NDArray[np.bool_]:
+    """(z, y, x): in cells."""
+    pixels: NDArray[Any] = stack.pixels[:, 0]
+    return pixels > 0
+
+
 def _probabilities(stack: Stack) -> NDArray[Any]:
     """(z, y, x) float32 in 0…1 of the pages of a file."""
-    pixels = stack.pixels
+    pixels: NDArray[Any] = stack.pixels
     if pixels.shape[1] > 2:
         raise UserError(
             f"{stack.path}: {pixels.shape[1]} channels; a probability map has one, or two classes."

@@ -28,7 +28,7 @@ from unetseg.report.facts import number
 from unetseg.run import Run
 from unetseg.tasks.listing import split
 
-LARGEST, THUMB, SHOWN = 1024, 176, 6
+LARGEST, THUMB, SHOWN = 1024, 300, 6
 """Pixels along the longest side of a frame and of a cutting; cuttings of each kind."""
 TRAINING_PX, KEPT_PX = 320, 1400
 
@@ -156,14 +156,14 @@ def _cut_out(frame: Frame, mistake: Mistake) -> Picture:
     side = int(1.6 * max(bottom - top, right - left)) + 8
     cut = (_span(top, bottom, min(side, height), height), _span(left, right, min(side, width), width))
     area = Frame(mistake.frame, frame.image[(slice(None), *cut)], frame.truth[cut], frame.predicted[cut])
-    step = max(1, -(-side // (2 * THUMB)))  # every n-th pixel of an object larger than the picture
+    step = max(1, -(-side // (3 * THUMB // 2)))  # every n-th pixel of an object larger than the picture
     coarse = (slice(None, None, step), slice(None, None, step))
     labels = (area.truth[coarse], area.predicted[coarse])
     scale = max(1, round(THUMB * step / side))
     picture = focus_picture(
         area.image[(slice(None), *coarse)], labels, (mistake.truth, mistake.predicted), scale
     )
-    where = f"x {(cut[1].start + cut[1].stop) // 2}, y {(cut[0].start + cut[0].stop) // 2}"
+    where = f"x\N{NO-BREAK SPACE}{(left + right) // 2}, y\N{NO-BREAK SPACE}{(top + bottom) // 2}"
     caption = f"{mistake.frame}: {_words(mistake)}"
     alt = f"{mistake.kind} object in {mistake.frame} at {where}, with outlines"
     return Picture(jpeg_uri(picture, 85), f"{caption} ({where})", alt, picture.shape[1], picture.shape[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from unetseg.errors import UserError
 from unetseg.settings import DataSettings
 from unetseg.tasks import cell_tracking, films, folder, isbi_em
 from unetseg.tasks.listing import Listing
@@ -15,3 +16,15 @@ TASKS: dict[str, Callable[[Path, DataSettings], Listing]] = {
     "folder": folder.listing,
     "synthetic": films.listing,
 }
+
+
+def list_task(root: Path, settings: DataSettings) -> Listing:
+    """The listing of the settings' task; a key that the task has no use for is the user's error."""
+    default = DataSettings()
+    for key in ("labels", "not_annotated", "classes"):
+        if settings.task != "folder" and getattr(settings, key) != getattr(default, key):
+            raise UserError(
+                f'data.{key} is for task "folder"; in "{settings.task}" data the layout says what the '
+                "labels mean. Remove the key."
+            )
+    return TASKS[settings.task](root, settings)

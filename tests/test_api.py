@@ -1,0 +1,35 @@
+"""The Python API does what the commands do."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from test_training import experiment, make_folder
+
+from unetseg import api
+from unetseg.errors import UserError
+
+
+def test_train_predict_score(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data")
+    model = api.train(experiment(root), tmp_path / "run")
+    image, truth = tifffile.imread(root / "images/5.tif"), tifffile.imread(root / "labels/5.tif")
+    labels, probabilities = api.predict(model, image)
+    assert probabilities.shape == (2, 32, 32)
+    np.testing.assert_allclose(probabilities.sum(0), 1, atol=1e-5)
+    assert 0 <= api.score([truth], [labels])["iou"] <= 1
+    tiled = api.predict(api.load_model(tmp_path / "run"), image, tile=8)
+    np.testing.assert_allclose(tiled.probabilities, probabilities, atol=1e-4)
+
+
+def test_a_run_folder_of_another_experiment_is_refused(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data")
+    api.train(experiment(root), tmp_path / "run")
+    with pytest.raises(UserError, match="another experiment"):
+        api.train(experiment(root, steps=9), tmp_path / "run")
+
+
+def test_a_stack_is_refused() -> None:
+    with pytest.raises(UserError, match="one page at a time"):
+        api.predict(None, np.zeros((2, 3, 4, 5)))  # type: ignore[arg-type]

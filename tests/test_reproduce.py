@@ -1,0 +1,66 @@
+"""Benchmarks: their files, their runs, and the table beside the published figures."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from unetseg.errors import UserError
+from unetseg.pipeline.reproduce import (
+    BUDGETS,
+    TASKS,
+    benchmark,
+    experiment_file,
+    open_or_create,
+    write_results,
+)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_every_budget_has_its_file_and_the_same_folds(task: str, budget: str, tmp_path: Path) -> None:
+    entries = benchmark(task, budget, (), (), tmp_path, None)
+    assert [e.fold for e in entries] == [e.fold for e in benchmark(task, "smoke", (), (), tmp_path, None)]
+    tested = [s for e in entries for s in e.experiment.data.test]
+    assert len(set(tested)) == len(tested) == len(entries)
+    assert len({e.path for e in entries}) == len(entries)
+
+
+def test_the_gpu_budget_is_the_papers_network(tmp_path: Path) -> None:
+    for task in TASKS:
+        (entry, *_) = benchmark(task, "gpu", (), (), tmp_path, None)
+        assert entry.experiment.net == {"name": "unet"}
+        assert (entry.experiment.train.optimizer, entry.experiment.train.momentum) == ("sgd", 0.99)
+        assert (entry.experiment.train.batch, entry.experiment.train.crop) == (1, (572,))
+
+
+def test_unknown_names_are_the_users_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="did you mean 'dic-hela'"):
+        experiment_file("dic-hla", "cpu")
+    with pytest.raises(UserError, match="no fold '03'"):
+        benchmark("dic-hela", "cpu", (), ("03",), tmp_path, None)
+
+
+def test_a_run_that_never_saved_starts_anew_and_one_that_did_goes_on(tmp_path: Path) -> None:
+    (entry, *_) = benchmark("dic-hela", "smoke", (), ("01",), tmp_path, "data")
+    for _ in range(2):
+        run, resume = open_or_create(entry)
+        assert (run.path, resume) == (entry.path, False)
+    assert run.experiment == entry.experiment
+    run.last.write_bytes(b"")
+    assert open_or_create(entry)[1]
+
+
+def test_the_table_hand_worked(tmp_path: Path) -> None:
+    """Two folds with SEG 0.8 and 0.9: their mean, and the U-Net's published 0.7756 below."""
+    entries = benchmark("dic-hela", "smoke", (), (), tmp_path, None)
+    for entry, seg in zip(entries, (0.8, 0.9), strict=True):
+        entry.path.mkdir(parents=True)
+        scores = {"what": "9 frames, gold truth", "scores": {"seg": seg, "iou": 0.5, "f1": None}}
+        (entry.path / "scores.json").write_text(json.dumps(scores))
+    text = write_results("dic-hela", entries, tmp_path)
+    assert "| unet, fold 01 | train 01[0:66]; scored on 9 frames, gold truth | 0.8000 | 0.5000 | – | – |" in text
+    assert "| **unet, mean of 2 folds** | held-back training data | 0.8500 | 0.5000 | – | – |" in text
+    assert "| U-Net (2015) | hidden test data | 0.7756 | – | – | – |" in text
+    assert "not the same thing" in text
+    assert json.loads((tmp_path / "results.json").read_text())["unet-02"]["scores"]["seg"] == 0.9

@@ -1,0 +1,77 @@
+"""The commands as functions, with the same words, on arrays and settings instead of files.
+
+>>> from unetseg import api
+>>> model = api.train(api.read_experiment("experiment.toml"), "runs/mine")  # doctest: +SKIP
+>>> labels, probabilities = api.predict(model, image)  # doctest: +SKIP
+>>> api.score([truth], [labels])  # doctest: +SKIP
+{'iou': 0.91, ...}
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetseg.config import read_experiment as _read_experiment
+from unetseg.device import choose_device
+from unetseg.errors import UserError
+from unetseg.pipeline.defaults import derive_experiment as _derive_experiment
+from unetseg.pipeline.model import DEFAULT_MEMORY, Model, Tiling
+from unetseg.pipeline.model import load_model as _load_model
+from unetseg.pipeline.training import train_run
+from unetseg.run import Run
+from unetseg.scores import score
+from unetseg.settings import Experiment
+
+__all__ = ["Prediction", "derive_experiment", "load_model", "predict", "read_experiment", "score", "train"]
+
+
+class Prediction(NamedTuple):
+    """labels (y, x): object ids int32 or classes uint8; probabilities (k, y, x) float32."""
+
+    labels: NDArray[Any]
+    probabilities: NDArray[np.float32]
+
+
+def read_experiment(path: str | Path) -> Experiment:
+    """The experiment of a TOML file; raises UserError for a wrong key or value."""
+    return _read_experiment(Path(path))
+
+
+def derive_experiment(folder: str | Path) -> Experiment:
+    """The experiment `unetseg train --data FOLDER` would run."""
+    return _derive_experiment(Path(folder))
+
+
+def train(experiment: Experiment, run: str | Path) -> Model:
+    """Train into the run folder, or go on with it if it has a checkpoint, and return the best model."""
+    path = Path(run)
+    resume = (path / "last.pt").is_file()
+    opened = Run.open(path) if resume else Run.create(path, experiment)
+    if resume and opened.experiment != experiment:
+        raise UserError(f"{path}: holds a run of another experiment. Choose another folder.")
+    for _ in train_run(opened, resume=resume, stopped=lambda: False):
+        pass
+    return load_model(path, experiment.device)
+
+
+def load_model(path: str | Path, device: str = "auto") -> Model:
+    """The best model of a run folder, or a model file; no code in it is run."""
+    run = Path(path)
+    return _load_model(Run.open(run).best if run.is_dir() else run, choose_device(device))
+
+
+def predict(model: Model, image: NDArray[Any], *, memory: int = DEFAULT_MEMORY, tile: int = 0) -> Prediction:
+    """Labels and probabilities of one image (y, x) or (c, y, x) of any real dtype.
+
+    memory: bytes that set the tile size; tile: side of the tiles in pixels instead (0 = from
+    memory). The result does not depend on either.
+    """
+    channels = image[None] if image.ndim == 2 else image
+    if channels.ndim != 3:
+        raise UserError(f"an image of shape {image.shape}: give (y, x) or (c, y, x), one page at a time.")
+    probabilities = model.probabilities(channels, "image", Tiling(memory=memory, side=tile))
+    return Prediction(model.labels(probabilities), probabilities)
