@@ -113,7 +113,24 @@ def random_frame(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return truth, predicted
 
 
-def test_agrees_with_the_organisers_implementation(tmp_path: Path) -> None:
+def edge_frames() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Frames where implementations differ: empty ones, one result for two references, large ids."""
+    empty = np.zeros((6, 8), np.uint32)
+    two, one = empty.copy(), empty.copy()
+    two[1:3, 1:4], two[4:6, 1:4], one[1:6, 1:5] = 1, 2, 9
+    large = np.where(two > 0, two * 65536 + 7, 0).astype(np.uint32)  # both are 7 in 16 bits
+    return {
+        "empty result": (two, empty),
+        "empty reference": (empty, two),
+        "both empty": (empty, empty),
+        "one result for two": (two, one),
+        "two results for one": (one, two),
+        "large ids": (two, large),
+    }
+
+
+def check_agreement(frames: list[tuple[np.ndarray, np.ndarray]], folder: Path) -> Detections:
+    """Our SEG, DET and corrections of the frames against py-ctcmetrics'; ours are returned."""
     pytest.importorskip("ctc_metrics")
     from ctc_metrics.metrics import det as their_det
     from ctc_metrics.metrics import seg as their_seg
@@ -123,10 +140,9 @@ def test_agrees_with_the_organisers_implementation(tmp_path: Path) -> None:
     from ctc_metrics.utils.representations import match
     from tifffile import imwrite
 
-    frames = [random_frame(seed) for seed in range(12)]
     matches = []
     for index, pair in enumerate(frames):
-        paths = [tmp_path / f"{kind}{index}.tif" for kind in ("truth", "result")]
+        paths = [folder / f"{kind}{index}.tif" for kind in ("truth", "result")]
         for path, labels in zip(paths, pair, strict=True):
             imwrite(path, labels)
         matches.append(match(str(paths[0]), str(paths[1])))
@@ -134,11 +150,23 @@ def test_agrees_with_the_organisers_implementation(tmp_path: Path) -> None:
     counts = corrections(None, None, true_ids, found_ids, matched_true, matched_found)
 
     ours = [detections(truth, predicted) for truth, predicted in frames]
-    assert 0 < sum(frame.splits for frame in ours) == counts["NS"]
-    assert 0 < sum(frame.misses for frame in ours) == counts["FN"]
-    assert 0 < sum(frame.false_alarms for frame in ours) == counts["FP"]
+    total = Detections(*np.sum([list(vars(frame).values()) for frame in ours], axis=0).tolist())
+    assert (total.splits, total.misses, total.false_alarms) == (counts["NS"], counts["FN"], counts["FP"])
     assert seg(frames) == pytest.approx(their_seg(true_ids, ious), abs=1e-12)
     assert det(frames) == pytest.approx(their_det(**counts), abs=1e-12)
+    return total
+
+
+def test_agrees_with_the_organisers_implementation(tmp_path: Path) -> None:
+    total = check_agreement([random_frame(seed) for seed in range(12)], tmp_path)
+    assert min(total.splits, total.misses, total.false_alarms) > 0
+
+
+def test_agrees_with_the_organisers_implementation_on_edge_cases(tmp_path: Path) -> None:
+    frames = edge_frames()
+    check_agreement(list(frames.values()), tmp_path)
+    for name in ("empty result", "one result for two", "two results for one", "large ids"):
+        check_agreement([frames[name]], tmp_path)
 
 
 @pytest.mark.data
@@ -152,3 +180,20 @@ def test_the_challenge_figure_of_the_self_test_sequence(data_root: Path) -> None
     assert len(pairs) == 18
     assert sum(len(seg_objects(truth, predicted)[0]) for truth, predicted in pairs) == 121
     assert seg(pairs) == pytest.approx(0.232874, abs=5e-7)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["DIC-C2DH-HeLa", "PhC-C2DH-U373"])
+def test_agrees_with_the_organisers_implementation_on_real_labels(
+    name: str, data_root: Path, tmp_path: Path
+) -> None:
+    """The silver truth, eroded and partly merged, against the gold truth, and against the markers."""
+    tifffile = pytest.importorskip("tifffile")
+    for kind, prefix, most in (("SEG", "man_seg", 4), ("TRA", "man_track", 4)):
+        frames = []
+        for path in sorted((data_root / name / "01_GT" / kind).glob("*.tif"))[:most]:
+            silver = data_root / name / "01_ST" / "SEG" / f"man_seg{path.stem.removeprefix(prefix)}.tif"
+            found = tifffile.imread(silver)[:, 3:]
+            found = np.pad(np.where(found > 4, found // 2 * 2, found), ((0, 0), (0, 3)))
+            frames.append((tifffile.imread(path), found))
+        check_agreement(frames, tmp_path)

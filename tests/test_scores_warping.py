@@ -126,6 +126,13 @@ def test_the_best_threshold_counts_and_sections_add_up() -> None:
     assert warping_error(stack, maps) == 4 / 40
 
 
+def test_a_map_without_any_cell_at_the_last_threshold_has_no_splits_and_mergers() -> None:
+    # a trait of the challenge's rule: the cells shrink to points that the prediction does not have
+    truth = section(*["##.##"] * 4)
+    assert warping_error(truth, np.full((4, 5), 0.85)) == 0
+    assert warping_error(truth, np.full((4, 5), 0.85), KINDS) == 2 / 20
+
+
 def test_the_surest_pixels_are_flipped_first() -> None:
     # either side of the wall can go; the surest pixels of cell do, and the wall stays on the other
     truth = section(*["#..#"] * 3)

@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 INK, RULE, SERIES, MISSED = "#010203", "#010204", "#0102{:02x}", "#010205"
@@ -68,7 +69,9 @@ def curves_svg(
             axes.plot(line.x[point], line.y[point], "o", ms=8, mfc="none", mec=colour, mew=1.6)
     if log:
         axes.set_yscale("log")
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
     if limits is not None:
         axes.set_ylim(*limits)
     return _svg(figure, name)

@@ -212,8 +212,11 @@ def _key(path: Path) -> str:
 
 
 def _by_key(folder: Path) -> dict[str, Path]:
-    """The label files of a folder by what pairs them; a PNG beside a TIFF of its name is its picture."""
-    files = image_files(folder)
+    """The label files of a folder by what pairs them.
+
+    A PNG beside a TIFF of its name is its picture, and STEM_probabilities.tif is no label image.
+    """
+    files = [p for p in image_files(folder) if not plain_stem(p).endswith("_probabilities")]
     tiffs = {plain_stem(p) for p in files if p.suffix.lower() in TIFF_ENDINGS}
     named: dict[str, Path] = {}
     for path in files:

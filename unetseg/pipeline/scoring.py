@@ -17,7 +17,6 @@ from unetseg.scores.pixels import confusion, dice_of, iou_of, pixel_error_of
 Pair = tuple[str, NDArray[Any], NDArray[Any]]
 """A frame's name, truth and prediction, both (*yx) integers; truth −1 is not annotated."""
 
-
 CLASS_SCORES = {"pixel-error": pixel_error_of, "accuracy": accuracy_of, "kappa": kappa_of}
 TWO_CLASS_SCORES = {"sensitivity": sensitivity_of, "specificity": specificity_of}
 
@@ -39,7 +38,7 @@ def standard_names(kind: Kind, classes: int) -> list[str]:
 
 def higher_is_better(name: str) -> bool:
     """Whether a larger value of the score is the better one."""
-    return name not in SCORES or SCORES[name].better == "higher"
+    return SCORES[name].better == "higher" if name in SCORES else not name.endswith("error")
 
 
 def score_pairs(pairs: Iterable[Pair], kind: Kind, classes: int, names: Sequence[str] = ()) -> FrameTable:

@@ -28,8 +28,7 @@ SECTION_SCORES: dict[str, Callable[[NDArray[Any], NDArray[Any]], float]] = {
     "warping-error": warping_error,
     "em-pixel-error": pixel_error,
 }
-"""Scores of the EM challenge: of truth and probability maps, (z, y, x) each."""
-BETTER_HIGHER = ("v-rand", "v-info")
+"""Scores of the EM challenge: of truth and probability maps, (z, y, x) each; errors are better lower."""
 
 Frame = tuple[NDArray[Any], NDArray[Any]]
 """Truth and prediction."""

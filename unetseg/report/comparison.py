@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from unetseg.config import experiment_table
-from unetseg.pipeline.scoring import higher_is_better
 from unetseg.report import facts as words
 from unetseg.report.curves import comparison_charts
 from unetseg.report.evidence import gather
@@ -65,7 +64,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 
 def _score_names(every: Sequence[Facts]) -> list[str]:
-    return list(dict.fromkeys(n for f in every for n in f.scores.get("scores", {})))
+    return list(dict.fromkeys(n for f in every for n in f.pooled | f.own))
 
 
 def _cells(facts: Facts, names: Sequence[str], every: Sequence[Facts], comparable: bool) -> list[Cell]:
@@ -73,13 +72,13 @@ def _cells(facts: Facts, names: Sequence[str], every: Sequence[Facts], comparabl
     for name in names:
         value = _value(facts, name)
         known = [v for f in every if (v := _value(f, name)) is not None]
-        best = (max if higher_is_better(name) else min)(known, default=None)
+        best = (max if words.better(name) == "higher" else min)(known, default=None)
         cells.append(Cell(number(value), comparable and len(known) > 1 and value == best))
     return cells
 
 
 def _value(facts: Facts, name: str) -> float | None:
-    value = facts.scores.get("scores", {}).get(name)
+    value = (facts.own | facts.pooled).get(name)
     return value if isinstance(value, int | float) and math.isfinite(value) else None
 
 

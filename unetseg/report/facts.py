@@ -18,6 +18,17 @@ from unetseg.settings import Experiment
 
 Pair = tuple[str, str]
 UNKNOWN = "not recorded"
+OF_INTEREST = "-foi"
+OWN_MEANINGS = {
+    "det": "Cell Tracking Challenge DET: how many cells are detected, by their markers",
+    "op-csb": "mean of SEG and DET, by which the challenge ranks",
+    "v-rand": "ISBI 2012: Rand F-score after border thinning, at the best threshold",
+    "v-info": "ISBI 2012: information F-score after border thinning, at the best threshold",
+    "rand-error": "ISBI 2012, early: 1 − Rand F-score of the components, at the best threshold",
+    "warping-error": "ISBI 2012, early: topological errors per pixel, at the best threshold",
+    "em-pixel-error": "ISBI 2012, early: 1 − F-score of the pixels in cells, at the best threshold",
+}
+"""Scores of whole challenges, see `pipeline.task_scores`."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,7 @@ class Facts:
     @property
     def primary(self) -> str | None:
         """The score that images are ranked by: the one the weights were chosen by, if it is there."""
-        names = list(self.scores.get("scores", {}))
+        names = list(self.pooled)
         chosen = self.experiment.train.best_by
         return chosen if chosen in names else next(iter(names), None)
 
@@ -55,6 +66,18 @@ class Facts:
         """The scores of each frame."""
         frames: dict[str, dict[str, float | None]] = self.scores.get("frames", {})
         return frames
+
+    @property
+    def pooled(self) -> dict[str, float | None]:
+        """The scores over all frames."""
+        pooled: dict[str, float | None] = self.scores.get("scores", {})
+        return pooled
+
+    @property
+    def own(self) -> dict[str, float | None]:
+        """The scores of the task's own challenge; empty for tasks that have none."""
+        own: dict[str, float | None] = self.scores.get("task_scores", {})
+        return own
 
     @property
     def part(self) -> str:
@@ -90,22 +113,25 @@ def tables(facts: Facts) -> dict[str, list[Pair]]:
     }
 
 
-def score_rows(facts: Facts) -> list[ScoreRow]:
-    """The pooled scores in their order."""
-    pooled = facts.scores.get("scores", {})
-    return [ScoreRow(n, meaning(n), number(v), better(n)) for n, v in pooled.items()]
+def score_rows(scores: dict[str, Any]) -> list[ScoreRow]:
+    """Scores in words, in their order."""
+    return [ScoreRow(n, meaning(n), number(v), better(n)) for n, v in scores.items()]
 
 
 def meaning(name: str) -> str:
     """A score in words."""
+    if name.endswith(OF_INTEREST):
+        return f"{meaning(name.removesuffix(OF_INTEREST))}; in the challenge's field of interest"
     if name in SCORES:
         return SCORES[name].meaning
+    if name in OWN_MEANINGS:
+        return OWN_MEANINGS[name]
     return f"intersection over union of class {name[4:]}" if name.startswith("iou-") else ""
 
 
 def better(name: str) -> str:
     """Which way a score is better, in a word."""
-    return "higher" if higher_is_better(name) else "lower"
+    return "lower" if name.endswith("-error") or not higher_is_better(name) else "higher"
 
 
 def number(value: Any) -> str:

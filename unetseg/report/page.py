@@ -45,7 +45,8 @@ def run_page(run: Run, page: Path) -> str:
         title=f"{facts.name}: a run of {facts.experiment.name}",
         facts=facts,
         tables=words.tables(facts),
-        scores=words.score_rows(facts),
+        scores=words.score_rows(facts.pooled),
+        own=words.score_rows(facts.own),
         frames=_frame_rows(facts),
         published=published_table(facts),
         charts=run_charts(run.records()),
@@ -80,9 +81,9 @@ def published_table(facts: Facts) -> PublishedTable | None:
     key = benchmark_of(facts.experiment.data)
     if key is None or not facts.scores:
         return None
-    benchmark, pooled = PUBLISHED[key], facts.scores.get("scores", {})
+    benchmark, known = PUBLISHED[key], facts.own | facts.pooled
     rows = [[name, *(number(v) for v in values)] for name, values in benchmark.rows.items()]
-    ours = [f"this run, {facts.part}", *(number(pooled.get(c.score)) for c in benchmark.columns)]
+    ours = [f"this run, {facts.part}", *(number(known.get(c.score)) for c in benchmark.columns)]
     head = [f"{c.title} ({c.better} is better)" for c in benchmark.columns]
     return PublishedTable(benchmark, head, rows, ours, NOT_THE_SAME)
 
@@ -95,7 +96,7 @@ def _chosen(facts: Facts) -> dict[str, str]:
 
 def _frame_rows(facts: Facts) -> list[list[Any]]:
     """Frame name, then (value to sort by, value in words) of each score."""
-    names = list(facts.scores.get("scores", {}))
+    names = list(facts.pooled)
     return [
         [frame, *((values.get(n), number(values.get(n))) for n in names)]
         for frame, values in facts.frames.items()

@@ -1,0 +1,76 @@
+"""`unetseg score 01_RES 01_GT`: DET and OP_CSB, the field of interest, volumes and annotated slices."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Unetseg, write
+
+TRUTH = np.zeros((20, 20), np.uint16)
+TRUTH[5:9, 5:9], TRUTH[12:16, 5:9] = 1, 2
+FOUND = np.where(TRUTH == 1, 70001, 0).astype(np.uint32)
+FOUND[0:2, 0:2] = 4  # a false alarm at the edge
+MARKERS = np.zeros_like(TRUTH)
+MARKERS[6, 6], MARKERS[13, 6] = 1, 2
+
+
+def challenge(root: Path) -> tuple[Path, Path]:
+    """Three frames with markers, of which frame 1 has instance truth and frame 2 no result."""
+    for t in range(3):
+        write(root / "01_GT" / "TRA" / f"man_track{t:03}.tif", MARKERS)
+        if t < 2:
+            write(root / "01_RES" / f"mask{t:03}.tif", FOUND)
+    write(root / "01_GT" / "SEG" / "man_seg001.tif", TRUTH)
+    (root / "01_GT" / "TRA" / "man_track.txt").write_text("1 0 2 0\n2 0 2 0\n")
+    return root / "01_RES", root / "01_GT"
+
+
+def test_det_and_op_csb_of_all_frames_with_markers(unetseg: Unetseg, tmp_path: Path) -> None:
+    # in each frame one of two markers is missed and one object is a false alarm: 1 - (10 + 1) / 20
+    out = tmp_path / "a.json"
+    result = unetseg("score", *challenge(tmp_path), "--out", out, "--out", tmp_path / "a.csv")
+    assert (result.code, result.err) == (0, "")
+    line = "challenge: seg 0.5000, det 0.4500, op-csb 0.4750 (2 of 3 frames with markers)"
+    assert line in result.out
+    found = json.loads(out.read_text())["challenge"]
+    assert found == {"seg": 0.5, "det": pytest.approx(0.45), "op-csb": pytest.approx(0.475)}
+    assert (tmp_path / "a.csv").read_text().startswith("frame,iou,")
+
+
+def test_objects_in_the_border_do_not_count(unetseg: Unetseg, tmp_path: Path) -> None:
+    paths = challenge(tmp_path)
+    assert "seg 0.5000, det 0.5000, op-csb 0.5000" in unetseg("score", *paths, "--border", 4).out
+    assert "leaves nothing" in unetseg("score", *paths, "--border", 10).err
+
+
+def test_slices_of_the_truth_go_with_the_planes_of_the_result(unetseg: Unetseg, tmp_path: Path) -> None:
+    write(tmp_path / "01_RES" / "mask003.tif", np.stack([0 * FOUND, FOUND, np.where(TRUTH > 0, 5, 0)]))
+    write(tmp_path / "01_GT" / "SEG" / "man_seg_003_001.tif", TRUTH)
+    write(tmp_path / "01_GT" / "SEG" / "man_seg_003_002.tif", np.minimum(TRUTH, 1))
+    out = tmp_path / "a.json"
+    unetseg("score", tmp_path / "01_RES", tmp_path / "01_GT", "--scores", "seg", "--out", out)
+    seg = {frame: scores["seg"] for frame, scores in json.loads(out.read_text()).items()}
+    assert seg == {"man_seg_003_001": 0.5, "man_seg_003_002": 1, "all": pytest.approx(2 / 3)}
+    write(tmp_path / "01_GT" / "SEG" / "man_seg_003_007.tif", TRUTH)
+    result = unetseg("score", tmp_path / "01_RES", tmp_path / "01_GT")
+    assert "mask003.tif: 3 planes, but the truth has one of plane 7." in result.err
+
+
+def test_the_objects_of_a_volume_are_whole(unetseg: Unetseg, tmp_path: Path) -> None:
+    """Object 1 lies in two planes, of which one is found: half is no match, by planes it would be."""
+    write(tmp_path / "01_RES" / "mask000.tif", np.stack([FOUND, 0 * FOUND]))
+    write(tmp_path / "01_GT" / "SEG" / "man_seg000.tif", np.stack([TRUTH, np.where(TRUTH == 1, 1, 0)]))
+    write(tmp_path / "01_GT" / "TRA" / "man_track000.tif", np.stack([MARKERS, 0 * MARKERS]))
+    result = unetseg("score", tmp_path / "01_RES", tmp_path / "01_GT", "--scores", "seg")
+    assert "challenge: seg 0.0000, det 0.4500" in result.out
+
+
+@pytest.mark.data
+def test_the_challenges_own_figure_as_printed(unetseg: Unetseg, data_root: Path) -> None:
+    root = data_root / "ctc-selftest"
+    result = unetseg("score", root / "01_RES", root / "01_GT", "--scores", "seg", "--worst", 2)
+    assert "all         0.2329" in result.out
+    assert "man_seg031  2   0.0000  3795  (586.9, 334.5)" in result.out
