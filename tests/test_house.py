@@ -8,10 +8,10 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "unetseg"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-GROUND = {"errors", "sample", "tiles", "targets", "segment", "scores", "settings", "normalise"}
+GROUND = {"errors", "sample", "tiles", "targets", "segment", "scores", "settings", "normalise", "published"}
 FILES = {"config", "io", "run", "tasks", "catalogue"}
 TORCH = {"nets", "augment", "losses", "batches", "train", "predict", "device"}
-APP = {"api", "pipeline", "figures"}
+APP = {"api", "pipeline", "figures", "report"}
 DOOR = {"cli", "terminal"}
 MAY_IMPORT = {
     "ground": GROUND,
@@ -25,6 +25,7 @@ HOMES = {
     "albumentations": {"augment"},
     "click": {"cli", "terminal"},
     "elasticdeform": {"augment"},
+    "jinja2": {"report"},
     "matplotlib": {"figures"},
     "monai": {"nets"},
     "tifffile": {"io"},

@@ -8,6 +8,7 @@ RUN/best.pt            the model to predict with
 RUN/scores.json        scores on the test part
 RUN/test/              predicted labels (and probabilities) of the test part, a TIFF per frame
 RUN/pictures/          overlays of truth and prediction
+RUN/report.html        one page about the run
 RUN/predictions/       what `unetseg predict` writes by default
 """
 

@@ -123,23 +123,25 @@ def show_training(run: Run, *, resume: bool) -> None:
 
 
 def show_test(run: Run) -> None:
-    """Score the run's best model on its test part, print the table, write the pictures."""
+    """Score the run's best model on its test part, print the table, write the pictures and the report."""
     from unetseg.device import choose_device
     from unetseg.pipeline.model import Tiling, load_model
     from unetseg.pipeline.testing import test_run
+    from unetseg.report import write_report
 
     model = load_model(run.best, choose_device(run.experiment.device))
     with Progress(None, "image") as bar:
         result = test_run(run, model, Tiling(), bar.add)
     if result is None:
         click.echo(f"trained: {run.path} (nothing was held back to score)")
-        return
-    chose = " (this part chose the weights)" if result.part == "validate" else ""
-    click.echo(f"scores on the {result.part} part: {result.what}{chose}")
-    click.echo(table_text(result.table))
-    if result.own:
-        click.echo(totals_text(result.own))
-    click.echo(f"pictures: {run.pictures}")
+    else:
+        chose = " (this part chose the weights)" if result.part == "validate" else ""
+        click.echo(f"scores on the {result.part} part: {result.what}{chose}")
+        click.echo(table_text(result.table))
+        if result.own:
+            click.echo(totals_text(result.own))
+        click.echo(f"pictures: {run.pictures}")
+    click.echo(f"report: {write_report([run])}")
 
 
 def show_comparison(found: Comparison, most: int, pictures: Path | None) -> None:

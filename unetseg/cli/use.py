@@ -1,4 +1,4 @@
-"""The commands that use what is trained or there: predict, score, data."""
+"""The commands that use what is trained or there: predict, score, report, data."""
 
 from __future__ import annotations
 
@@ -93,6 +93,21 @@ def score(prediction: Path, truth: Path, **options: Any) -> None:
     for path in options["out"]:
         write_table(found.table, path, found.challenge)
         click.echo(f"wrote {path}")
+
+
+@cli.command()
+@click.argument("runs", type=PATH, nargs=-1, required=True, metavar="RUN…")
+@click.option("--out", type=PATH, help="HTML file to write (default: RUN/report.html, or comparison.html).")
+def report(runs: tuple[Path, ...], out: Path | None) -> None:
+    """Write one HTML page about a RUN, or about several beside each other.
+
+    The page needs no network and no other file. What is no longer there (data, predictions) is
+    left out, and the page says so.
+    """
+    from unetseg.report import write_report
+    from unetseg.run import Run
+
+    click.echo(f"wrote {write_report([Run.open(path) for path in runs], out)}")
 
 
 @cli.command()

@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 INK, RULE, SERIES, MISSED = "#010203", "#010204", "#0102{:02x}", "#010205"
@@ -86,7 +86,7 @@ def histogram_svg(name: str, values: NDArray[np.float64], missed: int, *, x: str
     axes.bar(edges[:1], [missed], width=0.046, align="edge", color=MISSED)
     axes.axvline(0.5, color=INK, linewidth=0.8, linestyle=(0, (2, 2)))
     axes.set_xlim(-0.01, 1.01)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     return _svg(figure, name)
 
 

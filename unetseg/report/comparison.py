@@ -86,8 +86,12 @@ def _differences(every: dict[str, Facts]) -> dict[str, list[str]]:
     """The settings that are not the same in all runs: dotted key → value in each."""
     flat = [_flat(experiment_table(f.experiment)) for f in every.values()]
     keys = dict.fromkeys(key for table in flat for key in table)
-    values = {key: [str(table.get(key, "–")) for table in flat] for key in keys}
+    values = {key: [_text(table.get(key, "–")) for table in flat] for key in keys}
     return {key: row for key, row in values.items() if len(set(row)) > 1}
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
 
 
 def _flat(table: dict[str, Any], place: str = "") -> dict[str, Any]:

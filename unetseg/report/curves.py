@@ -32,8 +32,7 @@ class Chart:
 
 def run_charts(records: Records) -> list[Chart]:
     """Loss over the steps, and the validation scores; a chart without numbers is left out."""
-    charts = [c for c in (_loss({"training loss": records}), _validation(records)) if c is not None]
-    return charts
+    return [c for c in (_loss({"training loss": records}), _validation(records)) if c is not None]
 
 
 def comparison_charts(runs: Mapping[str, Records], best_by: str) -> list[Chart]:
@@ -53,8 +52,8 @@ def _loss(runs: Mapping[str, Records]) -> Chart | None:
         lines.append(Line(steps[len(steps) - len(smooth) :], smooth, series))
         legend.append((series, name))
         ends.append(f"{name}: from {smooth[0]:.3g} to {smooth[-1]:.3g} after step {steps[-1]:.0f}")
-        for i in np.unique(np.linspace(0, len(steps) - 1, min(len(steps), TABLE_ROWS // len(runs) + 2))):
-            rows.append([name, f"{steps[int(i)]:.0f}", f"{losses[int(i)]:.4g}"])
+        few = np.linspace(0, len(steps) - 1, min(len(steps), TABLE_ROWS // len(runs) + 2)).astype(int)
+        rows += [[name, f"{steps[i]:.0f}", f"{losses[i]:.4g}"] for i in np.unique(few)]
     if not lines:
         return None
     svg = curves_svg(

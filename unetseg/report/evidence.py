@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ KINDS = {
     "missed": "true objects that no prediction belongs to",
     "spurious": "predicted objects that no true one belongs to",
 }
+COUNTED = ("true", "predicted", "found", "loose", "not judged", *KINDS)
+LOOSE = 0.5
 Box = tuple[int, int, int, int]
 """Top, left, bottom, right in pixels; the last two are the first outside."""
 
@@ -55,15 +57,13 @@ class Mistake:
 class Evidence:
     """What the frames show: IoU of every true object, errors; `notes` says what could not be read.
 
-    counts: objects "true", "predicted", "found", "not judged" and by KINDS, over all frames;
-    loose: how many of the found have an IoU below 0.5.
+    counts: objects by COUNTED, over all frames; "loose" are those found with an IoU below LOOSE.
     """
 
     kind: Kind
     entries: dict[str, Entry]
     ious: NDArray[np.float64]
     counts: dict[str, int]
-    loose: int
     mistakes: tuple[Mistake, ...]
     notes: tuple[str, ...]
 
@@ -76,37 +76,23 @@ def gather(run: Run) -> Evidence:
         return _nothing(f"The data are not there any more: {error}")
     except OSError as error:
         return _nothing(f"The data cannot be read: {error.filename}: {error.strerror}.")
-    there = {e.name: e for e in entries if run.tested(e.name).is_file()}
-    if not there:
+    kept = [e for e in entries if run.tested(e.name).is_file()]
+    if not kept:
         return _nothing(
             f"The predictions of the test part are not in {run.path}/test. "
             f"`unetseg train --resume {run.path}` writes them again."
         )
-    kinds: set[Kind] = set()
-    ious, mistakes, notes = [np.empty(0)], [], []
-    counts, loose = dict.fromkeys(("true", "predicted", "found", "not judged", *KINDS), 0), 0
-    for entry in list(there.values()):
+    compared, notes = {}, []
+    for entry in kept:
         try:
-            frame, kind = read_frame(run, entry)
-            errors = object_errors(frame.truth, frame.predicted)
+            compared[entry.name] = _compare(*read_frame(run, entry))
         except (UserError, OSError) as error:
             notes.append(f"{entry.name} is left out: {error}")
-            del there[entry.name]
-            continue
-        kinds.add(kind)
-        if kind == "classes":
-            continue
-        ids, of_objects = object_iou(frame.truth, frame.predicted)
-        ious.append(of_objects)
-        worse = dict(zip(ids.tolist(), (of_objects < 0.5).tolist(), strict=True))
-        loose += sum(worse[r] for r, _ in errors.found)
-        _count(counts, errors, frame)
-        mistakes += _mistakes(frame, errors)
-    missing = len(entries) - len(there) - len(notes)
-    if missing:
+    if len(kept) < len(entries):
+        missing = len(entries) - len(kept)
         notes.append(f"{missing} of {len(entries)} frames have no prediction in {run.path}/test.")
-    kind = "classes" if kinds == {"classes"} else "instances"
-    return Evidence(kind, there, np.concatenate(ious), counts, loose, tuple(mistakes), tuple(notes))
+    there = {e.name: e for e in kept if e.name in compared}
+    return _together(there, list(compared.values()), tuple(notes))
 
 
 def read_frame(run: Run, entry: Entry) -> tuple[Frame, Kind]:
@@ -126,18 +112,49 @@ def read_frame(run: Run, entry: Entry) -> tuple[Frame, Kind]:
     return Frame(entry.name, image, truth, labels), sample.kind
 
 
+@dataclass(frozen=True)
+class _Compared:
+    """What one frame shows; the fields are those of Evidence."""
+
+    kind: Kind
+    ious: NDArray[np.float64]
+    counts: dict[str, int]
+    mistakes: tuple[Mistake, ...]
+
+
+def _compare(frame: Frame, kind: Kind) -> _Compared:
+    if kind == "classes":
+        return _Compared(kind, np.empty(0), {}, ())
+    errors = object_errors(frame.truth, frame.predicted)
+    ids, ious = object_iou(frame.truth, frame.predicted)
+    iou = dict(zip(ids.tolist(), ious.tolist(), strict=True))
+    counts = {
+        "true": len(ids),
+        "predicted": int((np.unique(frame.predicted) > 0).sum()),
+        "found": len(errors.found),
+        "loose": sum(iou[r] < LOOSE for r, _ in errors.found),
+        "not judged": len(errors.not_judged),
+    }
+    counts |= {k: len(getattr(errors, k)) for k in KINDS}
+    return _Compared(kind, ious, counts, tuple(_mistakes(frame, errors)))
+
+
+def _together(
+    entries: dict[str, Entry], compared: Sequence[_Compared], notes: tuple[str, ...] = ()
+) -> Evidence:
+    classes = bool(compared) and all(c.kind == "classes" for c in compared)
+    return Evidence(
+        kind="classes" if classes else "instances",
+        entries=entries,
+        ious=np.concatenate([np.empty(0), *(c.ious for c in compared)]),
+        counts={what: sum(c.counts.get(what, 0) for c in compared) for what in COUNTED},
+        mistakes=tuple(m for c in compared for m in c.mistakes),
+        notes=notes,
+    )
+
+
 def _nothing(note: str) -> Evidence:
-    counts = dict.fromkeys(("true", "predicted", "found", "not judged", *KINDS), 0)
-    return Evidence("instances", {}, np.empty(0), counts, 0, (), (note,))
-
-
-def _count(counts: dict[str, int], errors: ObjectErrors, frame: Frame) -> None:
-    counts["true"] += int((np.unique(frame.truth) > 0).sum())
-    counts["predicted"] += int((np.unique(frame.predicted) > 0).sum())
-    counts["found"] += len(errors.found)
-    counts["not judged"] += len(errors.not_judged)
-    for kind in KINDS:
-        counts[kind] += len(getattr(errors, kind))
+    return _together({}, (), (note,))
 
 
 def _mistakes(frame: Frame, errors: ObjectErrors) -> Iterator[Mistake]:

@@ -15,6 +15,10 @@ HELD_BACK = 5
 """Without a `validate` selection one in five entries is held back for validation."""
 
 
+SHOWN = 6
+"""How many groups are named where they are listed."""
+
+
 @dataclass(frozen=True)
 class Listing:
     """Labelled entries in order, how many classes they have, and what was recognised, to be said."""
@@ -118,10 +122,11 @@ def _check_apart(
 
 
 def _describe(entries: Sequence[Entry]) -> str:
-    groups = list(dict.fromkeys(e.group for e in entries))
-    words = []
-    for group in groups[:6]:
-        members = [e.index for e in entries if e.group == group]
-        words.append(f"{group}[{min(members)}…{max(members)}] ({len(members)})")
-    more = f" and {len(groups) - 6} more" if len(groups) > 6 else ""
-    return ", ".join(words) + more
+    """ "01[0…65] (66), 02[0…9] (10)"; single images by name, "9 images: dish1, dish2 and 7 more"."""
+    members: dict[str, list[int]] = {}
+    for entry in entries:
+        members.setdefault(entry.group, []).append(entry.index)
+    single = len(members) > 1 and all(len(m) == 1 for m in members.values())
+    words = [g if single else f"{g}[{min(m)}…{max(m)}] ({len(m)})" for g, m in members.items()]
+    more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
+    return (f"{len(words)} images: " if single else "") + ", ".join(words[:SHOWN]) + more
