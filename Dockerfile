@@ -49,6 +49,7 @@ WORKDIR /opt/unetseg
 COPY pyproject.toml README.md LICENSE ./
 COPY unetseg/ unetseg/
 COPY data/ data/
+COPY experiments/ experiments/
 RUN pip install --no-cache-dir "torch==${TORCH_VERSION}+${TORCH_CUDA}" .
 
 USER 1000

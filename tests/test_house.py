@@ -8,7 +8,18 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "unetseg"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-GROUND = {"errors", "sample", "tiles", "targets", "segment", "scores", "settings", "normalise", "published"}
+GROUND = {
+    "borders",
+    "errors",
+    "sample",
+    "tiles",
+    "targets",
+    "segment",
+    "scores",
+    "settings",
+    "normalise",
+    "published",
+}
 FILES = {"config", "io", "run", "tasks", "catalogue"}
 TORCH = {"nets", "augment", "losses", "batches", "train", "predict", "device"}
 APP = {"api", "pipeline", "figures", "report"}

@@ -115,24 +115,24 @@ def test_an_image_and_labels_of_different_size_are_refused() -> None:
 
 def test_a_class_map_is_its_own_target_and_not_annotated_is_0() -> None:
     sample = labelled([[0, 1, 2, -1]], "classes")
-    assert target_classes(sample).tolist() == [[0, 1, 2, 0]]
-    assert count_classes(sample, 4).tolist() == [1, 1, 1, 0]
+    assert target_classes(sample, TargetSettings()).tolist() == [[0, 1, 2, 0]]
+    assert count_classes(sample, 4, TargetSettings()).tolist() == [1, 1, 1, 0]
 
 
 @pytest.mark.parametrize("value", [2, 255, 256, 257, 70000])
 def test_a_class_out_of_range_is_refused_whatever_its_lower_byte(value: int) -> None:
     with pytest.raises(UserError, match=rf"a: the labels hold class {value}, but only classes 0…1"):
-        count_classes(labelled([[0, value]], "classes"), 2)
+        count_classes(labelled([[0, value]], "classes"), 2, TargetSettings())
 
 
 def test_any_number_of_objects_is_two_classes() -> None:
     sample = labelled([[0, 0, 900, 900, 0, 0, -1]])
-    assert count_classes(sample, 2).sum() == 6
+    assert count_classes(sample, 2, TargetSettings()).sum() == 6
 
 
 def test_training_needs_labels() -> None:
     with pytest.raises(UserError, match="a: no labels"):
-        target_classes(Sample("a", np.zeros((1, 2, 2)), None))
+        target_classes(Sample("a", np.zeros((1, 2, 2)), None), TargetSettings())
 
 
 @pytest.mark.parametrize("kind", ["instances", "classes"])

@@ -1,6 +1,6 @@
 import numpy as np
 
-from unetseg.segment import class_labels, segment
+from unetseg.segment import class_labels, object_labels, segment
 from unetseg.settings import LabelSettings
 
 
@@ -50,3 +50,12 @@ def test_objects_grow_into_the_background_but_not_into_each_other() -> None:
     probability = np.array([[0, 1, 0, 0, 1, 1, 0, 1, 0]], np.float32)
     labels = segment(probability, LabelSettings(grow=1))
     np.testing.assert_array_equal(labels, [[1, 1, 1, 2, 2, 2, 2, 3, 3]])
+
+
+def test_three_classes_seed_from_interiors_and_keep_the_border() -> None:
+    """Two interiors in one run of foreground become two objects that meet in the border between."""
+    interior = np.array([[0, 0.1, 0.9, 0.1, 0.1, 0.9, 0.1, 0]], np.float32)
+    border = np.array([[0, 0.8, 0.1, 0.8, 0.8, 0.1, 0.8, 0]], np.float32)
+    probabilities = np.stack([1 - interior - border, interior, border])
+    labels = object_labels(probabilities, LabelSettings(seeds=0.5))
+    np.testing.assert_array_equal(labels, [[0, 1, 1, 1, 2, 2, 2, 0]])

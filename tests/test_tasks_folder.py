@@ -12,7 +12,7 @@ from PIL import Image
 
 from unetseg.errors import UserError
 from unetseg.sample import count_classes
-from unetseg.settings import DataSettings
+from unetseg.settings import DataSettings, TargetSettings
 from unetseg.tasks.folder import listing, paired_files
 
 IMAGE = np.arange(20, dtype=np.uint8).reshape(4, 5)
@@ -244,7 +244,7 @@ def test_a_class_out_of_range_names_the_sample(tmp_path: Path) -> None:
         root = make(tmp_path / str(value), {"a.tif": np.array([[0, 1, value]] * 2, np.uint16)})
         found = listing(root, auto(labels="classes", classes=3))
         with pytest.raises(UserError, match=rf"a: the labels hold class {value}, but only classes 0…2"):
-            count_classes(found.entries[0].read(), found.classes)
+            count_classes(found.entries[0].read(), found.classes, TargetSettings())
 
 
 def test_labels_may_be_floats_if_they_are_whole(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_an_empty_selection_says_what_there_is(selection: str) -> None:
 
 
 def test_many_groups_are_not_all_listed() -> None:
-    with pytest.raises(UserError, match=r"g5\[0…0\] \(1\) and 3 more\."):
+    with pytest.raises(UserError, match="9 images: g0, g1, g2, g3, g4, g5 and 3 more"):
         select(make(**{f"g{i}": 1 for i in range(9)}), ["x"], "train")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.transform import downscale_local_mean, resize
 
+from unetseg.borders import border_classes
 from unetseg.errors import UserError
 from unetseg.settings import TargetSettings
 from unetseg.targets import border_weights, instance_classes, separate_touching, weight_map
@@ -70,7 +71,7 @@ def make_example(
 ) -> Example:
     """Classes and weights of a labelled sample (the U-Net paper's eq. 2) beside its normalised image."""
     labels = _labels(sample)
-    classes = target_classes(sample)
+    classes = target_classes(sample, settings)
     border = np.zeros(labels.shape, np.float32)
     if sample.kind == "instances" and settings.w0 > 0:
         border = border_weights(separate_touching(labels), w0=settings.w0, sigma=settings.sigma)
@@ -78,18 +79,21 @@ def make_example(
     return Example(sample.name, image, classes, weight)
 
 
-def target_classes(sample: Sample) -> NDArray[np.uint8]:
+def target_classes(sample: Sample, settings: TargetSettings) -> NDArray[np.uint8]:
     """The class map a network is trained on, (*yx) uint8; not annotated pixels are class 0."""
     labels = _labels(sample)
+    if sample.kind == "instances" and settings.kind == "border":
+        return border_classes(labels, settings.border)
     if sample.kind == "instances":
         return instance_classes(labels)
     return np.where(labels == NOT_ANNOTATED, 0, labels).astype(np.uint8)
 
 
-def count_classes(sample: Sample, classes: int) -> NDArray[np.int64]:
+def count_classes(sample: Sample, classes: int, settings: TargetSettings) -> NDArray[np.int64]:
     """Annotated pixels of each class, (classes,) int64; a class out of range is the user's error."""
     labels = _labels(sample)
-    present = (labels if sample.kind == "classes" else target_classes(sample))[labels != NOT_ANNOTATED]
+    known = labels != NOT_ANNOTATED
+    present = (labels if sample.kind == "classes" else target_classes(sample, settings))[known]
     if present.size and int(present.max()) >= classes:
         raise UserError(
             f"{sample.name}: the labels hold class {int(present.max())}, but only classes "

@@ -11,21 +11,35 @@ from skimage.segmentation import expand_labels, relabel_sequential, watershed
 from unetseg.settings import LabelSettings
 
 
-def segment(probability: NDArray[np.float32], settings: LabelSettings) -> NDArray[np.int32]:
+def object_labels(probabilities: NDArray[np.float32], settings: LabelSettings) -> NDArray[np.int32]:
+    """Object labels of class probabilities (k, *yx): see `segment`.
+
+    With two classes foreground is class 1. With three (background, interior, border) it is interior
+    and border together, and seeds are looked for in the interior.
+    """
+    if len(probabilities) == 2:
+        return segment(probabilities[1], settings)
+    return segment(1 - probabilities[0], settings, core=probabilities[1])
+
+
+def segment(
+    probability: NDArray[np.float32], settings: LabelSettings, core: NDArray[np.float32] | None = None
+) -> NDArray[np.int32]:
     """Object labels 0…n (*yx) int32 of a foreground probability map (*yx) in 0…1.
 
     Foreground is probability > threshold; holes smaller than `holes` pixels are filled, objects
     smaller than `smallest` dropped. With `seeds` = 0 objects are the connected components (edge
-    neighbours). Otherwise the components of probability > seeds flood the foreground by watershed
-    on the probability, and a component without a seed is dropped. At last objects grow by `grow`
+    neighbours). Otherwise the components of core > seeds (core = probability unless given) flood the
+    foreground by watershed on the core, and a component without a seed is dropped. At last objects grow by `grow`
     pixels, never into each other.
     """
     foreground = probability > settings.threshold
     if settings.holes > 0:
         foreground = remove_small_holes(foreground, max_size=settings.holes - 1)
     if settings.seeds > 0:
-        seeds, _ = ndimage.label(probability > max(settings.seeds, settings.threshold))
-        labels = watershed(-probability, seeds, mask=foreground)
+        core = probability if core is None else core
+        seeds, _ = ndimage.label(foreground & (core > settings.seeds))
+        labels = watershed(-core, seeds, mask=foreground)
     else:
         labels, _ = ndimage.label(foreground)
     if settings.smallest > 0:

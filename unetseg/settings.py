@@ -42,8 +42,15 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class TargetSettings:
-    """The weight map w_c + w0·exp(−(d1+d2)²/2σ²) (Ronneberger 2015, eq. 2)."""
+    """What the network learns of objects, and the weight map w_c + w0·exp(−(d1+d2)²/2σ²).
 
+    kind: "ridge" (object and background, touching objects apart by a ridge of background;
+    Ronneberger 2015, eq. 2) or "border" (a third class for pixels closer than `border` to an
+    object's rim). w0 = 0 leaves out the border weights; balance: w_c from the class frequencies.
+    """
+
+    kind: Literal["ridge", "border"] = "ridge"
+    border: Annotated[float, Gt(0)] = 2.0
     w0: Annotated[float, Ge(0)] = 10.0
     sigma: Annotated[float, Gt(0)] = 5.0
     balance: bool = True

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 @click.argument("images", type=PATH, nargs=-1, required=True)
 @click.option("--out", type=PATH, help="Folder to write to (default: RUN/predictions).")
 @click.option("--challenge", is_flag=True, help="IMAGES are challenge sequences: write NN_RES/mask000.tif.")
-@click.option("--probabilities", is_flag=True, help="Also write probabilities (float32): of the foreground, or of every class.")
+@click.option(
+    "--probabilities",
+    is_flag=True,
+    help="Also write probabilities (float32): of the foreground, or of every class.",
+)
 @click.option("--pictures", is_flag=True, help="Also write an overlay PNG of each first page.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Foreground probability of an object.")
 @click.option(

@@ -24,7 +24,8 @@ INK, RULE, SERIES, MISSED = "#010203", "#010204", "#0102{:02x}", "#010205"
 DASHES = ("", "6 3", "2 2", "8 2 2 2")
 """How the lines of series 0… are broken; the page's legends repeat it."""
 SIZE_INCHES = (4.3, 2.8)
-MOST_POINTS = 600
+MOST_POINTS, FEW_POINTS = 600, 30
+"""On a line: more are thinned out, as few are dotted."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ def curves_svg(
             color=colour,
             linestyle=style,
             linewidth=0.8 if line.faint else 1.6,
+            marker="o" if len(line.x) <= FEW_POINTS else None,
+            markersize=3,
             alpha=0.35 if line.faint else 1.0,
         )
         if line.mark is not None:

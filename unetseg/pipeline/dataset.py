@@ -13,7 +13,7 @@ from unetseg.config import find_data
 from unetseg.errors import UserError
 from unetseg.normalise import Normalisation, fit_normalisation
 from unetseg.sample import Entry, Example, Kind, Sample, count_classes, make_example, shrink_sample
-from unetseg.settings import DataSettings, Experiment
+from unetseg.settings import DataSettings, Experiment, TargetSettings
 from unetseg.targets import balance_weights
 from unetseg.tasks import list_task
 from unetseg.tasks.listing import Listing, Split, split
@@ -54,14 +54,15 @@ def read_dataset(experiment: Experiment) -> Dataset:
     originals = [e.read() for e in parts.train]
     samples = [shrink_sample(s, settings.shrink) for s in originals]
     normalisation = fit_normalisation(settings.normalise, [s.image for s in samples])
-    examples = make_examples(samples, experiment, normalisation, listing.classes)
+    classes = learnt_classes(listing, experiment.target)
+    examples = make_examples(samples, experiment, normalisation, classes)
     validate = [e.read() for e in evenly(parts.validate, experiment.train.validate_images)]
     return Dataset(
         examples=tuple(examples),
         validate=tuple(validate),
         split=parts,
         normalisation=normalisation,
-        classes=listing.classes,
+        classes=classes,
         kind=listing.kind,
         spacing_um=samples[0].spacing_um,
         checksum=_checksum([*originals, *validate]),
@@ -69,22 +70,27 @@ def read_dataset(experiment: Experiment) -> Dataset:
     )
 
 
+def learnt_classes(listing: Listing, target: TargetSettings) -> int:
+    """How many classes the network tells apart: those of the labels, and with a border one more."""
+    return listing.classes + (listing.kind == "instances" and target.kind == "border")
+
+
 def make_examples(
     samples: Sequence[Sample], experiment: Experiment, normalisation: Normalisation, classes: int
 ) -> Iterator[Example]:
     """The samples' examples, weighted by the class frequencies of all of them."""
-    weights = class_weights(samples, classes, experiment.target.balance)
+    weights = class_weights(samples, classes, experiment.target)
     for sample in samples:
         image = normalisation(sample.image, sample.name)
         yield make_example(sample, image, experiment.target, weights)
 
 
-def class_weights(samples: Sequence[Sample], classes: int, balance: bool) -> NDArray[np.float32]:
+def class_weights(samples: Sequence[Sample], classes: int, target: TargetSettings) -> NDArray[np.float32]:
     """w_c of each class, (classes,): balancing the frequencies over the samples, or all 1."""
-    counts = np.sum([count_classes(s, classes) for s in samples], axis=0)
+    counts = np.sum([count_classes(s, classes, target) for s in samples], axis=0)
     if not counts.any():
         raise UserError("not one pixel of the training part is annotated. Check data.not_annotated.")
-    return balance_weights(counts) if balance else np.ones(classes, np.float32)
+    return balance_weights(counts) if target.balance else np.ones(classes, np.float32)
 
 
 def evenly(entries: Sequence[Entry], most: int) -> list[Entry]:

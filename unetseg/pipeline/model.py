@@ -17,7 +17,7 @@ from unetseg.nets import Net, build_net
 from unetseg.normalise import Normalisation
 from unetseg.predict import choose_grid, predict
 from unetseg.sample import Kind, enlarge, shrink_image
-from unetseg.segment import class_labels, segment
+from unetseg.segment import class_labels, object_labels
 from unetseg.settings import LabelSettings, NetOption
 from unetseg.tiles import TileGrid
 
@@ -89,7 +89,7 @@ class Model:
         """Object ids (*yx) int32, or the class map (*yx) uint8, of `probabilities` (k, *yx)."""
         if self.recipe.kind == "classes":
             return class_labels(probabilities)
-        return segment(probabilities[1], self.recipe.labels)
+        return object_labels(probabilities, self.recipe.labels)
 
 
 def new_net(recipe: Recipe, seed: int) -> Net:

@@ -76,7 +76,9 @@ def predict_files(
             progress(1)
         write_stack(target, label_dtype(np.stack(pages)), spacing_um=stack.spacing_um)
         if maps:
-            write_probabilities(target.with_name(f"{plain_stem(path)}_probabilities.tif"), maps, stack.spacing_um)
+            write_probabilities(
+                target.with_name(f"{plain_stem(path)}_probabilities.tif"), maps, stack.spacing_um
+            )
         if output.pictures:
             picture = target.with_suffix(".png")
             write_overlay(picture, stack.pixels[0], None, pages[0].astype(np.int32), path.name)

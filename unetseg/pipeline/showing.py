@@ -14,7 +14,7 @@ from unetseg.augment import apply, draw
 from unetseg.batches import load_examples
 from unetseg.figures import colours, grey, write_sheet
 from unetseg.normalise import fit_normalisation
-from unetseg.pipeline.dataset import evenly, list_data, make_examples
+from unetseg.pipeline.dataset import evenly, learnt_classes, list_data, make_examples
 from unetseg.pipeline.training import crop_of
 from unetseg.sample import Entry, Example, Sample, shrink_sample
 from unetseg.settings import Experiment
@@ -28,7 +28,7 @@ def write_show(experiment: Experiment, path: Path) -> tuple[str, ...]:
     Returns what was recognised of the data.
     """
     listing = list_data(experiment.data)
-    rows = shown(experiment, listing.entries, listing.classes)
+    rows = shown(experiment, listing.entries, learnt_classes(listing, experiment.target))
     write_sheet(path, list(rows.values()), list(rows))
     groups = f"{len(listing.entries)} labelled images in {len(listing.groups)} groups"
     return (*listing.notes, groups)

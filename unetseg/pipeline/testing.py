@@ -89,7 +89,7 @@ def _predicted(
         write_stack(run.tested(entry.name), label_dtype(labels[None]), spacing_um=spacing)
         if run.experiment.data.task == "isbi-em":
             path = run.tested(f"{entry.name}_probability")
-            write_stack(path, probabilities[1][None], spacing_um=spacing)
+            write_stack(path, 1 - probabilities[:1], spacing_um=spacing)
         truth = np.asarray(sample.labels)
         if entry.name in kept:
             path = run.pictures / f"{entry.name.replace('/', '_')}.png"

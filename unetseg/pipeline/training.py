@@ -121,6 +121,7 @@ class _Fit:
             if last or step.number % settings.validate_every == 0:
                 yield self._validate()
                 if last and experiment.labels.choose:
+                    yield Note("choosing the label settings by the validation part")
                     yield self._choose_labels()
                 self._save()
             elif stopped():

@@ -115,7 +115,8 @@ def tables(facts: Facts) -> dict[str, list[Pair]]:
 
 def score_rows(scores: dict[str, Any]) -> list[ScoreRow]:
     """Scores in words, in their order."""
-    return [ScoreRow(n, meaning(n), number(v), better(n)) for n, v in scores.items()]
+    of_classes = {"iou": "mean over the classes"} if "iou-0" in scores else {}
+    return [ScoreRow(n, of_classes.get(n, meaning(n)), number(v), better(n)) for n, v in scores.items()]
 
 
 def meaning(name: str) -> str:
@@ -149,7 +150,7 @@ def whole(count: int | None) -> str:
 def duration(seconds: float) -> str:
     """Seconds as a person says them.
 
-    >>> duration(8.53), duration(440), duration(7300)
+    >>> duration(8.53), duration(440), duration(7320)
     ('8.5 s', '7 min 20 s', '2 h 2 min')
     """
     if seconds < 60:

@@ -35,7 +35,7 @@ TRAINING_PX, KEPT_PX = 320, 1400
 
 @dataclass(frozen=True)
 class Viewer:
-    """A frame with its layers as data URIs; width and height in pixels."""
+    """A frame with its layers as data URIs; width and height in pixels; `noun` is what is counted."""
 
     rank: str
     name: str
@@ -45,6 +45,7 @@ class Viewer:
     image: str
     layers: dict[str, str]
     objects: dict[str, int]
+    noun: str
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,9 @@ def viewers(
     made = []
     for frame_name, rank in chosen.items():
         if frame_name in evidence.entries:
-            frame = _small(read_frame(run, evidence.entries[frame_name])[0])
-            made.append(_viewer(frame, rank, f"{name} {number(scores[frame_name].get(name))}"))
+            frame, kind = read_frame(run, evidence.entries[frame_name])
+            noun = "objects" if kind == "instances" else "classes"
+            made.append(_viewer(_small(frame), rank, f"{name} {number(scores[frame_name].get(name))}", noun))
     return made
 
 
@@ -127,7 +129,7 @@ def kept_pictures(run: Run) -> list[Picture]:
     return made
 
 
-def _viewer(frame: Frame, rank: str, score: str) -> Viewer:
+def _viewer(frame: Frame, rank: str, score: str, noun: str) -> Viewer:
     layers = {
         "truth": label_layer(frame.truth, TRUTH),
         "prediction": label_layer(frame.predicted, PREDICTED),
@@ -136,7 +138,8 @@ def _viewer(frame: Frame, rank: str, score: str) -> Viewer:
     objects = {"truth": _count(frame.truth), "prediction": _count(frame.predicted)}
     height, width = frame.truth.shape
     uris = {name: png_uri(layer) for name, layer in layers.items()}
-    return Viewer(rank, frame.name, score, width, height, jpeg_uri(grey(frame.image)), uris, objects)
+    image = jpeg_uri(grey(frame.image))
+    return Viewer(rank, frame.name, score, width, height, image, uris, objects, noun)
 
 
 def _small(frame: Frame) -> Frame:

@@ -1,0 +1,280 @@
+"""The report: one whole, accessible page that needs nothing else and trusts no name in it."""
+
+import json
+import re
+import shutil
+from collections import Counter
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Unetseg
+from test_training import experiment, finish, make_folder
+
+from unetseg.errors import UserError
+from unetseg.pipeline.model import Tiling, load_model
+from unetseg.pipeline.testing import test_run as score_run
+from unetseg.published import PUBLISHED, benchmark_of
+from unetseg.report import write_report
+from unetseg.report.evidence import ranked
+from unetseg.run import Run
+from unetseg.settings import DataSettings
+
+VOID = {"meta", "link", "img", "input", "br", "hr"}
+EVIL = '<script>alert("1")</script><img src=x onerror=alert(2)>&amp; $x_2$'
+SECTIONS = ["what", "curves", "scores", "images", "objects", "training", "again"]
+
+
+class Page(HTMLParser):
+    """Reads a page, strictly: every element closed in its turn."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open, f"not closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = [name for name, _ in attrs]
+        assert len(names) == len(set(names)), f"{tag}: {names}"
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag, f"</{tag}> in line {self.getpos()[0]}"
+
+    def handle_data(self, data: str) -> None:
+        if not set(self.open) & {"script", "style"}:
+            self.texts.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+def trained(folder: Path, name: str, data: Path, steps: int = 8) -> Run:
+    run = Run.create(folder / name, experiment(data, steps=steps))
+    finish(run)
+    score_run(run, load_model(run.best, torch.device("cpu")), Tiling(), lambda n: None)
+    return run
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+    """Two finished runs on the same data; not to be changed."""
+    folder = tmp_path_factory.mktemp("report")
+    data = make_folder(folder / "data")
+    return [trained(folder, "one", data), trained(folder, "two", data, steps=5)]
+
+
+@pytest.fixture
+def run(runs: list[Run], tmp_path: Path) -> Run:
+    """A copy to be damaged."""
+    shutil.copytree(runs[0].path, tmp_path / "run")
+    return Run.open(tmp_path / "run")
+
+
+def page(runs: list[Run], out: Path) -> Page:
+    return Page(write_report(runs, out).read_text(encoding="utf-8"))
+
+
+def check(page: Page) -> None:
+    """What holds for every page: whole, self-contained, and usable without seeing or pointing."""
+    ids = Counter(a["id"] for _, a in page.tags if "id" in a)
+    assert max(ids.values()) == 1, ids.most_common(3)
+    for tag, attributes in page.tags:
+        for name in ("src", "href", "xlink:href", "srcset", "data", "action", "poster"):
+            if name in attributes:
+                assert attributes[name].startswith(("data:", "#")), f"<{tag} {name}={attributes[name][:60]}>"
+        if attributes.get("href", "").startswith("#"):
+            assert attributes["href"][1:] in ids
+        for name in ("aria-labelledby", "for"):
+            assert attributes.get(name, "") in {"", *ids}
+        if tag == "img":
+            assert attributes["alt"]
+            assert int(attributes["width"]) > 0 < int(attributes["height"])
+        if attributes.get("role") in ("img", "region", "group"):
+            assert attributes.get("aria-label") or attributes.get("aria-labelledby")
+    assert page.tags[0] == ("html", {"lang": "en"})
+    assert {t for t, _ in page.tags} >= {"header", "nav", "main", "footer", "title"}
+    assert all(a.get("scope") in ("row", "col") for a in page.all("th"))
+    assert len(page.all("table")) == len(page.all("caption"))
+    levels = [int(t[1]) for t, _ in page.tags if re.fullmatch(r"h[1-6]", t)]
+    assert (levels[0], levels.count(1)) == (1, 1)
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert len(page.all("script")) == 1
+
+
+def test_the_page_of_a_run_is_whole_and_self_contained(runs: list[Run], tmp_path: Path) -> None:
+    out = tmp_path / "one.html"
+    report = page(runs[:1], out)
+    check(report)
+    assert [a["id"] for a in report.all("section")] == SECTIONS
+    assert not re.search(r"url\((?!['\"]?#)|@import|fetch\(|XMLHttp|WebSocket", out.read_text())
+    assert out.stat().st_size < 10 * 2**20
+    source = out.read_text()
+    assert "default-src 'none'" in source
+    for condition in ("prefers-color-scheme: dark", "max-width", "@media print", "prefers-reduced-motion"):
+        assert condition in source
+
+
+def test_it_says_what_was_done_and_with_what(runs: list[Run], tmp_path: Path) -> None:
+    run = runs[0]
+    text = page([run], tmp_path / "one.html").text
+    environment, scores = run.read_json("environment.json"), run.read_json("scores.json")
+    facts = [environment[key] for key in ("device", "commit", "started", "python", "data_sha256", "command")]
+    facts += [environment["packages"]["torch"], environment["split"]["train"], "the test part", "8 of 8"]
+    facts += [f"{value:.4f}" for value in scores["scores"].values() if value is not None and value >= 0.001]
+    facts += [f"unetseg report {run.path}", f"unetseg train {run.path}/experiment.toml"]
+    assert [fact for fact in facts if fact not in text] == []
+
+
+def test_the_layers_can_be_switched(runs: list[Run], tmp_path: Path) -> None:
+    report = page(runs[:1], tmp_path / "one.html")
+    radios = [a["value"] for a in report.all("input") if a["type"] == "radio"]
+    assert radios == ["image", "truth", "prediction", "both"]
+    layers = [a["class"] for a in report.all("img") if "layer" in a.get("class", "")]
+    assert layers == ["layer truth", "layer prediction", "layer both"]  # one scored image
+    assert "Best and median and worst: 5" in report.text
+
+
+def test_hostile_names_stay_text(run: Run, tmp_path: Path) -> None:
+    moved = tmp_path / EVIL.replace("/", "∕")
+    run.path.rename(moved)
+    run = Run.open(moved)
+    toml = moved / "experiment.toml"
+    toml.write_text(toml.read_text().replace('name = "tiny"', f"name = '{EVIL}'"))
+    environment = run.read_json("environment.json")
+    run.write_json("environment.json", environment | {"device": EVIL, "command": EVIL, "commit": EVIL})
+    scores = run.read_json("scores.json")
+    scores["frames"] |= {EVIL: next(iter(scores["frames"].values()))}
+    scores |= {"what": EVIL, "task_scores": {EVIL: 0.5}}
+    run.write_json("scores.json", scores)
+    run.log({"step": 8, "validation": {"iou": 0.5, EVIL: 0.1}, "best": True})
+    report = page([run], tmp_path / "evil.html")
+    check(report)
+    assert not any("onerror" in attributes for _, attributes in report.tags)
+    assert EVIL in " ".join(report.texts)
+    check(page([run, Run.create(tmp_path / "new", run.experiment)], tmp_path / "both.html"))
+
+
+def test_without_the_data_the_page_shows_what_the_run_has(run: Run, tmp_path: Path) -> None:
+    toml = run.path / "experiment.toml"
+    toml.write_text(re.sub(r'root = ".*"', 'root = "/nowhere"', toml.read_text()))
+    report = page([run], tmp_path / "page.html")
+    check(report)
+    assert "The data are not there any more" in report.text
+    assert [a["class"] for a in report.all("img")] == ["kept"]  # RUN/pictures
+    assert [a["id"] for a in report.all("section")] == SECTIONS
+
+
+def test_without_the_test_predictions_it_says_how_to_get_them(run: Run, tmp_path: Path) -> None:
+    shutil.rmtree(run.path / "test")
+    assert f"unetseg train --resume {run.path}" in page([run], tmp_path / "page.html").text
+
+
+def test_a_damaged_prediction_is_named(run: Run, tmp_path: Path) -> None:
+    run.tested("5").write_bytes(b"II*\0 cut off")
+    report = page([run], tmp_path / "page.html")
+    check(report)
+    assert "5 is left out" in report.text
+    assert "5.tif" in report.text
+
+
+def test_a_run_that_only_began_has_a_page(runs: list[Run], tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "new", runs[0].experiment)
+    report = page([run], tmp_path / "page.html")
+    check(report)
+    assert "has not taken a step" in report.text
+    assert "There are no scores" in report.text
+
+
+def test_undefined_scores_are_dashes(run: Run, tmp_path: Path) -> None:
+    scores = run.read_json("scores.json")
+    scores["scores"]["f1"] = scores["frames"]["5"]["f1"] = scores["frames"]["5"]["seg"] = None
+    run.write_json("scores.json", scores)
+    with (run.path / "log.jsonl").open("a") as log:
+        log.write(json.dumps({"step": 9, "loss": float("nan")}) + "\n")
+    report = page([run], tmp_path / "page.html")
+    check(report)
+    assert "nan" not in report.text.lower()
+
+
+def test_several_runs_are_compared(runs: list[Run], tmp_path: Path) -> None:
+    out = tmp_path / "both.html"
+    report = page(runs, out)
+    check(report)
+    assert "train.steps 8 5" in report.text  # the only setting that differs
+    assert "The same images by every run" in report.text
+    assert len([a for a in report.all("img") if "layer" not in a.get("class", "")]) == 2
+    assert f"unetseg report {runs[0].path} {runs[1].path} --out {out}" in report.text
+
+
+def test_runs_scored_on_other_images_have_no_best(runs: list[Run], run: Run, tmp_path: Path) -> None:
+    run.write_json("scores.json", run.read_json("scores.json") | {"what": "9 other frames"})
+    assert "not scored on the same images" in page([runs[1], run], tmp_path / "page.html").text
+    assert "★" not in (tmp_path / "page.html").read_text()
+
+
+def test_the_published_figures_stand_beside_ours(run: Run, tmp_path: Path) -> None:
+    """Told by the data set's folder, even where it is not there any more."""
+    toml = run.path / "experiment.toml"
+    text = re.sub(r'root = ".*"', 'root = "DIC-C2DH-HeLa"', toml.read_text())
+    toml.write_text(text.replace('task = "folder"', 'task = "cell-tracking"'))
+    report = page([run], tmp_path / "page.html")
+    check(report)
+    rows = ("IMCB-SG (2014) 0.2935", "HOUS-US (2014) –", "U-Net (2015) 0.7756", "are not the same thing")
+    assert [words for words in rows if words not in report.text] == []
+    seg = run.read_json("scores.json")["scores"]["seg"]
+    assert f"this run, 1 frames of 5 (the test part) {seg:.4f}" in report.text
+
+
+def test_benchmarks_are_told_by_task_and_folder() -> None:
+    assert benchmark_of(DataSettings(task="cell-tracking", root="/x/PhC-C2DH-U373")) == "phc-u373"
+    assert benchmark_of(DataSettings(task="isbi-em", root="anything")) == "isbi-em"
+    assert benchmark_of(DataSettings(task="folder", root="DIC-C2DH-HeLa")) is None
+    for benchmark in PUBLISHED.values():
+        assert all(len(row) == len(benchmark.columns) for row in benchmark.rows.values())
+
+
+def test_best_median_and_worst_images() -> None:
+    frames = {f: {"seg": v} for f, v in zip("abcdef", (0.2, 0.9, None, 0.5, 0.7, 0.1), strict=True)}
+    assert ranked(frames, "seg", True) == {"b": "best", "d": "median", "f": "worst"}
+    assert ranked(frames, "seg", False) == {"f": "best", "d": "median", "b": "worst"}
+    assert ranked({"a": {"seg": 1.0}}, "seg", True) == {"a": "best and median and worst"}
+    assert ranked({"a": {"seg": None}}, "seg", True) == {}
+
+
+def test_what_cannot_be_reported_is_said(runs: list[Run], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="given 2 times"):
+        write_report([runs[0], runs[0]], tmp_path / "page.html")
+    with pytest.raises(UserError, match=r"ends in \.html"):
+        write_report(runs[:1], tmp_path / "page.pdf")
+
+
+def test_the_command_writes_the_page(run: Run, unetseg: Unetseg, tmp_path: Path) -> None:
+    result = unetseg("report", run.path)
+    assert (result.code, result.out) == (0, f"wrote {run.path / 'report.html'}\n")
+    assert "not a run folder" in unetseg("report", tmp_path).err
+    check(Page((run.path / "report.html").read_text(encoding="utf-8")))
+
+
+def test_training_ends_with_the_report(unetseg: Unetseg, tmp_path: Path) -> None:
+    make_folder(tmp_path / "data", count=7, size=64)
+    result = unetseg(
+        "train", "--data", tmp_path / "data", "--run", tmp_path / "run", "--steps", 1, "--device", "cpu"
+    )
+    assert f"report: {tmp_path / 'run' / 'report.html'}" in result.out, result.err
