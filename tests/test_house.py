@@ -1,6 +1,8 @@
 """The architecture's laws: floors, homes of third parties, sizes, no print below the door."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,3 +96,15 @@ def test_nothing_below_the_door_prints_exits_or_asserts(path: Path) -> None:
         assert not isinstance(node, ast.Assert), f"assert in line {node.lineno}"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id not in {"print", "exit", "quit"}, f"line {node.lineno}"
+
+
+def test_the_default_path_needs_no_optional_package() -> None:
+    """Training, prediction and scoring import neither albumentations, opencv, elasticdeform nor monai."""
+    code = (
+        "import sys, unetseg.api, unetseg.pipeline.prediction, unetseg.pipeline.comparing, "
+        "unetseg.pipeline.demo, unetseg.pipeline.testing, unetseg.report\n"
+        "print(*sorted({m.split('.')[0] for m in sys.modules} "
+        "& {'albumentations', 'cv2', 'elasticdeform', 'monai', 'edt', 'ctc_metrics'}))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == []

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -149,6 +150,16 @@ def test_the_layers_can_be_switched(runs: list[Run], tmp_path: Path) -> None:
     layers = [a["class"] for a in report.all("img") if "layer" in a.get("class", "")]
     assert layers == ["layer truth", "layer prediction", "layer both"]  # one scored image
     assert "Best and median and worst: 5" in report.text
+
+
+@pytest.mark.parametrize("kind", ["ridge", "border"])
+def test_the_training_pictures_are_of_a_training_image(runs: list[Run], tmp_path: Path, kind: str) -> None:
+    experiment = runs[0].experiment
+    run = Run.create(tmp_path / "run", replace(experiment, target=replace(experiment.target, kind=kind)))
+    report = page([run], tmp_path / "page.html")
+    made = [a["alt"] for a in report.all("img") if a["alt"].endswith("of 0")]  # the first of the train part
+    titles = ["image", "labels", "class map", "weight map", *(f"augmented crop {n}" for n in (1, 2, 3))]
+    assert made == [f"{title} of 0" for title in titles]
 
 
 def test_hostile_names_stay_text(run: Run, tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import tifffile
 
 from unetseg.errors import UserError
 from unetseg.pipeline.reproduce import (
@@ -14,6 +17,7 @@ from unetseg.pipeline.reproduce import (
     open_or_create,
     write_results,
 )
+from unetseg.tasks.synthetic import cell_movie
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -66,3 +70,40 @@ def test_the_table_hand_worked(tmp_path: Path) -> None:
     assert "| U-Net (2015) | hidden test data | 0.7756 | – | – | – |" in text
     assert "not the same thing" in text
     assert json.loads((tmp_path / "results.json").read_text())["unet-02"]["scores"]["seg"] == 0.9
+
+
+def make_challenge(root: Path) -> None:
+    """Two made-up films in the challenge's layout under a real data set's name; gold for few frames."""
+    for seed, sequence in enumerate(("01", "02")):
+        images, labels = cell_movie(seed=seed, frames=84, shape=(384, 384), cells=30)
+        for folder in (sequence, f"{sequence}_GT/SEG", f"{sequence}_GT/TRA", f"{sequence}_ST/SEG"):
+            (root / folder).mkdir(parents=True)
+        for t, (image, objects) in enumerate(zip(images, labels.astype(np.uint16), strict=True)):
+            tifffile.imwrite(root / sequence / f"t{t:03}.tif", image)
+            tifffile.imwrite(root / f"{sequence}_ST/SEG/man_seg{t:03}.tif", objects)
+            tifffile.imwrite(root / f"{sequence}_GT/TRA/man_track{t:03}.tif", objects)
+            if t % 40 == 0:
+                tifffile.imwrite(root / f"{sequence}_GT/SEG/man_seg{t:03}.tif", objects)
+
+
+@pytest.mark.slow
+def test_a_benchmark_runs_from_end_to_end_and_is_not_run_twice(
+    tmp_path: Path, unetseg: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_challenge(tmp_path / "DIC-C2DH-HeLa")
+    monkeypatch.setenv("UNETSEG_DATA", str(tmp_path))
+    command = ("reproduce", "dic-hela", "--budget", "smoke", "--out", tmp_path / "runs")
+    first = unetseg(*command)
+    assert (first.code, first.out.count("scores on the test part")) == (0, 2)
+    folder = tmp_path / "runs" / "dic-hela-smoke"
+    table = (folder / "results.md").read_text()
+    assert "unet, mean of 2 folds" in table
+    for fold in ("01", "02"):
+        scores = json.loads((folder / f"unet-{fold}" / "scores.json").read_text())
+        assert scores["what"].startswith("3 frames of")
+        assert "gold truth" in scores["what"]
+        assert scores["task_scores"].keys() >= {"seg", "det", "op-csb"}
+        assert (folder / f"unet-{fold}" / "report.html").is_file()
+    again = unetseg(*command)
+    assert (again.code, again.out.count("scores on the test part")) == (0, 0)
+    assert (folder / "results.md").read_text() == table

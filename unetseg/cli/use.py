@@ -103,10 +103,10 @@ def score(prediction: Path, truth: Path, **options: Any) -> None:
 @click.argument("runs", type=PATH, nargs=-1, required=True, metavar="RUN…")
 @click.option("--out", type=PATH, help="HTML file to write (default: RUN/report.html, or comparison.html).")
 def report(runs: tuple[Path, ...], out: Path | None) -> None:
-    """Write one HTML page about a RUN, or about several beside each other.
+    """Write an HTML page about a RUN, or compare several.
 
-    The page needs no network and no other file. What is no longer there (data, predictions) is
-    left out, and the page says so.
+    The page stands alone: it needs no network and no other file. What is no longer there (data,
+    predictions) is left out, and the page says so.
     """
     from unetseg.report import write_report
     from unetseg.run import Run

@@ -66,7 +66,7 @@ def experiment_file(task: str, budget: str) -> Path:
     source = Path(__file__).parents[2] / "experiments" / task / f"{budget}.toml"
     if source.is_file():
         return source
-    return Path(str(files("unetseg.experiments").joinpath(task, f"{budget}.toml")))
+    return Path(str(files("unetseg.experiments").joinpath(task).joinpath(f"{budget}.toml")))
 
 
 def open_or_create(entry: Entry) -> tuple[Run, bool]:

@@ -199,6 +199,7 @@ def _training(facts: Facts) -> list[Pair]:
         ("batch", f"{train.batch} crops of {crop} pixels"),
         ("seed", str(facts.experiment.seed)),
         ("optimizer", f"{train.optimizer}, learning rate {train.learning_rate:g}, {train.schedule}"),
+        ("target", target.kind),
         ("loss", f"{train.loss}, weight map w0 = {target.w0:g}, σ = {target.sigma:g} pixels"),
         ("precision", train.precision),
         ("weights chosen by", f"{train.best_by} of the validate part, every {train.validate_every} steps"),

@@ -42,7 +42,7 @@ def run_page(run: Run, page: Path) -> str:
     training, why_not = training_pictures(run)
     return render(
         "run.html",
-        title=f"{facts.name}: a run of {facts.experiment.name}",
+        title=f"{facts.experiment.name}: run {facts.name}",
         facts=facts,
         tables=words.tables(facts),
         scores=words.score_rows(facts.pooled),

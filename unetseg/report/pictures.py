@@ -21,7 +21,7 @@ from unetseg.figures import (
     png_uri,
 )
 from unetseg.figures.pictures import PREDICTED, TRUTH
-from unetseg.pipeline.dataset import list_data
+from unetseg.pipeline.dataset import learnt_classes, list_data
 from unetseg.pipeline.showing import shown
 from unetseg.report.evidence import KINDS, Evidence, Frame, Mistake, read_frame
 from unetseg.report.facts import number
@@ -107,7 +107,7 @@ def training_pictures(run: Run) -> tuple[Training | None, str]:
     try:
         listing = list_data(experiment.data)
         entries = split(listing, experiment.data).train
-        rows = shown(experiment, entries[:1], listing.classes)
+        rows = shown(experiment, entries[:1], learnt_classes(listing, experiment.target))
     except (UserError, OSError) as error:
         return None, f"The training data cannot be read: {error}"
     name, row = next(iter(rows.items()))
