@@ -104,6 +104,7 @@ def test_a_benchmark_runs_from_end_to_end_and_is_not_run_twice(
         assert "gold truth" in scores["what"]
         assert scores["task_scores"].keys() >= {"seg", "det", "op-csb"}
         assert (folder / f"unet-{fold}" / "report.html").is_file()
+    assert (folder / "report.html").is_file()
     again = unetseg(*command)
     assert (again.code, again.out.count("scores on the test part")) == (0, 0)
     assert (folder / "results.md").read_text() == table

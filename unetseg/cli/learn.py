@@ -118,6 +118,8 @@ def reproduce(
     interrupted one goes on.
     """
     from unetseg.pipeline.reproduce import benchmark, open_or_create, write_results
+    from unetseg.report import write_report
+    from unetseg.run import Run
 
     entries = benchmark(task, budget, nets, folds, out, root)
     for entry in entries:
@@ -127,7 +129,11 @@ def reproduce(
             show_training(run, resume=resume)
     folder = entries[0].path.parent
     click.echo(write_results(task, entries, folder))
-    click.echo(f"wrote {folder / 'results.md'} and results.json; a report of each run is in its folder")
+    done = [Run.open(e.path) for e in entries if e.scores]
+    page = write_report(done, folder / "report.html")
+    click.echo(
+        f"wrote {folder / 'results.md'}, results.json and {page.name}; each run has its own report too"
+    )
 
 
 def _experiment(path: Path, fold: str | None) -> Experiment:

@@ -21,7 +21,7 @@ from unetseg.run import Run
 from unetseg.sample import Entry
 from unetseg.scores import FrameTable
 from unetseg.settings import DataSettings
-from unetseg.tasks.listing import select, split
+from unetseg.tasks.listing import describe_entries, select, split
 
 PICTURES = 6
 
@@ -56,7 +56,9 @@ def test_run(run: Run, model: Model, tiling: Tiling, progress: Callable[[int], N
     seconds = time.perf_counter() - started
     table = score_pairs(pairs, model.recipe.kind, model.recipe.classes)
     truth = f", {settings.truth} truth" if settings.task == "cell-tracking" else ""
-    what = f"{len(entries)} frames of {_groups(entries)}{truth}"
+    what = describe_entries(entries)
+    if settings.task in ("cell-tracking", "synthetic"):
+        what = f"{len(entries)} frames of {_groups(entries)}{truth}"
     result = TestScores(part, what, table, task_scores(run, settings, pairs), seconds)
     run.write_json("scores.json", _json(result, model))
     return result

@@ -45,7 +45,7 @@ class Split:
     def describe(self) -> dict[str, str]:
         """Each part as "GROUP[first…last] (n)", for logs and tables."""
         parts = {"train": self.train, "validate": self.validate, "test": self.test}
-        return {part: _describe(entries) for part, entries in parts.items()}
+        return {part: describe_entries(entries) for part, entries in parts.items()}
 
 
 def split(listing: Listing, settings: DataSettings) -> Split:
@@ -71,7 +71,7 @@ def select(listing: Listing, selections: Sequence[str], part: str) -> list[Entry
         if not found:
             raise UserError(
                 f"data.{part} = {selection!r} selects nothing. There is: "
-                f"{_describe(listing.entries) or 'nothing with labels'}."
+                f"{describe_entries(listing.entries) or 'nothing with labels'}."
             )
         chosen.update({e.name: e for e in found})
     return [e for e in listing.entries if e.name in chosen]
@@ -121,7 +121,7 @@ def _check_apart(
             )
 
 
-def _describe(entries: Sequence[Entry]) -> str:
+def describe_entries(entries: Sequence[Entry]) -> str:
     """ "01[0…65] (66), 02[0…9] (10)"; single images by name, "9 images: dish1, dish2 and 7 more"."""
     members: dict[str, list[int]] = {}
     for entry in entries:
