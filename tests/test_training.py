@@ -106,6 +106,7 @@ class Evil:
         return (open, ("/tmp/unetseg-evil", "w"))  # noqa: S108
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_a_model_file_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
     path = tmp_path / "best.pt"
     torch.save({"format": "unetseg-model-1", "recipe": Evil()}, path)

@@ -30,8 +30,8 @@ def segment(
     Foreground is probability > threshold; holes smaller than `holes` pixels are filled, objects
     smaller than `smallest` dropped. With `seeds` = 0 objects are the connected components (edge
     neighbours). Otherwise the components of core > seeds (core = probability unless given) flood the
-    foreground by watershed on the core, and a component without a seed is dropped. At last objects grow by `grow`
-    pixels, never into each other.
+    foreground by watershed on the core, and a component without a seed is dropped. At last objects
+    grow by `grow` pixels, never into each other.
     """
     foreground = probability > settings.threshold
     if settings.holes > 0:

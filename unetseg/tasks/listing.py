@@ -122,7 +122,7 @@ def _check_apart(
 
 
 def describe_entries(entries: Sequence[Entry]) -> str:
-    """ "01[0…65] (66), 02[0…9] (10)"; single images by name, "9 images: dish1, dish2 and 7 more"."""
+    """Groups as 01[0…65] (66), 02[0…9] (10); single images as 9 images: dish1, dish2 and 7 more."""
     members: dict[str, list[int]] = {}
     for entry in entries:
         members.setdefault(entry.group, []).append(entry.index)
