@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from unetseg.config import read_experiment
 from unetseg.errors import UserError
+from unetseg.nets import build_net
 from unetseg.pipeline.reproduce import (
     BUDGETS,
     TASKS,
@@ -17,7 +19,11 @@ from unetseg.pipeline.reproduce import (
     open_or_create,
     write_results,
 )
+from unetseg.pipeline.training import crop_of
+from unetseg.scores import SCORES
 from unetseg.tasks.synthetic import cell_movie
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -28,6 +34,18 @@ def test_every_budget_has_its_file_and_the_same_folds(task: str, budget: str, tm
     tested = [s for e in entries for s in e.experiment.data.test]
     assert len(set(tested)) == len(tested) == len(entries)
     assert len({e.path for e in entries}) == len(entries)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(EXPERIMENTS.rglob("*.toml")), ids=lambda p: f"{p.parent.name}-{p.stem}"
+)
+def test_every_experiment_file_can_be_trained(path: Path) -> None:
+    """Its keys are known, its net can be built and its crop fits the net."""
+    experiment = read_experiment(path)
+    options = {k: v for k, v in experiment.net.items() if k != "name"}
+    net = build_net(str(experiment.net["name"]), channels=1, classes=2, **options)
+    assert net.footprint.legal(crop_of(experiment.train, net.dims))
+    assert experiment.train.best_by in SCORES
 
 
 def test_the_gpu_budget_is_the_papers_network(tmp_path: Path) -> None:
