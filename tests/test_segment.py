@@ -52,10 +52,10 @@ def test_objects_grow_into_the_background_but_not_into_each_other() -> None:
     np.testing.assert_array_equal(labels, [[1, 1, 1, 2, 2, 2, 2, 3, 3]])
 
 
-def test_three_classes_seed_from_interiors_and_keep_the_border() -> None:
+def test_classes_of_depth_seed_from_the_deep_and_keep_the_rim() -> None:
     """Two interiors in one run of foreground become two objects that meet in the border between."""
     interior = np.array([[0, 0.1, 0.9, 0.1, 0.1, 0.9, 0.1, 0]], np.float32)
     border = np.array([[0, 0.8, 0.1, 0.8, 0.8, 0.1, 0.8, 0]], np.float32)
-    probabilities = np.stack([1 - interior - border, interior, border])
+    probabilities = np.stack([1 - interior - border, border, interior])
     labels = object_labels(probabilities, LabelSettings(seeds=0.5))
     np.testing.assert_array_equal(labels, [[0, 1, 1, 1, 2, 2, 2, 0]])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.transform import downscale_local_mean, resize
 
-from unetseg.borders import border_classes
+from unetseg.depths import depth_classes
 from unetseg.errors import UserError
 from unetseg.settings import TargetSettings
 from unetseg.targets import border_weights, instance_classes, separate_touching, weight_map
@@ -82,8 +82,8 @@ def make_example(
 def target_classes(sample: Sample, settings: TargetSettings) -> NDArray[np.uint8]:
     """The class map a network is trained on, (*yx) uint8; not annotated pixels are class 0."""
     labels = _labels(sample)
-    if sample.kind == "instances" and settings.kind == "border":
-        return border_classes(labels, settings.border)
+    if sample.kind == "instances" and settings.kind == "depth":
+        return depth_classes(labels, settings.levels)
     if sample.kind == "instances":
         return instance_classes(labels)
     return np.where(labels == NOT_ANNOTATED, 0, labels).astype(np.uint8)

@@ -8,18 +8,19 @@ from scipy import ndimage
 from skimage.morphology import remove_small_holes
 from skimage.segmentation import expand_labels, relabel_sequential, watershed
 
+from unetseg.depths import depth
 from unetseg.settings import LabelSettings
 
 
 def object_labels(probabilities: NDArray[np.float32], settings: LabelSettings) -> NDArray[np.int32]:
     """Object labels of class probabilities (k, *yx): see `segment`.
 
-    With two classes foreground is class 1. With three (background, interior, border) it is interior
-    and border together, and seeds are looked for in the interior.
+    With two classes foreground is class 1. With more (background and classes of depth) it is all but
+    class 0, and seeds are looked for in the expected depth.
     """
     if len(probabilities) == 2:
         return segment(probabilities[1], settings)
-    return segment(1 - probabilities[0], settings, core=probabilities[1])
+    return segment(1 - probabilities[0], settings, core=depth(probabilities))
 
 
 def segment(

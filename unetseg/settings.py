@@ -45,12 +45,13 @@ class TargetSettings:
     """What the network learns of objects, and the weight map w_c + w0·exp(−(d1+d2)²/2σ²).
 
     kind: "ridge" (object and background, touching objects apart by a ridge of background;
-    Ronneberger 2015, eq. 2) or "border" (a third class for pixels closer than `border` to an
-    object's rim). w0 = 0 leaves out the border weights; balance: w_c from the class frequencies.
+    Ronneberger 2015, eq. 2) or "depth" (a class for each step of distance to the object's rim, the
+    steps at `levels` pixels: one level makes a border and an interior, several a distance map).
+    w0 = 0 leaves out the border weights; balance: w_c from the class frequencies.
     """
 
-    kind: Literal["ridge", "border"] = "ridge"
-    border: Annotated[float, Gt(0)] = 2.0
+    kind: Literal["ridge", "depth"] = "ridge"
+    levels: Annotated[tuple[Annotated[float, Gt(0)], ...], Len(1, 16)] = (3.0,)
     w0: Annotated[float, Ge(0)] = 10.0
     sigma: Annotated[float, Gt(0)] = 5.0
     balance: bool = True

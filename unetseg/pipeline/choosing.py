@@ -14,7 +14,7 @@ from unetseg.sample import Sample
 from unetseg.settings import LabelSettings
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
-SEEDS = (0.0, 0.5, 0.7, 0.8, 0.9)
+SEEDS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9)
 GROW = (0, 1, 2, 3, 4)
 """In pixels of the network's input."""
 

@@ -71,8 +71,9 @@ def read_dataset(experiment: Experiment) -> Dataset:
 
 
 def learnt_classes(listing: Listing, target: TargetSettings) -> int:
-    """How many classes the network tells apart: those of the labels, and with a border one more."""
-    return listing.classes + (listing.kind == "instances" and target.kind == "border")
+    """How many classes the network tells apart: those of the labels, or of depth in objects."""
+    by_depth = listing.kind == "instances" and target.kind == "depth"
+    return 2 + len(target.levels) if by_depth else listing.classes
 
 
 def make_examples(
