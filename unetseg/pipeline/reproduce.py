@@ -18,6 +18,8 @@ from unetseg.settings import Experiment
 
 TASKS = ("dic-hela", "phc-u373", "isbi-em")
 BUDGETS = ("smoke", "cpu", "gpu")
+BESIDE = ("iou", "background-iou", "f1", "det", "v-rand", "v-info")
+"""Scores shown beside those that were published."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def _markdown(task: str, done: Sequence[Entry]) -> str:
     """Ours, a row per net and fold and each net's mean over its folds, above the published rows."""
     published = PUBLISHED[task]
     names = [c.score for c in published.columns]
-    shown = [*names, *(n for n in ("iou", "background-iou", "f1") if n not in names)]
+    others = [n for n in BESIDE if n not in names and any(_score(e, n) is not None for e in done)]
+    shown = [*names, *others]
     lines = [
         f"# {published.title}",
         "",
@@ -109,7 +112,7 @@ def _markdown(task: str, done: Sequence[Entry]) -> str:
         rows = [[_score(e, n) for n in shown] for e in of_net]
         lines += [_row(f"{net}, fold {e.fold}", _split(e), r) for e, r in zip(of_net, rows, strict=True)]
         means = [_mean([r[i] for r in rows]) for i in range(len(shown))]
-        lines.append(_row(f"**{net}, mean of {len(rows)} folds**", "held-back training data", means))
+        lines.append(_row(f"**{net}, mean of {len(rows)} fold{'s' * (len(rows) > 1)}**", "held-back training data", means))
     for method, values in published.rows.items():
         lines.append(_row(method, "hidden test data", [*values, *[None] * (len(shown) - len(values))]))
     return "\n".join([*lines, "", f"Published: {published.source}. {NOT_THE_SAME}", ""])
