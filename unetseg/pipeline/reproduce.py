@@ -129,7 +129,7 @@ def _split(entry: Entry) -> str:
 
 
 def _row(first: str, second: str, values: Sequence[float | None]) -> str:
-    cells = ["–" if v is None else f"{v:.6f}" if abs(v) < 0.001 else f"{v:.4f}" for v in values]
+    cells = ["–" if v is None else f"{v:.6f}" if 0 < abs(v) < 0.01 else f"{v:.4f}" for v in values]
     return f"| {first} | {second} | " + " | ".join(cells) + " |"
 
 
