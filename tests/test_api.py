@@ -33,3 +33,8 @@ def test_a_run_folder_of_another_experiment_is_refused(tmp_path: Path) -> None:
 def test_a_stack_is_refused() -> None:
     with pytest.raises(UserError, match="one page at a time"):
         api.predict(None, np.zeros((2, 3, 4, 5)))  # type: ignore[arg-type]
+
+
+def test_nan_is_refused() -> None:
+    with pytest.raises(UserError, match="NaN"):
+        api.predict(None, np.full((4, 4), np.nan))  # type: ignore[arg-type]

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
-from unetseg.batches import Batch, batches, draws_of_batch
+from unetseg.augment import apply
+from unetseg.augment.engines import transform_example
+from unetseg.batches import Batch, batches, draws_of_batch, load_example, stack_examples
 from unetseg.errors import UserError
 from unetseg.nets.unet import unet_footprint
 from unetseg.sample import Example
-from unetseg.settings import AugmentSettings
+from unetseg.settings import NO_AUGMENT, AugmentSettings
 from unetseg.tiles import Footprint
 
 CPU = torch.device("cpu")
@@ -67,12 +70,23 @@ def test_every_example_is_seen_once_before_any_is_seen_again() -> None:
 
 def test_a_valid_net_gets_the_central_targets() -> None:
     footprint = unet_footprint(1, valid=True)
-    settings = replace(AugmentSettings(), noise=0)
-    plain, cut = next(make(settings=settings)), next(make(settings=settings, footprint=footprint))
-    assert cut.images.shape[2:] == (24, 24)
-    assert cut.classes.shape[1:] == (8, 8)
-    assert torch.equal(plain.classes[:, 8:16, 8:16], cut.classes)
-    assert torch.equal(plain.weight[:, 8:16, 8:16], cut.weight)
+    data, settings = examples((40, 50), (40, 50)), replace(AugmentSettings(), noise=0)
+    cut = next(make(data=data, settings=settings, footprint=footprint))
+    chosen, draws = draws_of_batch(settings, [(40, 50)] * 2, (8, 8), 2, seed=3, n=0)
+    whole = stack_examples([load_example(data[i], CPU) for i in chosen])
+    images, targets = apply(draws, whole.images, whole.targets, whole.shapes, (24, 24))
+    assert torch.equal(images, cut.images)
+    assert torch.equal(targets[:, 0, 8:16, 8:16].long(), cut.classes)
+    assert torch.equal(targets[:, 1, 8:16, 8:16], cut.weight)
+
+
+def test_a_valid_net_learns_from_every_pixel_of_an_image_smaller_than_its_crop() -> None:
+    rows, columns = np.mgrid[:20, :20]
+    place = (20 * rows + columns + 1).astype(np.float32)  # the weight says where a pixel comes from
+    data = [Example("a", place[None], np.zeros((20, 20), np.uint8), place)]
+    source = make(data=data, settings=NO_AUGMENT, footprint=unet_footprint(1, valid=True))
+    seen = {int(w) for batch in itertools.islice(source, 300) for w in batch.weight.unique()}
+    assert seen == set(range(1, 401))
 
 
 def test_an_albumentations_pipeline_is_applied_first_and_replayed(tmp_path: Path) -> None:
@@ -93,6 +107,15 @@ def test_an_albumentations_pipeline_is_applied_first_and_replayed(tmp_path: Path
     assert equal(
         next(make(start=4, settings=settings)), list(itertools.islice(make(settings=settings), 5))[4]
     )
+
+
+def test_an_albumentations_pipeline_cuts_off_no_grey_values() -> None:
+    albumentations = pytest.importorskip("albumentations")
+    (example,) = examples((24, 24))  # normalised: half of its values are below 0
+    blur = albumentations.Compose([albumentations.Blur(blur_limit=(3, 3), p=1)])
+    changed = transform_example(blur, example, 0).image[0]
+    expected = ndimage.uniform_filter(example.image[0], 3)
+    np.testing.assert_allclose(changed[1:-1, 1:-1], expected[1:-1, 1:-1], atol=1e-5)
 
 
 def test_a_wrong_albumentations_file_is_the_users_error(tmp_path: Path) -> None:

@@ -61,6 +61,15 @@ def test_small_objects_keep_their_pixels(tmp_path: Path) -> None:
     assert (found.data.shrink, found.train.crop, found.labels.smallest) == (1, (32,), 3)
 
 
+def test_the_crop_fits_the_smallest_of_many_images(tmp_path: Path) -> None:
+    make(tmp_path, 300, 40)
+    for i in range(5, 30):
+        size = 100 if i == 13 else 300
+        for folder in ("images", "labels"):
+            write(tmp_path / folder / f"{i}.tif", np.zeros((size, size), np.uint8))
+    assert derive_experiment(tmp_path).train.crop == (96,)
+
+
 def test_images_too_small_for_the_network_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the images are 12 pixels on their smaller side; at least 16"):
         derive_experiment(make(tmp_path, 12, 3))

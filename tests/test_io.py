@@ -183,6 +183,12 @@ def test_what_is_written_is_read_back_with_its_pixel_size(tmp_path: Path, pages:
     np.testing.assert_array_equal(stack.pixels, pixels[:, None])
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint32])
+def test_an_unknown_pixel_size_stays_unknown(tmp_path: Path, dtype: Any) -> None:
+    write_stack(tmp_path / "a.tif", noise(2, 6, 7, dtype=dtype), spacing_um=None)
+    assert read_stack(tmp_path / "a.tif").spacing_um is None
+
+
 def test_written_labels_are_an_imagej_hyperstack(tmp_path: Path) -> None:
     write_stack(tmp_path / "a.tif", noise(3, 6, 7, dtype=np.uint16), spacing_um=(0.5, 0.25))
     with tifffile.TiffFile(tmp_path / "a.tif") as tiff:

@@ -206,6 +206,9 @@ def test_wrong_names_and_options_are_refused() -> None:
     for options in ({"depth": 0}, {"padding": "zero"}, {"norm": "layer"}, {"dims": 4}, {"dropout": 1.0}):
         with pytest.raises(UserError, match="allowed is"):
             build_net("unet", channels=1, classes=2, **options)
+    for options in ({"width": "16"}, {"depth": 2.0}, {"width": True}, {"norm": 1}, {"dropout": "0.5"}):
+        with pytest.raises(UserError, match="must be a"):
+            build_net("unet", channels=1, classes=2, **options)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])

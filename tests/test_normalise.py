@@ -79,3 +79,10 @@ def test_other_channels_than_in_training_are_an_error_that_names_the_image() -> 
 def test_training_images_must_have_the_same_channels(method: Any) -> None:
     with pytest.raises(UserError, match="training images have 1 and 3 channels"):
         fit_normalisation(method, [np.zeros((1, 4, 4)), np.zeros((3, 4, 4))])
+
+
+def test_a_percentile_of_few_bright_pixels_reaches_to_the_brightest() -> None:
+    """999 zeros and one pixel of 60000: both percentiles are 0, and the pixel becomes 1, not 60000."""
+    image = np.zeros((1, 10, 100), np.uint16)
+    image[0, 4, 4] = 60000
+    assert Normalisation("percentile", 1)(image, "a").max() == 1

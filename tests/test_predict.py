@@ -95,7 +95,6 @@ def test_the_estimate_counts_the_widest_level() -> None:
 def test_tiled_equals_whole_on_a_gpu() -> None:
     unet = net(width=16, depth=4, padding="same", norm="batch").to("cuda")
     pixels, device = image(300, 270), torch.device("cuda")
-    torch.backends.cudnn.allow_tf32 = False
     whole = predict(unet, pixels, TileGrid((300, 270), (304, 272), unet.footprint), device=device)
     tiled = predict(unet, pixels, TileGrid((300, 270), (64, 96), unet.footprint), device=device, batch=5)
     np.testing.assert_allclose(tiled, whole, atol=1e-4)

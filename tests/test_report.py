@@ -152,7 +152,7 @@ def test_the_layers_can_be_switched(runs: list[Run], tmp_path: Path) -> None:
     assert "Best and median and worst: 5" in report.text
 
 
-@pytest.mark.parametrize("kind", ["ridge", "border"])
+@pytest.mark.parametrize("kind", ["ridge", "depth"])
 def test_the_training_pictures_are_of_a_training_image(runs: list[Run], tmp_path: Path, kind: str) -> None:
     experiment = runs[0].experiment
     run = Run.create(tmp_path / "run", replace(experiment, target=replace(experiment.target, kind=kind)))
@@ -250,7 +250,7 @@ def test_the_published_figures_stand_beside_ours(run: Run, tmp_path: Path) -> No
     rows = ("IMCB-SG (2014) 0.2935", "HOUS-US (2014) –", "U-Net (2015) 0.7756", "are not the same thing")
     assert [words for words in rows if words not in report.text] == []
     seg = run.read_json("scores.json")["scores"]["seg"]
-    assert f"this run, 1 frames of 5 (the test part) {seg:.4f}" in report.text
+    assert f"this run, 1 image: 5 (the test part) {seg:.4f}" in report.text
 
 
 def test_benchmarks_are_told_by_task_and_folder() -> None:

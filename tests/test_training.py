@@ -78,6 +78,14 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     assert logs[0] == logs[1]
 
 
+@pytest.mark.parametrize("asked", range(1, 9))
+def test_whenever_a_run_is_stopped_it_is_saved(tmp_path: Path, asked: int) -> None:
+    run = Run.create(tmp_path / "run", experiment(make_folder(tmp_path / "data")))
+    answers = itertools.chain([False] * (asked - 1), itertools.repeat(True))
+    list(train_run(run, resume=False, stopped=lambda: next(answers)))
+    assert torch.load(run.last, weights_only=True)["state"]["step"] == run.records()[-1]["step"]
+
+
 def test_validation_is_the_tiled_prediction_scored(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", experiment(make_folder(tmp_path / "data")))
     events = finish(run)
@@ -143,6 +151,20 @@ def test_what_cannot_work_is_said_before_the_first_step(tmp_path: Path, change: 
     assert not run.path.exists()  # the same command may be given again
 
 
+def test_a_net_of_other_axes_than_the_images_is_said(tmp_path: Path) -> None:
+    tiny = experiment(make_folder(tmp_path / "data"))
+    run = Run.create(tmp_path / "run", replace(tiny, net={**tiny.net, "dims": 3}))
+    with pytest.raises(UserError, match="Set net.dims = 2"):
+        finish(run)
+
+
+def test_the_weights_may_be_chosen_by_any_score(tmp_path: Path) -> None:
+    tiny = experiment(make_folder(tmp_path / "data"), best_by="kappa")
+    validated = [e for e in finish(Run.create(tmp_path / "run", tiny)) if isinstance(e, Validated)]
+    kappas = [e.scores["kappa"] for e in validated]
+    assert [e.best for e in validated] == [k > max(kappas[:i], default=-1) for i, k in enumerate(kappas)]
+
+
 def test_resuming_on_changed_data_is_refused(tmp_path: Path) -> None:
     root = make_folder(tmp_path / "data")
     run = Run.create(tmp_path / "run", experiment(root))
@@ -173,3 +195,4 @@ def test_too_little_memory_says_what_to_change(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("unetseg.nets.unet.UNet.forward", no_memory)
     with pytest.raises(UserError, match=r"not enough memory.*train\.batch"):
         finish(run)
+    assert not run.path.exists()  # nothing was trained: the same command may be given again

@@ -73,5 +73,7 @@ def predict(model: Model, image: NDArray[Any], *, memory: int = DEFAULT_MEMORY, 
     channels = image[None] if image.ndim == 2 else image
     if channels.ndim != 3:
         raise UserError(f"an image of shape {image.shape}: give (y, x) or (c, y, x), one page at a time.")
+    if not np.isfinite(channels).all():
+        raise UserError("the image holds NaN or infinite pixels. Replace them first.")
     probabilities = model.probabilities(channels, "image", Tiling(memory=memory, side=tile))
     return Prediction(model.labels(probabilities), probabilities)

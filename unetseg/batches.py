@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from unetseg.augment.apply import apply
@@ -16,6 +17,7 @@ from unetseg.augment.engines import (
     load_albumentations,
     transform_example,
 )
+from unetseg.device import memory_errors
 from unetseg.sample import Example
 from unetseg.settings import AugmentSettings
 from unetseg.tiles import Footprint
@@ -31,8 +33,8 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class ExampleSet:
-    """Examples as tensors on one device, filled up to one size.
+class ExampleStack:
+    """Examples in one tensor, filled up to the largest of them.
 
     images (n, c, *yx), targets (n, 2, *yx) with classes and weight, both float32; shapes (n, d)
     the real size of each.
@@ -42,21 +44,26 @@ class ExampleSet:
     targets: Tensor
     shapes: Tensor
 
-    def __len__(self) -> int:
-        return len(self.images)
+
+def load_example(example: Example, device: torch.device) -> ExampleStack:
+    """One example on the device, as a stack of one."""
+    targets = np.stack([example.classes.astype(np.float32), example.weight])
+    return ExampleStack(
+        torch.from_numpy(example.image)[None].to(device),
+        torch.from_numpy(targets)[None].to(device),
+        torch.tensor([example.classes.shape], device=device),
+    )
 
 
-def load_examples(examples: Sequence[Example], device: torch.device) -> ExampleSet:
-    """The examples on the device, once; nothing is read, filled or moved again during training."""
-    shapes = np.array([e.classes.shape for e in examples])
-    full = tuple(shapes.max(0))
-    images = torch.zeros(len(examples), len(examples[0].image), *full)
-    targets = torch.zeros(len(examples), 2, *full)
-    for image, target, example in zip(images.numpy(), targets.numpy(), examples, strict=True):
-        inside = tuple(slice(0, n) for n in example.classes.shape)
-        image[(slice(None), *inside)] = example.image
-        target[(0, *inside)], target[(1, *inside)] = example.classes, example.weight
-    return ExampleSet(images.to(device), targets.to(device), torch.from_numpy(shapes).to(device))
+def stack_examples(stacks: Sequence[ExampleStack]) -> ExampleStack:
+    """Several stacks as one; smaller examples are filled with zeros, which are never read."""
+    shapes = torch.cat([s.shapes for s in stacks])
+    full = [max(s.images.shape[axis] for s in stacks) for axis in range(2, stacks[0].images.ndim)]
+    return ExampleStack(
+        torch.cat([_filled(s.images, full) for s in stacks]),
+        torch.cat([_filled(s.targets, full) for s in stacks]),
+        shapes,
+    )
 
 
 def draws_of_batch(
@@ -89,20 +96,25 @@ def batches(
     start: int,
     device: torch.device,
 ) -> Iterator[Batch]:
-    """Batches start, start + 1, … of `size` crops, without end."""
+    """Batches start, start + 1, … of `size` crops, without end.
+
+    The network's output lies uniformly inside the image; what a valid net reads beyond is mirrored.
+    """
     pipeline = load_albumentations(settings.albumentations) if settings.albumentations else None
-    whole = load_examples(examples, device)
+    with memory_errors("Use fewer or smaller images, or raise data.shrink."):
+        resident = [load_example(e, device) for e in examples]
     shapes = [e.classes.shape for e in examples]
     engine = apply_with_elasticdeform if settings.engine == "elasticdeform" else apply
+    learnt = footprint.output(crop)
     n = start
     while True:
-        chosen, draws = draws_of_batch(settings, shapes, crop, size, seed=seed, n=n)
+        chosen, draws = draws_of_batch(settings, shapes, learnt, size, seed=seed, n=n)
         if pipeline is None:
-            part = ExampleSet(whole.images[chosen], whole.targets[chosen], whole.shapes[chosen])
+            part = stack_examples([resident[i] for i in chosen])
         else:
             pairs = zip(chosen, draws, strict=True)
             changed = [transform_example(pipeline, examples[i], d.noise_seed) for i, d in pairs]
-            part = load_examples(changed, device)
+            part = stack_examples([load_example(e, device) for e in changed])
         images, targets = engine(draws, part.images, part.targets, part.shapes, crop)
         yield _batch(images, targets, footprint)
         n += 1
@@ -113,6 +125,13 @@ def _batch(images: Tensor, targets: Tensor, footprint: Footprint) -> Batch:
     for axis, n in enumerate(footprint.output(images.shape[2:]), start=2):
         targets = targets.narrow(axis, (targets.shape[axis] - n) // 2, n)
     return Batch(images, targets[:, 0].long(), targets[:, 1].contiguous())
+
+
+def _filled(stack: Tensor, full: Sequence[int]) -> Tensor:
+    missing = [n - m for n, m in zip(full, stack.shape[2:], strict=True)]
+    if not any(missing):
+        return stack
+    return F.pad(stack, [side for n in reversed(missing) for side in (0, n)])
 
 
 def _example_at(position: int, count: int, seed: int) -> int:

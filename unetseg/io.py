@@ -107,7 +107,8 @@ def write_stack(
     """
     imagej = pages.dtype in (np.uint8, np.uint16, np.float32)
     resolution = None if spacing_um is None else (1 / spacing_um[-1], 1 / spacing_um[-2])
-    options: dict[str, Any] = {"imagej": True, "metadata": {"axes": axes, "unit": "um"}}
+    unit = "pixel" if spacing_um is None else "um"  # ImageJ takes a missing resolution for 1 unit
+    options: dict[str, Any] = {"imagej": True, "metadata": {"axes": axes, "unit": unit}}
     if not imagej:
         options = {"metadata": {"axes": axes}, "photometric": "minisblack"}
         if resolution is not None:

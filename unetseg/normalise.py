@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,7 +21,8 @@ class Normalisation:
     """(image − offset)/scale per channel.
 
     method "per-image": offset and scale are the image's own mean and standard deviation;
-    "percentile": its 1st percentile and the distance to its 99.8th; "training-set": mean and
+    "percentile": its 1st percentile and the distance to its 99.8th (where these are equal, to its
+    maximum); "training-set": mean and
     standard deviation of all training pixels, stored in `offset` and `scale`; "none": 0 and 1.
     """
 
@@ -43,7 +44,7 @@ class Normalisation:
                 offset, scale = pixels.mean(1, dtype=np.float64), pixels.std(1, dtype=np.float64)
             case "percentile":
                 low, high = np.percentile(pixels, [1, 99.8], axis=1)
-                offset, scale = low, high - low
+                offset, scale = low, np.where(high > low, high - low, pixels.max(1) - low)
             case "training-set":
                 offset, scale = np.array(self.offset), np.array(self.scale)
             case "none":
@@ -53,10 +54,9 @@ class Normalisation:
         return ((image - offset.reshape(ones)) / scale.reshape(ones)).astype(np.float32)
 
 
-def fit_normalisation(method: Method, images: Iterable[NDArray[Any]]) -> Normalisation:
+def fit_normalisation(method: Method, images: Sequence[NDArray[Any]]) -> Normalisation:
     """The rule for `images` (each (c, *yx)); only "training-set" depends on their grey values."""
-    moments = [_moments(image) for image in images]
-    counts = {len(total) for total, _, _ in moments}
+    counts = {len(image) for image in images}
     if len(counts) > 1:
         raise UserError(
             f"the training images have {' and '.join(map(str, sorted(counts)))} channels. Give images "
@@ -65,6 +65,7 @@ def fit_normalisation(method: Method, images: Iterable[NDArray[Any]]) -> Normali
     channels = counts.pop()
     if method != "training-set":
         return Normalisation(method, channels)
+    moments = [_moments(image) for image in images]
     count = sum(n for _, _, n in moments)
     mean = np.sum([total for total, _, _ in moments], axis=0) / count
     squares = np.sum([square for _, square, _ in moments], axis=0) / count

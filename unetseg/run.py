@@ -97,7 +97,7 @@ class Run:
     def discard(self) -> None:
         """Remove a run that could not be started; one that has a checkpoint stays."""
         if not self.last.exists():
-            for name in (EXPERIMENT, "environment.json"):
+            for name in (EXPERIMENT, "environment.json", LOG):
                 (self.path / name).unlink(missing_ok=True)
             with suppress(OSError):  # something else is in it
                 self.path.rmdir()

@@ -70,10 +70,16 @@ def load_albumentations(path: str) -> Any:
 
 
 def transform_example(pipeline: Any, example: Example, seed: int) -> Example:
-    """The example through an albumentations pipeline; image, classes and weight change together."""
+    """The example through an albumentations pipeline; image, classes and weight change together.
+
+    The pipeline is given grey values 0…1 from the image's lowest to its highest, for it cuts off
+    floats beyond; they are scaled back after it.
+    """
     pipeline.set_random_seed(seed)
-    image: NDArray[np.float32] = np.ascontiguousarray(np.moveaxis(example.image, 0, -1))
+    low, high = example.image.min(), example.image.max()
+    extent = np.maximum(high - low, np.float32(1e-6))
+    image: NDArray[np.float32] = np.ascontiguousarray(np.moveaxis((example.image - low) / extent, 0, -1))
     changed = pipeline(image=image, masks=[example.classes, example.weight])
     classes, weight = changed["masks"]
-    moved = np.ascontiguousarray(np.moveaxis(changed["image"], -1, 0), dtype=np.float32)
+    moved = np.ascontiguousarray(np.moveaxis(low + extent * changed["image"], -1, 0), dtype=np.float32)
     return replace(example, image=moved, classes=np.asarray(classes), weight=np.asarray(weight))

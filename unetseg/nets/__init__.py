@@ -29,10 +29,20 @@ def build_net(
     """
     if name not in NETS:
         raise UserError(f"net.name = {name!r}: no such network, {did_you_mean(name, NETS)}")
-    allowed = [p for p in inspect.signature(NETS[name]).parameters if p not in ("channels", "classes")]
-    for option in options:
+    parameters = inspect.signature(NETS[name]).parameters
+    allowed = {k: p.default for k, p in parameters.items() if k not in ("channels", "classes")}
+    for option, value in options.items():
         if option not in allowed:
             raise UserError(f"net.{option}: {name} has no such option, {did_you_mean(option, allowed)}")
+        _check_type(option, value, allowed[option])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return NETS[name](channels=channels, classes=classes, **options)
+
+
+def _check_type(option: str, value: object, default: object) -> None:
+    """An option has its default's type; a whole number may stand for a number with a point."""
+    fine = (int, float) if isinstance(default, float) else (type(default),)
+    if type(value) not in fine:
+        words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+        raise UserError(f"net.{option} = {value!r}: must be {words[type(default)]}, such as {default!r}.")

@@ -36,7 +36,7 @@ def derive_experiment(root: Path, steps: int = 0) -> Experiment:
     objects = listing.kind == "instances" and data.task != "isbi-em"
     areas = [a for s in samples for a in _areas(s)] if objects else []
     diameter = statistics.median(areas) ** 0.5 if areas else OBJECT_PX
-    side = min(min(s.image.shape[1:]) for s in samples)
+    side = min(min(e.read().image.shape[1:]) for e in listing.entries)
     shrink = max(1, min(round(diameter / OBJECT_PX), 4, side // 64))
     train = TrainSettings(crop=(_crop(side // shrink),), best_by="seg" if objects else "iou")
     labels = LabelSettings(smallest=int(statistics.median(areas) / 10) if areas else 0, average=4)

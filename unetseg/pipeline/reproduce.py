@@ -112,7 +112,13 @@ def _markdown(task: str, done: Sequence[Entry]) -> str:
         rows = [[_score(e, n) for n in shown] for e in of_net]
         lines += [_row(f"{net}, fold {e.fold}", _split(e), r) for e, r in zip(of_net, rows, strict=True)]
         means = [_mean([r[i] for r in rows]) for i in range(len(shown))]
-        lines.append(_row(f"**{net}, mean of {len(rows)} fold{'s' * (len(rows) > 1)}**", "held-back training data", means))
+        lines.append(
+            _row(
+                f"**{net}, mean of {len(rows)} fold{'s' * (len(rows) > 1)}**",
+                "held-back training data",
+                means,
+            )
+        )
     for method, values in published.rows.items():
         lines.append(_row(method, "hidden test data", [*values, *[None] * (len(shown) - len(values))]))
     return "\n".join([*lines, "", f"Published: {published.source}. {NOT_THE_SAME}", ""])

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from unetseg.augment import apply, draw
-from unetseg.batches import load_examples
+from unetseg.batches import load_example
 from unetseg.figures import colours, grey, write_sheet
 from unetseg.normalise import fit_normalisation
 from unetseg.pipeline.dataset import evenly, learnt_classes, list_data, make_examples
@@ -60,7 +60,7 @@ def _row(sample: Sample, example: Example, experiment: Experiment) -> dict[str, 
 def _draws(example: Example, experiment: Experiment) -> list[NDArray[np.float32]]:
     shape = example.classes.shape
     crop = [min(c, n) for c, n in zip(crop_of(experiment.train, len(shape)), shape, strict=True)]
-    whole = load_examples([example], torch.device("cpu"))
+    whole = load_example(example, torch.device("cpu"))
     drawn = [
         draw(experiment.augment, shape, crop, np.random.default_rng([experiment.seed, n]))
         for n in range(DRAWS)

@@ -26,7 +26,7 @@ from unetseg.pipeline.model import (
     save_model,
     save_plain,
 )
-from unetseg.pipeline.scoring import higher_is_better, score_names, score_pairs
+from unetseg.pipeline.scoring import higher_is_better, score_names, score_pairs, standard_names
 from unetseg.run import Run
 from unetseg.sample import Sample
 from unetseg.settings import Experiment, TrainSettings
@@ -68,7 +68,11 @@ def train_run(run: Run, *, resume: bool, stopped: Callable[[], bool]) -> Iterato
             run.discard()
         raise
     yield from (Note(note) for note in notes)
-    yield from fit.steps(stopped)
+    try:
+        yield from fit.steps(stopped)
+    except UserError:
+        run.discard()
+        raise
 
 
 def _prepare(run: Run, resume: bool) -> tuple[_Fit, list[str]]:
@@ -118,22 +122,23 @@ class _Fit:
             self.run.log({"step": step.number, **_rounded(step)})
             yield step
             last = step.number == settings.steps
-            if last or step.number % settings.validate_every == 0:
+            due = last or step.number % settings.validate_every == 0
+            if due:
                 yield self._validate()
                 if last and experiment.labels.choose:
                     yield Note("choosing the label settings by the validation part")
                     yield self._choose_labels()
+            stopping = stopped()  # asked once: what ends the run here has also saved it
+            if due or stopping:
                 self._save()
-            elif stopped():
-                self._save()
-            if stopped():
+            if stopping:
                 return
 
     def _validate(self) -> Validated:
         """The real tiled prediction and score of the validation part; the best model is kept."""
         started = time.perf_counter()
-        scores = validate(self.model, self.data.validate)
         name = self.experiment.train.best_by
+        scores = validate(self.model, self.data.validate, name)
         value = scores.get(name, math.nan) * (1 if higher_is_better(name) else -1)
         better = not self.data.validate or value > self.best or self.best == -math.inf
         step = self.state.step
@@ -150,6 +155,7 @@ class _Fit:
         if self.model.recipe.kind == "classes" or not self.data.validate:
             return Note("labels: as set (nothing to choose them by)")
         best = load_model(self.run.best, self.model.device)
+        best = replace(best, recipe=self.model.recipe)  # a run killed here chooses from the same start
         labels, score = choose_labels(best, self.data.validate, self.experiment.train.best_by)
         recipe = replace(best.recipe, labels=labels)
         with self.run.replacing(self.run.best.name) as path:
@@ -166,8 +172,8 @@ class _Fit:
             save_plain(path, saved)
 
 
-def validate(model: Model, samples: Sequence[Sample]) -> dict[str, float]:
-    """Pooled scores of labelled samples; empty without samples."""
+def validate(model: Model, samples: Sequence[Sample], best_by: str) -> dict[str, float]:
+    """Pooled standard scores of labelled samples, and that named `best_by`; empty without samples."""
     if not samples:
         return {}
     pairs = (
@@ -175,7 +181,9 @@ def validate(model: Model, samples: Sequence[Sample]) -> dict[str, float]:
         for s in samples
         if s.labels is not None
     )
-    table = score_pairs(pairs, model.recipe.kind, model.recipe.classes)
+    kind, classes = model.recipe.kind, model.recipe.classes
+    names = dict.fromkeys([*standard_names(kind, classes), best_by])
+    table = score_pairs(pairs, kind, classes, list(names))
     return dict(zip(table.names, table.pooled.tolist(), strict=True))
 
 
@@ -204,6 +212,9 @@ def _check(experiment: Experiment, data: Dataset, net: Net) -> None:
     allowed = score_names(data.kind, data.classes)
     if settings.best_by not in allowed:
         raise UserError(f"train.best_by = {settings.best_by!r}: {did_you_mean(settings.best_by, allowed)}")
+    axes = data.examples[0].classes.ndim
+    if net.dims != axes:
+        raise UserError(f"net.dims = {net.dims}: the images have {axes} axes. Set net.dims = {axes}.")
     crop = crop_of(settings, net.dims)
     if len(crop) != net.dims:
         raise UserError(f"train.crop = {list(crop)}: this network has {net.dims} axes.")

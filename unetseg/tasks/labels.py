@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from skimage.measure import label
 
 from unetseg.errors import UserError
 from unetseg.sample import NOT_ANNOTATED
@@ -127,7 +128,5 @@ def _union(facts: Sequence[LabelFacts]) -> frozenset[int]:
 
 
 def _components(plane: NDArray[np.int64], values: Sequence[int]) -> int:
-    """Edge-connected components of equal value > 0; beyond 64 values, of the foreground."""
-    if len(values) > 64:
-        return len(values)
-    return sum(int(ndimage.label(plane == v)[1]) for v in values)
+    """How many edge-connected components of one value there are, of all `values`."""
+    return int(label(np.where(np.isin(plane, values), plane, 0), connectivity=1, return_num=True)[1])

@@ -126,7 +126,8 @@ def describe_entries(entries: Sequence[Entry]) -> str:
     members: dict[str, list[int]] = {}
     for entry in entries:
         members.setdefault(entry.group, []).append(entry.index)
-    single = len(members) > 1 and all(len(m) == 1 for m in members.values())
+    single = all(m == [0] for m in members.values())
     words = [g if single else f"{g}[{min(m)}…{max(m)}] ({len(m)})" for g, m in members.items()]
     more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
-    return (f"{len(words)} images: " if single else "") + ", ".join(words[:SHOWN]) + more
+    count = f"{len(words)} image{'s' * (len(words) > 1)}: " if single and words else ""
+    return count + ", ".join(words[:SHOWN]) + more
