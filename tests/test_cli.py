@@ -299,3 +299,20 @@ def test_predict_writes_a_challenge_sequence(unetseg: Unetseg, model: Path, tmp_
     assert f"{tmp_path / '02_RES'}: 2 frames" in result.out
     for name in ("mask0000.tif", "mask0007.tif"):
         assert tifffile.imread(tmp_path / "02_RES" / name).dtype == np.uint16
+
+
+def test_predict_refuses_to_write_among_the_images(unetseg: Unetseg, folder: Path, model: Path) -> None:
+    before = sorted((folder / "images").iterdir())
+    result = unetseg("predict", model, folder / "images", "--out", folder / "images", "--device", "cpu")
+    assert result.code == 2
+    assert "holds the images" in result.err
+    assert sorted((folder / "images").iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", ".."])
+def test_a_run_is_never_named_out_of_its_folder(unetseg: Unetseg, tmp_path: Path, name: str) -> None:
+    file = tmp_path / "e.toml"
+    file.write_text(f'name = "{name}"\n[data]\ntask = "synthetic"\n')
+    result = unetseg("train", file)
+    assert result.code == 2
+    assert "it can be no path" in result.err

@@ -116,7 +116,7 @@ SETTINGS = st.builds(
     net=st.dictionaries(
         st.sampled_from(["name", "width", "dropout", "bias"]),
         st.integers(-9, 9) | st.floats(0, 1) | st.booleans() | st.text("abc"),
-    ),
+    ).map(lambda net: {"name": "unet", **net}),
     train=st.builds(
         TrainSettings,
         learning_rate=st.floats(1e-300, 1e300),
@@ -162,3 +162,7 @@ def test_data_is_found_as_given_or_below_the_variable(
     (here / "cells").mkdir()
     assert find_data("cells") == Path("cells")
     assert find_data(str(there / "cells")) == there / "cells"
+
+
+def test_a_net_without_a_name_is_the_unet() -> None:
+    assert parse_experiment({"net": {"width": 8}}, "e.toml").net == {"name": "unet", "width": 8}

@@ -196,3 +196,21 @@ def test_too_little_memory_says_what_to_change(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(UserError, match=r"not enough memory.*train\.batch"):
         finish(run)
     assert not run.path.exists()  # nothing was trained: the same command may be given again
+
+
+def test_settings_changed_after_the_fact_do_not_resume(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", experiment(make_folder(tmp_path / "data"), steps=3))
+    finish(run)
+    file = run.path / "experiment.toml"
+    file.write_text(file.read_text().replace("width = 4", "width = 5"))
+    with pytest.raises(UserError, match="does not fit the network of"):
+        finish(run, resume=True)
+
+
+def test_a_lost_best_model_is_replaced_by_the_last(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", experiment(make_folder(tmp_path / "data"), steps=3))
+    finish(run)
+    run.best.unlink()
+    finish(run, resume=True)
+    best, last = weights(run.best, "weights"), weights(run.last, "state")
+    assert all(torch.equal(best[k], last[k]) for k in last)

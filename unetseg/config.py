@@ -49,6 +49,8 @@ def parse_experiment(table: dict[str, Any], source: str) -> Experiment:
     Types are strict: "100" is no number and 1 no true. Raises UserError, a line for each wrong key.
     """
     _check_keys(table, Experiment, (), source)
+    if isinstance(table.get("net"), dict):
+        table = {**table, "net": {"name": "unet", **table["net"]}}
     try:  # strict JSON, because only there a list may stand for a tuple
         return TypeAdapter(Experiment).validate_json(json.dumps(table, default=str), strict=True)
     except ValidationError as error:

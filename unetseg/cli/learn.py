@@ -98,7 +98,7 @@ def train(
         data=replace(settings.data, root=root or settings.data.root),
         train=replace(settings.train, steps=steps or settings.train.steps),
     )
-    show_training(Run.create(run_path or Path("runs") / changed.name, changed), resume=False)
+    show_training(Run.create(run_path or _run_folder(changed.name), changed), resume=False)
 
 
 @cli.command()
@@ -134,6 +134,13 @@ def reproduce(
     click.echo(
         f"wrote {folder / 'results.md'}, results.json and {page.name}; each run has its own report too"
     )
+
+
+def _run_folder(name: str) -> Path:
+    """runs/NAME; a name that is a path would lead elsewhere."""
+    if name in ("", ".", "..") or set(name) & set("/\\"):
+        raise UserError(f"name = {name!r}: names the run's folder, so it can be no path; or give --run.")
+    return Path("runs") / name
 
 
 def _experiment(path: Path, fold: str | None) -> Experiment:

@@ -62,9 +62,13 @@ def predict_files(
     """STEM_labels.tif (object ids) or STEM_classes.tif of every image, one page per page."""
     suffix = "classes" if model.recipe.kind == "classes" else "labels"
     for path in paths:
+        if path.resolve().parent == output.folder.resolve():
+            raise UserError(
+                f"{output.folder}: holds the images; results there would be taken for images the next "
+                "time. Choose another --out."
+            )
+    for path in paths:
         target = output.folder / f"{plain_stem(path)}_{suffix}.tif"
-        if target.resolve() == path.resolve():
-            raise UserError(f"{path}: the result would replace the image. Choose another --out.")
         stack = read_stack(path)
         pages: list[NDArray[Any]] = []
         maps: list[NDArray[np.float32]] = []

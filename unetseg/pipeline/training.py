@@ -116,6 +116,9 @@ class _Fit:
             start=self.state.step,
             device=device,
         )
+        if self.state.step >= settings.steps and not self.run.best.is_file():
+            yield Note("best.pt is lost: the last weights take its place")
+            yield self._validate()
         loss = LOSSES[settings.loss]
         done = train(self.state, source, loss, settings, seed=experiment.seed, device=device)
         for step in done:
@@ -239,9 +242,15 @@ def _resume(run: Run, state: State, checksum: str) -> float:
     if run.read_json("environment.json").get("data_sha256") != checksum:
         raise UserError(f"{run.path}: the data have changed since the run was started. Train again.")
     saved = load_plain(run.last, STATE_FORMAT)
-    state.load_state_dict(saved["state"])
+    try:
+        state.load_state_dict(saved["state"])
+    except (RuntimeError, ValueError, KeyError):
+        raise UserError(
+            f"{run.last}: does not fit the network of {run.path / 'experiment.toml'}, which was changed "
+            "since. Put the settings back, or train a new run."
+        ) from None
     run.forget_after(state.step)
-    return float(saved["best"])
+    return float(saved["best"]) if run.best.is_file() else -math.inf
 
 
 def _rounded(step: Step) -> dict[str, Any]:

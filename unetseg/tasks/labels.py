@@ -99,8 +99,8 @@ def count_of_classes(meaning: Meaning, facts: Sequence[LabelFacts], given: int |
         few = ", ".join(map(str, values[:MOST_CLASSES])) + (", …" if len(values) > MOST_CLASSES else "")
         raise UserError(
             f"{source}: the labels hold the classes {few}; classes count up 0, 1, 2, … without gaps. "
-            "Renumber them, set data.classes if some are only missing here, or set data.labels if "
-            "they are objects or a mask."
+            "Renumber them, set data.classes if some are only missing here, set data.labels if they are "
+            f"objects or a mask, or data.not_annotated = [{values[-1]}] if that is no label at all."
         )
     if given is None and values[-1] >= 255:
         raise UserError(
