@@ -13,20 +13,20 @@ from unetseg.errors import UserError
 from unetseg.nets import build_net
 from unetseg.pipeline.reproduce import (
     BUDGETS,
-    TASKS,
     benchmark,
     experiment_file,
     open_or_create,
     write_results,
 )
 from unetseg.pipeline.training import crop_of
+from unetseg.published import PUBLISHED
 from unetseg.scores import SCORES
 from unetseg.tasks.synthetic import cell_movie
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", PUBLISHED)
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_every_budget_has_its_file_and_the_same_folds(task: str, budget: str, tmp_path: Path) -> None:
     entries = benchmark(task, budget, (), (), tmp_path, None)
@@ -49,7 +49,7 @@ def test_every_experiment_file_can_be_trained(path: Path) -> None:
 
 
 def test_the_gpu_budget_is_the_papers_network(tmp_path: Path) -> None:
-    for task in TASKS:
+    for task in PUBLISHED:
         (entry, *_) = benchmark(task, "gpu", (), (), tmp_path, None)
         assert entry.experiment.net == {"name": "unet"}
         assert (entry.experiment.train.optimizer, entry.experiment.train.momentum) == ("sgd", 0.99)

@@ -49,7 +49,7 @@ def derive_experiment(folder: str | Path) -> Experiment:
 def train(experiment: Experiment, run: str | Path) -> Model:
     """Train into the run folder, or go on with it if it has a checkpoint, and return the best model."""
     path = Path(run)
-    resume = (path / "last.pt").is_file()
+    resume = Run(path).last.is_file()
     opened = Run.open(path) if resume else Run.create(path, experiment)
     if resume and opened.experiment != experiment:
         raise UserError(f"{path}: holds a run of another experiment. Choose another folder.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +95,19 @@ def plain_stem(path: Path) -> str:
     """
     stem = path.stem
     return stem[:-4] if stem.lower().endswith(".ome") else stem
+
+
+def by_name(paths: Iterable[Path], name_of: Callable[[Path], str], problem: str) -> dict[str, Path]:
+    """The files by a name; two different files of one name raise UserError, so that none is dropped.
+
+    problem: what follows the two files in the error, why they may not share a name and what to do.
+    """
+    named: dict[str, Path] = {}
+    for path in paths:
+        first = named.setdefault(name_of(path), path)
+        if first is not path:
+            raise UserError(f"{first} and {path.name}: two files for the name {name_of(path)!r}. {problem}")
+    return named
 
 
 def write_stack(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 from skimage.segmentation import find_boundaries
 
-from unetseg.figures.pictures import BOTH, PREDICTED, TRUTH, colours, grey
+from unetseg.figures.pictures import BOTH, PREDICTED, TRUTH, colours, grey, outline
 
 FILL, UNKNOWN = 0.38, 0.45
 """Opacity of the objects' colours, and of the stripes over what is not annotated."""
@@ -26,14 +26,14 @@ def label_layer(labels: NDArray[Any], colour: tuple[float, float, float]) -> NDA
     layer[..., 3] = np.where(labels > 0, FILL, 0)
     y, x = np.indices(labels.shape)
     layer[(labels < 0) & ((y + x) % 12 < 3)] = (0.6, 0.6, 0.6, UNKNOWN)
-    layer[_outline(labels)] = (*colour, 1)
+    layer[outline(labels)] = (*colour, 1)
     return layer
 
 
 def agreement_layer(truth: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float32]:
     """Outlines of both, (y, x, 4): truth green, prediction pink, where they agree yellow."""
     layer = np.zeros((*truth.shape, 4), np.float32)
-    true, found = _outline(truth), _outline(predicted)
+    true, found = outline(truth), outline(predicted)
     layer[true], layer[found], layer[true & found] = (*TRUTH, 1), (*PREDICTED, 1), (*BOTH, 1)
     return layer
 
@@ -69,13 +69,6 @@ def heat(values: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]
     paint = mpl.colormaps["magma"]
     scaled = (values - low) / max(high - low, 1e-9)
     return paint(scaled)[..., :3].astype(np.float32), paint(bar)[..., :3].astype(np.float32)
-
-
-def _outline(labels: NDArray[Any]) -> NDArray[np.bool_]:
-    """The pixels along object borders; two pixels wide in large images, where one would be lost."""
-    mode = "thick" if min(labels.shape) > 300 else "inner"
-    found: NDArray[np.bool_] = find_boundaries(np.maximum(labels, 0), mode=mode)
-    return found
 
 
 def _inner(labels: NDArray[Any]) -> NDArray[np.bool_]:

@@ -41,15 +41,21 @@ def colours(labels: NDArray[Any]) -> NDArray[np.float32]:
 def outlines(image: NDArray[Any], truth: NDArray[Any] | None, predicted: NDArray[Any]) -> NDArray[np.float32]:
     """The image with object outlines: truth green, prediction pink, both yellow; (y, x, 3)."""
     picture = grey(image)
-    mode = "thick" if min(predicted.shape) > 300 else "inner"
-    found = find_boundaries(predicted, mode=mode)
+    found = outline(predicted)
     if truth is None:
         picture[found] = PREDICTED
         return picture
-    true = find_boundaries(np.maximum(truth, 0), mode=mode)
+    true = outline(truth)
     picture[true], picture[found] = TRUTH, PREDICTED
     picture[true & found] = BOTH
     return picture
+
+
+def outline(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """The pixels along object borders; two pixels wide in large images, where one would be lost."""
+    mode = "thick" if min(labels.shape) > 300 else "inner"
+    found: NDArray[np.bool_] = find_boundaries(np.maximum(labels, 0), mode=mode)
+    return found
 
 
 def write_overlay(

@@ -54,7 +54,7 @@ def nearest_sizes(footprint: Footprint, size: Sequence[int]) -> str:
     return f"the nearest legal sizes are {' and '.join(sizes)}"
 
 
-def parameter_count(net: nn.Module) -> int:
+def parameter_count(net: Net) -> int:
     """The number of trainable numbers in the net."""
     return sum(p.numel() for p in net.parameters() if p.requires_grad)
 

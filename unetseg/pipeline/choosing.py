@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -28,6 +29,7 @@ def choose_labels(model: Model, samples: Sequence[Sample], best_by: str) -> tupl
     maps = [model.probabilities(s.image, s.name, Tiling()) for s in samples]
     sign = 1 if higher_is_better(best_by) else -1
 
+    @cache
     def value(settings: LabelSettings) -> float:
         tried = replace(model, recipe=replace(model.recipe, labels=settings))
         pairs = [(s.name, np.asarray(s.labels), tried.labels(p)) for s, p in zip(samples, maps, strict=True)]

@@ -9,16 +9,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unetseg.errors import UserError
-from unetseg.io import TIFF_ENDINGS, Stack, image_files, plain_stem, read_stack, replacing, write_json
+from unetseg.io import (
+    TIFF_ENDINGS,
+    Stack,
+    by_name,
+    image_files,
+    plain_stem,
+    read_stack,
+    replacing,
+    write_json,
+)
 from unetseg.pipeline.scoring import Pair, score_pairs
 from unetseg.pipeline.sections import is_probability_map, score_sections
-from unetseg.pipeline.task_scores import SECTION_SCORES, challenge_scores, read_markers
+from unetseg.pipeline.task_scores import SECTION_SCORES, challenge_scores, inside_border, read_frame_labels
 from unetseg.sample import Kind
 from unetseg.scores import FrameTable
-from unetseg.scores.ctc import field_of_interest
 from unetseg.settings import DataSettings
 from unetseg.tasks.cell_tracking import read_truth
 from unetseg.tasks.labels import LabelFacts, Meaning, label_facts, label_plane, read_labels, recognise
@@ -63,7 +70,8 @@ def score_files(
         meaning = "instances"
     kind: Kind = "classes" if meaning == "classes" else "instances"
     top = max(max(f.values, default=1) for f in facts)
-    pairs = [_inside(pair, border) for pair in _pairs(files, meaning, settings)]
+    every = _pairs(files, meaning, settings)
+    pairs = [(n, *(inside_border(t, p, border) if border else (t, p))) for n, t, p in every]
     classes = settings.classes or max(top, max(int(p.max(initial=0)) for _, _, p in pairs)) + 1
     try:
         table = score_pairs(pairs, kind, classes if kind == "classes" else 2, names)
@@ -163,13 +171,6 @@ def _slice(found: Stack, z: int) -> Stack:
     return Stack(found.path, found.pixels[z : z + 1], found.spacing_um)
 
 
-def _inside(pair: Pair, border: int) -> Pair:
-    name, truth, predicted = pair
-    if not border:
-        return pair
-    return name, field_of_interest(truth, border), field_of_interest(predicted, border)
-
-
 def _challenge(
     predicted: Path, truth: Path, pairs: Sequence[Pair], border: int
 ) -> tuple[dict[str, float], str]:
@@ -179,18 +180,12 @@ def _challenge(
     found = _by_key(predicted)
     markers = {_key(path): path for path in image_files(truth / "TRA")}
     marked = [
-        _inside((key, read_markers(path), _result(found[key])), border)[1:]
+        inside_border(read_frame_labels(path), read_frame_labels(found[key]), border)
         for key, path in markers.items()
         if key in found
     ]
     scores = challenge_scores([(t, p) for _, t, p in pairs], marked)
     return scores, f"{len(marked)} of {len(markers)} frames with markers"
-
-
-def _result(path: Path) -> NDArray[np.int64]:
-    """The labels of a result frame, (y, x) or (z, y, x)."""
-    planes = np.stack([label_plane(page, str(path)) for page in read_stack(path, palette=True).pixels])
-    return planes[0] if len(planes) == 1 else planes
 
 
 def _shape(stack: Stack) -> str:
@@ -218,14 +213,5 @@ def _by_key(folder: Path) -> dict[str, Path]:
     """
     files = [p for p in image_files(folder) if not plain_stem(p).endswith("_probabilities")]
     tiffs = {plain_stem(p) for p in files if p.suffix.lower() in TIFF_ENDINGS}
-    named: dict[str, Path] = {}
-    for path in files:
-        if path.suffix.lower() == ".png" and plain_stem(path) in tiffs:
-            continue
-        first = named.setdefault(_key(path), path)
-        if first != path:
-            raise UserError(
-                f"{first} and {path.name}: two files for the name {_key(path)!r}. Move one away, or "
-                "score the two files themselves."
-            )
-    return named
+    labels = [p for p in files if p.suffix.lower() != ".png" or plain_stem(p) not in tiffs]
+    return by_name(labels, _key, "Move one away, or score the two files themselves.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -11,12 +10,11 @@ from typing import Any
 
 from unetseg.config import choose_fold, read_experiment
 from unetseg.errors import UserError, did_you_mean
-from unetseg.io import replacing
+from unetseg.io import replacing, write_json
 from unetseg.published import NOT_THE_SAME, PUBLISHED
 from unetseg.run import Run
 from unetseg.settings import Experiment
 
-TASKS = ("dic-hela", "phc-u373", "isbi-em")
 BUDGETS = ("smoke", "cpu", "gpu")
 BESIDE = ("iou", "background-iou", "f1", "det", "v-rand", "v-info")
 """Scores shown beside those that were published."""
@@ -34,8 +32,7 @@ class Entry:
     @property
     def scores(self) -> dict[str, Any]:
         """What the run's scores.json holds; empty until it is done."""
-        file = self.path / "scores.json"
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        return Run(self.path).read_json("scores.json")
 
 
 def benchmark(
@@ -63,8 +60,8 @@ def benchmark(
 
 def experiment_file(task: str, budget: str) -> Path:
     """experiments/TASK/BUDGET.toml of the source tree, or its copy in an installed package."""
-    if task not in TASKS:
-        raise UserError(f"there is no benchmark {task!r}; {did_you_mean(task, TASKS)}")
+    if task not in PUBLISHED:
+        raise UserError(f"there is no benchmark {task!r}; {did_you_mean(task, PUBLISHED)}")
     source = Path(__file__).parents[2] / "experiments" / task / f"{budget}.toml"
     if source.is_file():
         return source
@@ -73,10 +70,11 @@ def experiment_file(task: str, budget: str) -> Path:
 
 def open_or_create(entry: Entry) -> tuple[Run, bool]:
     """The entry's run, and whether it is to be resumed; a run that never saved starts anew."""
-    if (entry.path / "last.pt").is_file():
+    there = Run(entry.path)
+    if there.last.is_file():
         return Run.open(entry.path), True
     if entry.path.exists():
-        Run(entry.path).discard()
+        there.discard()
     return Run.create(entry.path, entry.experiment), False
 
 
@@ -86,8 +84,7 @@ def write_results(task: str, entries: Sequence[Entry], folder: Path) -> str:
     with replacing(folder / "results.md") as file:
         file.write_text(text, encoding="utf-8")
     rows = {f"{e.net}-{e.fold}": e.scores for e in entries if e.scores}
-    with replacing(folder / "results.json") as file:
-        file.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / "results.json", rows)
     return text
 
 

@@ -17,6 +17,7 @@ from unetseg.scores.ctc import det, field_of_interest, op_csb, seg
 from unetseg.scores.em import pixel_error, rand_error, v_info, v_rand
 from unetseg.scores.warping import warping_error
 from unetseg.settings import DataSettings
+from unetseg.tasks.labels import label_plane
 
 FIELD_OF_INTEREST = {"DIC-C2DH-HeLa": 50, "PhC-C2DH-U373": 50}
 """Border in pixels, by the name of the data set's folder, that the challenge leaves out."""
@@ -48,7 +49,7 @@ def _cell_tracking(run: Run, settings: DataSettings, pairs: Sequence[Pair]) -> d
     root = find_data(settings.root)
     paths = [marker_path(root, name) for name, _, _ in pairs]
     marked = [
-        (read_markers(path), predicted)
+        (read_frame_labels(path), predicted)
         for path, (_, _, predicted) in zip(paths, pairs, strict=True)
         if path.is_file()
     ]
@@ -72,7 +73,7 @@ def challenge_scores(
     """
     scores = _challenge_scores(segmented, marked)
     if border:
-        inside = [[_inside(frame, border) for frame in frames] for frames in (segmented, marked)]
+        inside = [[inside_border(*frame, border) for frame in frames] for frames in (segmented, marked)]
         scores |= {f"{name}-foi": value for name, value in _challenge_scores(*inside).items()}
     return scores
 
@@ -83,10 +84,10 @@ def marker_path(root: Path, frame: str) -> Path:
     return root / f"{sequence}_GT" / "TRA" / f"man_track{name.removeprefix('t')}.tif"
 
 
-def read_markers(path: Path) -> NDArray[np.int64]:
-    """Ids of the markers of a frame, (y, x), or (z, y, x) of a volume."""
-    pages = read_stack(path).pixels[:, 0].astype(np.int64)
-    return pages[0] if len(pages) == 1 else pages
+def read_frame_labels(path: Path) -> NDArray[np.int64]:
+    """Ids of a challenge's file, markers or objects: (y, x), or (z, y, x) of a volume."""
+    planes = [label_plane(page, str(path)) for page in read_stack(path, palette=True).pixels]
+    return planes[0] if len(planes) == 1 else np.stack(planes)
 
 
 def _challenge_scores(segmented: Sequence[Frame], marked: Sequence[Frame]) -> dict[str, float]:
@@ -97,8 +98,9 @@ def _challenge_scores(segmented: Sequence[Frame], marked: Sequence[Frame]) -> di
     return scores
 
 
-def _inside(frame: Frame, border: int) -> Frame:
-    return field_of_interest(frame[0], border), field_of_interest(frame[1], border)
+def inside_border(truth: NDArray[Any], predicted: NDArray[Any], border: int) -> Frame:
+    """A frame without the objects that lie wholly in the border, see `field_of_interest`."""
+    return field_of_interest(truth, border), field_of_interest(predicted, border)
 
 
 def _isbi_em(run: Run, settings: DataSettings, pairs: Sequence[Pair]) -> dict[str, float]:

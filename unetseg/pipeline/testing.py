@@ -71,8 +71,7 @@ def scored_part(run: Run) -> tuple[str, DataSettings, tuple[Entry, ...]]:
         return "validate", settings, split(list_data(settings), settings).validate
     if settings.task == "cell-tracking":
         settings = replace(settings, truth="gold")
-    listing = list_data(replace(settings, train=("*",), validate=()))
-    return "test", settings, tuple(select(listing, settings.test, "test"))
+    return "test", settings, tuple(select(list_data(settings), settings.test, "test"))
 
 
 def _predicted(

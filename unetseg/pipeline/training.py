@@ -63,15 +63,11 @@ def train_run(run: Run, *, resume: bool, stopped: Callable[[], bool]) -> Iterato
     """
     try:
         fit, notes = _prepare(run, resume)
+        yield from (Note(note) for note in notes)
+        yield from fit.steps(stopped)
     except UserError:
         if not resume:
             run.discard()
-        raise
-    yield from (Note(note) for note in notes)
-    try:
-        yield from fit.steps(stopped)
-    except UserError:
-        run.discard()
         raise
 
 

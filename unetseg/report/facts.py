@@ -10,6 +10,7 @@ from typing import Any
 
 from unetseg.device import choose_device
 from unetseg.errors import UserError
+from unetseg.nets import parameter_count
 from unetseg.pipeline.model import load_model
 from unetseg.pipeline.scoring import higher_is_better
 from unetseg.run import Run
@@ -132,7 +133,7 @@ def meaning(name: str) -> str:
 
 def better(name: str) -> str:
     """Which way a score is better, in a word."""
-    return "lower" if name.endswith("-error") or not higher_is_better(name) else "higher"
+    return "higher" if higher_is_better(name) else "lower"
 
 
 def number(value: Any) -> str:
@@ -162,8 +163,9 @@ def duration(seconds: float) -> str:
 def commands(facts: Facts, page: Path, paths: list[str]) -> list[Pair]:
     """What to type to have the run and the page again."""
     typed = facts.environment.get("command")
-    again = f"unetseg train {_quoted(facts.path + '/experiment.toml')} --run {_quoted(facts.path + '-again')}"
-    report = f"unetseg report {' '.join(map(_quoted, paths))} --out {_quoted(str(page))}"
+    toml, copy = shlex.quote(facts.path + "/experiment.toml"), shlex.quote(facts.path + "-again")
+    again = f"unetseg train {toml} --run {copy}"
+    report = f"unetseg report {' '.join(map(shlex.quote, paths))} --out {shlex.quote(str(page))}"
     first = [("As it was typed", f"unetseg {typed}")] if typed else []
     return [*first, ("The run again, from its folder", again), ("This page again", report)]
 
@@ -226,11 +228,6 @@ def _machine(facts: Facts) -> list[Pair]:
 
 def _parameters(run: Run) -> int | None:
     try:
-        net = load_model(run.best, choose_device("cpu")).net
+        return parameter_count(load_model(run.best, choose_device("cpu")).net)
     except UserError:
         return None
-    return sum(p.numel() for p in net.parameters())
-
-
-def _quoted(text: str) -> str:
-    return shlex.quote(text)

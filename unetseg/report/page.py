@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from unetseg import __version__
@@ -110,7 +111,7 @@ def _histogram(evidence: Evidence) -> Chart | None:
     svg = histogram_svg("histogram", ious, zero, x="IoU with the matched object", y="true objects")
     good = float((ious >= 0.5).mean())
     summary = (
-        f"{len(ious)} true objects, mean IoU {ious.mean():.3f}, median {_median(ious):.3f}; "
+        f"{len(ious)} true objects, mean IoU {ious.mean():.3f}, median {np.median(ious):.3f}; "
         f"{good:.0%} reach 0.5; {zero} have no match (red)."
     )
     rows = [[f"{i / BINS:.2f} to {(i + 1) / BINS:.2f}", str(_within(ious, i))] for i in range(BINS)]
@@ -120,8 +121,3 @@ def _histogram(evidence: Evidence) -> Chart | None:
 def _within(ious: Any, i: int) -> int:
     above = ious >= i / BINS
     return int((above & ((ious < (i + 1) / BINS) | (i == BINS - 1))).sum())
-
-
-def _median(ious: Any) -> float:
-    ordered = sorted(ious.tolist())
-    return float(ordered[len(ordered) // 2] + ordered[(len(ordered) - 1) // 2]) / 2

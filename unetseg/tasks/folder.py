@@ -7,14 +7,13 @@ channels. A label file has its image's name, perhaps with an ending such as _mas
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from unetseg.errors import UserError
-from unetseg.io import Stack, image_files, plain_stem, read_stack
+from unetseg.io import Stack, by_name, image_files, plain_stem, read_stack
 from unetseg.sample import Entry, Kind, Sample
 from unetseg.settings import DataSettings
 from unetseg.tasks.labels import (
@@ -30,6 +29,7 @@ from unetseg.tasks.labels import (
 from unetseg.tasks.listing import Listing
 
 LABEL_FOLDERS = ("labels", "masks")
+COLLISION = "Keep one, or rename the other with its partner."
 ADDED = re.compile(r"[-_. ](labels?|(cp_)?masks?|gt|seg|segmentation|annotations?)$", re.IGNORECASE)
 
 
@@ -59,8 +59,8 @@ def paired_files(root: Path) -> list[tuple[Path, Path]]:
     if not root.is_dir():
         raise UserError(f"{root}: no such folder. Give the folder that holds images/ and labels/.")
     label_folder = _label_folder(root)
-    images = _by_name(image_files(root / "images"), plain_stem)
-    labels = _by_name(image_files(label_folder), lambda path: _partner(path, images))
+    images = by_name(image_files(root / "images"), plain_stem, COLLISION)
+    labels = by_name(image_files(label_folder), lambda path: _partner(path, images), COLLISION)
     if not images:
         raise UserError(f"{root / 'images'}: no TIFF or PNG images in it (folders inside are not searched).")
     lone = sorted(images.keys() ^ labels.keys())
@@ -84,19 +84,6 @@ def _label_folder(root: Path) -> Path:
             f"and the label images, of the same names, into {root / 'labels'}."
         )
     return there[0]
-
-
-def _by_name(paths: Iterable[Path], name_of: Callable[[Path], str]) -> dict[str, Path]:
-    """The files by the name that pairs them; two of the same name are an error, not one dropped."""
-    named: dict[str, Path] = {}
-    for path in paths:
-        first = named.setdefault(name_of(path), path)
-        if first != path:
-            raise UserError(
-                f"{first} and {path.name}: two files for the name {name_of(path)!r}. Keep one, or "
-                "rename the other with its partner."
-            )
-    return named
 
 
 def _partner(label: Path, images: dict[str, Path]) -> str:
