@@ -174,3 +174,20 @@ def test_the_worst_frames_are_printed(unetseg: Unetseg, tmp_path: Path) -> None:
         assert rows(result.out)["f07"] == {score: worst}
         assert "… and 2 better frames" in result.out
         assert len(rows(result.out)) == 12 + 1
+
+
+@pytest.mark.parametrize("with_labels", [True, False])
+def test_a_folder_of_predictions_gives_its_probability_maps_to_the_scores_of_maps(
+    unetseg: Unetseg, tmp_path: Path, with_labels: bool
+) -> None:
+    """`predict --probabilities` writes both; a perfect map scores 1, and labels are left to label scores."""
+    cells = np.kron(np.array([[1, 0, 1], [0, 0, 0], [1, 0, 1]], np.uint16), np.ones((8, 8), np.uint16))
+    write(tmp_path / "truth" / "a.tif", cells)
+    write(tmp_path / "found" / "a_probabilities.tif", (0.9 * cells).astype(np.float32))
+    if with_labels:
+        write(tmp_path / "found" / "a_labels.tif", np.zeros_like(cells))
+    result = unetseg("score", tmp_path / "found", tmp_path / "truth", "--scores", "v-rand")
+    assert (result.code, result.err) == (0, "")
+    assert float(rows(result.out)["all"]["v-rand"]) == 1
+    plain = unetseg("score", tmp_path / "found", tmp_path / "truth", "--labels", "instances")
+    assert ("v-rand" in plain.out) != with_labels

@@ -60,7 +60,7 @@ def score_files(
     lie wholly within so many pixels of the image's edge do not count. Probability maps get the
     scores of EM sections.
     """
-    files = pair_files(predicted, truth)
+    files = pair_files(predicted, truth, maps=any(name in SECTION_SCORES for name in names))
     if any(name in SECTION_SCORES for name in names) or (not names and is_probability_map(files[0][0])):
         return Comparison(score_sections(files, names), "cells of EM sections")
     truths = [path for _, path in files]
@@ -82,8 +82,11 @@ def score_files(
     return Comparison(table, meaning, *_challenge(predicted, truth, pairs, border), tuple(pairs))
 
 
-def pair_files(predicted: Path, truth: Path) -> list[tuple[Path, Path]]:
-    """(predicted, truth) files; every truth must have its prediction."""
+def pair_files(predicted: Path, truth: Path, *, maps: bool = False) -> list[tuple[Path, Path]]:
+    """(predicted, truth) files; every truth must have its prediction.
+
+    Where a folder has both labels and probabilities of an image, `maps` takes the probabilities.
+    """
     for path in (predicted, truth):
         if not path.exists():
             raise UserError(f"{path}: no such file or folder.")
@@ -92,7 +95,7 @@ def pair_files(predicted: Path, truth: Path) -> list[tuple[Path, Path]]:
     if predicted.is_file() or truth.is_file():
         raise UserError(f"{predicted} and {truth}: give two files or two folders.")
     truth_folder = truth / "SEG" if (truth / "SEG").is_dir() else truth
-    found = _by_key(predicted)
+    found = _by_key(predicted, maps)
     pairs = []
     for name, path in _by_key(truth_folder).items():
         challenge = CHALLENGE_TRUTH.fullmatch(path.name)
@@ -206,12 +209,15 @@ def _key(path: Path) -> str:
     return challenge[1] if challenge else ENDING.sub("", plain_stem(path))
 
 
-def _by_key(folder: Path) -> dict[str, Path]:
-    """The label files of a folder by what pairs them.
+def _by_key(folder: Path, maps: bool = False) -> dict[str, Path]:
+    """The label files of a folder by what pairs them; a PNG beside a TIFF of its name is its picture.
 
-    A PNG beside a TIFF of its name is its picture, and STEM_probabilities.tif is no label image.
+    Of labels and STEM_probabilities.tif of the same name the labels are taken, or with `maps` the other.
     """
-    files = [p for p in image_files(folder) if not plain_stem(p).endswith("_probabilities")]
+    every = image_files(folder)
+    is_map = {p: plain_stem(p).endswith("_probabilities") for p in every}
+    wanted = {_key(p) for p in every if is_map[p] == maps}
+    files = [p for p in every if is_map[p] == maps or _key(p) not in wanted]
     tiffs = {plain_stem(p) for p in files if p.suffix.lower() in TIFF_ENDINGS}
     labels = [p for p in files if p.suffix.lower() != ".png" or plain_stem(p) not in tiffs]
     return by_name(labels, _key, "Move one away, or score the two files themselves.")
