@@ -27,9 +27,9 @@ SPLIT = np.array([[1, 0, 0, 1, 1], [1, 0, 0, 1, 1]], float)  # two cell pixels c
 
 
 def test_rand_of_merged_cells() -> None:
-    # overlaps 4 and 4, true 4 and 4, predicted 8 (membrane in the truth does not count), of 8
-    assert rand_terms(segments(TRUTH > 0), segments(MERGED > 0)).tolist() == [0.5, 0.5, 1.0]
-    assert v_rand(TRUTH, MERGED) == 2 * 0.5 / 1.5
+    # overlaps 4 and 4, true 4 and 4, predicted 8 (membrane in the truth does not count)
+    assert rand_terms(segments(TRUTH > 0), segments(MERGED > 0)).tolist() == [32, 32, 64]
+    assert v_rand(TRUTH, MERGED) == pytest.approx(2 * 32 / 96)
     assert rand_error(TRUTH, MERGED) == pytest.approx(1 / 3)
 
 
@@ -41,7 +41,7 @@ def test_info_of_merged_cells() -> None:
 def test_membrane_in_a_true_cell_counts_as_single_pixels_unless_thinned_away() -> None:
     # overlaps 2, 4, 1 and 1; true 4 and 4; predicted 2, 4, 1 and 1
     terms = rand_terms(segments(TRUTH > 0), segments(SPLIT > 0))
-    assert (terms * 64).tolist() == [22, 32, 22]
+    assert terms.tolist() == [22, 32, 22]
     assert rand_error(TRUTH, SPLIT) == pytest.approx(1 - 44 / 54)
     wide = np.array([[1, 1, 1, 0, 0, 0, 1, 1, 1]], float)
     truth = np.array([[1, 1, 1, 1, 0, 1, 1, 1, 1]])
@@ -71,10 +71,21 @@ def test_a_pixel_of_probability_one_is_a_cell_at_every_threshold() -> None:
         assert v_info(TRUTH, MERGED.astype(dtype)) == 0
 
 
-def test_sections_are_not_joined_and_pool_by_adding() -> None:
-    stack, maps = np.stack([TRUTH, TRUTH]), np.stack([MERGED, TRUTH.astype(float)])
-    assert v_rand(stack, maps) == pytest.approx(2 * (0.5 + 0.5) / ((0.5 + 1) + (0.5 + 0.5)))
-    assert v_info(stack, maps) == pytest.approx(2 * (0 + log(2)) / (log(2) + 2 * log(2)))
+def test_sections_are_not_joined_and_brought_together_as_the_challenge_does() -> None:
+    """V_rand and V_info average the sections' scores, the Rand error adds pairs of pixels."""
+    cells = np.pad(TRUTH, ((0, 1), (0, 0)))
+    large = np.array([[1, 1, 0, 1, 1], [1, 1, 0, 1, 1], [1, 1, 0, 1, 1]])
+    stack, maps = np.stack([cells, large]), np.stack([np.ones((3, 5)), large.astype(float)])
+    assert v_rand(stack, maps) == pytest.approx((2 * 32 / 96 + 1) / 2)
+    assert v_info(stack, maps) == pytest.approx((0 + 1) / 2)
+    # 32, 32 and 64 pairs in the first section, 72 of each in the second
+    assert rand_error(stack, maps) == pytest.approx(1 - 2 * (32 + 72) / ((32 + 72) + (64 + 72)))
+
+
+def test_a_section_without_a_cell_does_not_count() -> None:
+    stack, maps = np.stack([TRUTH, 0 * TRUTH]), np.stack([MERGED, MERGED])
+    assert v_rand(stack, maps) == v_rand(TRUTH, MERGED)
+    assert v_info(stack, maps) == v_info(TRUTH, MERGED)
 
 
 def test_entropies_agree_with_scikit_image() -> None:

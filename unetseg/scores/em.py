@@ -6,9 +6,11 @@ is cut at thresholds 0, 0.1, ..., 1, its 4-connected components are compared wit
 cells, and the best threshold counts. Only pixels in true cells count; one that is predicted
 as membrane counts as a segment of its own.
 
-Sections are pooled by adding numerators and denominators at each threshold. How the challenge's
-server pooled them, and by what algorithm it thinned, could not be checked: compare with its leader
-board with care. Truth pixels that are not annotated (-1) are not in a cell, so they do not count.
+Sections are brought together as that code does, at each threshold: V_rand and V_info are means over
+sections, the early Rand error adds the sections' pairs of pixels and the early pixel error their
+pixels. Its thinning is a watershed as here (Soille & Vincent 1990); where two fronts meet, the lines
+may lie a pixel apart. Truth pixels that are not annotated (-1) are not in a cell, so they do not
+count, nor does a section without a cell.
 
 The challenge's warping error is in `warping`.
 """
@@ -32,6 +34,7 @@ THRESHOLDS = np.cumsum([0.0] + 10 * [0.1])
 
 Segments = NDArray[np.int32]  # (y, x): 0 membrane, k > 0 segment
 Terms = NDArray[np.float64]  # (3,): of the overlaps, of the truth, of the prediction
+Pool = Callable[[list[Terms]], float]  # one F-score of the terms of all sections
 
 
 def v_rand(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
@@ -52,7 +55,7 @@ def v_rand(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
         UserError: if the shapes differ or are no sections, or a probability is not in [0, 1].
 
     """
-    return _best(truth, probabilities, thinned_segments, rand_terms)
+    return _best(truth, probabilities, thinned_segments, rand_terms, _mean_of_scores)
 
 
 def v_info(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
@@ -61,7 +64,7 @@ def v_info(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
     V_info = I(S; T) / (H(S) / 2 + H(T) / 2), equation 6 with alpha = 0.5, 1 if both have one
     segment. Arguments, returned value and errors are those of `v_rand`.
     """
-    return _best(truth, probabilities, thinned_segments, info_terms)
+    return _best(truth, probabilities, thinned_segments, info_terms, _mean_of_scores)
 
 
 def rand_error(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
@@ -70,7 +73,7 @@ def rand_error(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
     One minus the maximal F-score of the foreground-restricted Rand index. Arguments, returned value
     and errors are those of `v_rand`.
     """
-    return 1 - _best(truth, probabilities, segments, rand_terms)
+    return 1 - _best(truth, probabilities, segments, rand_terms, _score_of_sums)
 
 
 def pixel_error(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
@@ -79,7 +82,7 @@ def pixel_error(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
     One minus the maximal F-score of the pixels in cells, 2 tp / (2 tp + fp + fn). Arguments, returned
     value and errors are those of `v_rand`.
     """
-    return 1 - _best(truth, probabilities, lambda cells: cells.astype(np.int32), pixel_terms)
+    return 1 - _best(truth, probabilities, lambda cells: cells.astype(np.int32), pixel_terms, _score_of_sums)
 
 
 def segments(cells: NDArray[np.bool_]) -> Segments:
@@ -99,13 +102,16 @@ def thinned_segments(cells: NDArray[np.bool_]) -> Segments:
 
 
 def rand_terms(truth: Segments, predicted: Segments) -> Terms:
-    """Sums of squared shares over overlaps, true and predicted segments of one section."""
-    return np.array([np.sum(shares**2) for shares in _shares(truth, predicted)])
+    """Ordered pairs of pixels in one overlap, true and predicted segment of one section.
+
+    A pixel pairs with itself too, the N² normalisation of the challenge's code.
+    """
+    return np.array([np.sum(areas**2) for areas in _areas(truth, predicted)])
 
 
 def info_terms(truth: Segments, predicted: Segments) -> Terms:
     """Mutual information, entropy of the truth and of the prediction of one section, in nats."""
-    joint, true, found = (-np.sum(p * np.log(p)) for p in _shares(truth, predicted))
+    joint, true, found = (-np.sum(p * np.log(p)) for p in (a / a.sum() for a in _areas(truth, predicted)))
     return np.array([max(true + found - joint, 0.0), true, found])
 
 
@@ -115,8 +121,8 @@ def pixel_terms(truth: Segments, predicted: Segments) -> Terms:
     return np.array([np.count_nonzero(both) for both in (true & found, true, found)], np.float64)
 
 
-def _shares(truth: Segments, predicted: Segments) -> tuple[NDArray[np.float64], ...]:
-    """Shares of the true cells' pixels in each overlap, true segment and predicted segment.
+def _areas(truth: Segments, predicted: Segments) -> tuple[NDArray[np.float64], ...]:
+    """Pixels of true cells in each overlap, true segment and predicted segment.
 
     A pixel predicted as membrane is an overlap and a predicted segment of one pixel.
     """
@@ -127,12 +133,11 @@ def _shares(truth: Segments, predicted: Segments) -> tuple[NDArray[np.float64], 
     alone = np.ones(int(pairs.pixels[membrane].sum()))
     true = np.bincount(pairs.truth[inside], pairs.pixels[inside])
     found = np.bincount(pairs.predicted[both], pairs.pixels[both])
-    areas = (
+    return (
         np.append(pairs.pixels[both], alone),
         true[true > 0],
         np.append(found[found > 0], alone),
     )
-    return tuple(area / max(true.sum(), 1) for area in areas)
 
 
 def _best(
@@ -140,23 +145,33 @@ def _best(
     probabilities: NDArray[Any],
     cut: Callable[[NDArray[np.bool_]], Segments],
     terms: Callable[[Segments, Segments], Terms],
+    pool: Pool,
 ) -> float:
-    """The highest score over the thresholds, sections pooled at each."""
+    """The highest score over the thresholds; sections without a true cell are left out."""
     check_sections(truth, probabilities)
     sections = truth.reshape(-1, *truth.shape[-2:]) > 0
-    if not sections.any():
+    with_cells = sections.any(axis=(1, 2))
+    if not with_cells.any():
         return float("nan")
-    true = [segments(section) for section in sections]
-    maps = probabilities.reshape(sections.shape)
+    true = [segments(section) for section in sections[with_cells]]
+    maps = probabilities.reshape(sections.shape)[with_cells]
     return max(
-        _f_score(sum(terms(t, cut(p > threshold)) for t, p in zip(true, maps, strict=True)))
+        pool([terms(t, cut(p > threshold)) for t, p in zip(true, maps, strict=True)])
         for threshold in THRESHOLDS
     )
 
 
-def _f_score(pooled: Any) -> float:
+def _score_of_sums(sections: list[Terms]) -> float:
+    return _f_score(np.sum(sections, axis=0))
+
+
+def _mean_of_scores(sections: list[Terms]) -> float:
+    return float(np.mean([_f_score(terms) for terms in sections]))
+
+
+def _f_score(terms: Terms) -> float:
     """The shared term over the mean of the two others; without any entropy the two agree: 1."""
-    shared, true, predicted = pooled
+    shared, true, predicted = terms
     return float(2 * shared / (true + predicted)) if true + predicted else 1.0
 
 
