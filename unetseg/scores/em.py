@@ -8,9 +8,8 @@ as membrane counts as a segment of its own.
 
 Sections are brought together as that code does, at each threshold: V_rand and V_info are means over
 sections, the early Rand error adds the sections' pairs of pixels and the early pixel error their
-pixels. Its thinning is a watershed as here (Soille & Vincent 1990); where two fronts meet, the lines
-may lie a pixel apart. Truth pixels that are not annotated (-1) are not in a cell, so they do not
-count, nor does a section without a cell.
+pixels. Truth pixels that are not annotated (-1) are not in a cell, so they do not count, nor does a
+section without a cell.
 
 The challenge's warping error is in `warping`.
 """
@@ -23,10 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.segmentation import watershed
 
 from unetseg.errors import UserError
 from unetseg.scores.overlap import overlap
+from unetseg.scores.thinning import thinned_segments
 
 # Summed as the challenge's code does, in float64: the last stays just below 1, so that a pixel of
 # probability 1 is a cell at every threshold.
@@ -91,16 +90,6 @@ def segments(cells: NDArray[np.bool_]) -> Segments:
     return found
 
 
-def thinned_segments(cells: NDArray[np.bool_]) -> Segments:
-    """The components of `cells` grown until lines one pixel wide are left between them.
-
-    A watershed of the binary map that floods from the components, so none is split or merged.
-    """
-    components = segments(cells)
-    grown: Segments = watershed(~cells, components, connectivity=1, watershed_line=True)
-    return grown
-
-
 def rand_terms(truth: Segments, predicted: Segments) -> Terms:
     """Ordered pairs of pixels in one overlap, true and predicted segment of one section.
 
@@ -133,11 +122,8 @@ def _areas(truth: Segments, predicted: Segments) -> tuple[NDArray[np.float64], .
     alone = np.ones(int(pairs.pixels[membrane].sum()))
     true = np.bincount(pairs.truth[inside], pairs.pixels[inside])
     found = np.bincount(pairs.predicted[both], pairs.pixels[both])
-    return (
-        np.append(pairs.pixels[both], alone),
-        true[true > 0],
-        np.append(found[found > 0], alone),
-    )
+    areas = (np.append(pairs.pixels[both], alone), true[true > 0], np.append(found[found > 0], alone))
+    return tuple(area.astype(np.float64) for area in areas)
 
 
 def _best(
