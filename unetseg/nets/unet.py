@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from unetseg.errors import UserError
 from unetseg.nets.contract import check_input
+from unetseg.nets.footprint import Branches, Conv, Layer, Up, derive_footprint, pool
 from unetseg.tiles import Footprint
 
 CONV = {2: nn.Conv2d, 3: nn.Conv3d}
@@ -78,30 +79,12 @@ class UNet(nn.Module):
 
 
 def unet_footprint(depth: int, *, valid: bool, dims: int = 2, convs: int = 2) -> Footprint:
-    """Footprint of a U-Net of `convs` 3×3 convolutions a level and `depth` 2×2 poolings.
-
-    A valid net of depth d loses convs·(3·2^d − 2) pixels each side. In a padded net the context
-    also depends on where a pixel lies within its 2^d block; the largest over the block is taken.
-    """
-    stride = 2**depth
-    if valid:
-        context = convs * (3 * stride - 2)
-        phase = -2 * convs % stride
-    else:
-        context = max(_reach(place, depth, convs) for place in range(stride))
-        phase = 0
-    return Footprint((context,) * dims, (stride,) * dims, valid, (phase,) * dims)
-
-
-def _reach(place: int, depth: int, convs: int) -> int:
-    """Pixels that the output pixel `place` sees to its farther side, followed through the layers."""
-    low = high = place
+    """Footprint of a U-Net of `convs` 3×3 convolutions a level and `depth` 2×2 poolings."""
+    block = [Conv(3, padded=not valid)] * convs
+    layers: list[Layer] = [*block]
     for _ in range(depth):
-        low, high = (low - convs) // 2, (high + convs) // 2
-    low, high = low - convs, high + convs
-    for _ in range(depth):
-        low, high = 2 * low - convs, 2 * high + 1 + convs
-    return max(place - low, high - place)
+        layers = [*block, Branches([], [pool(2), *layers, Up(2, 2)]), *block]
+    return derive_footprint(layers, dims=dims, valid=valid)
 
 
 def _double_conv(i: int, o: int, padding: str, norm: str, dims: int) -> nn.Sequential:
