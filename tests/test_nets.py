@@ -24,6 +24,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("unet", {"width": 3, "depth": 4}),
     ("unet", {"width": 3, "depth": 1, "dims": 3}),
     ("unet", {"width": 3, "depth": 1, "dims": 3, "padding": "same", "norm": "batch"}),
+    ("window", {"window": 23, "width": 4, "hidden": 6}),
+    ("window", {"window": 47, "width": 3, "hidden": 5}),
 ]
 
 
@@ -190,11 +192,12 @@ def test_the_graph_exports(case: Any) -> None:
 @cases
 def test_an_illegal_size_names_the_nearest_legal_ones(case: Any) -> None:
     net = make(case)
-    below, above = net.footprint.nearest_legal(
-        [n + net.footprint.stride[0] + 1 for n in net.footprint.smallest]
-    )
+    foot = net.footprint
+    off = foot.stride[0] + 1 if max(foot.stride) > 1 else -1  # every size from the smallest on is legal
+    size = [n + off for n in foot.smallest]
+    below, above = foot.nearest_legal(size)
     with pytest.raises(UserError, match=str(below[0])) as caught:
-        net(torch.zeros(1, 2, *[n + net.footprint.stride[0] + 1 for n in net.footprint.smallest]))
+        net(torch.zeros(1, 2, *size))
     assert str(above[0]) in str(caught.value)
 
 

@@ -14,10 +14,11 @@ import torch
 from unetseg.errors import UserError, did_you_mean
 from unetseg.nets.contract import Net, check_input, nearest_sizes, parameter_count
 from unetseg.nets.unet import UNet
+from unetseg.nets.window import Window
 
 __all__ = ["NETS", "Net", "build_net", "check_input", "nearest_sizes", "parameter_count"]
 
-NETS: dict[str, Callable[..., Net]] = {"unet": UNet}
+NETS: dict[str, Callable[..., Net]] = {"unet": UNet, "window": Window}
 
 
 def build_net(
