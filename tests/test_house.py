@@ -22,7 +22,7 @@ GROUND = {
     "normalise",
     "published",
 }
-FILES = {"config", "io", "run", "tasks", "catalogue"}
+FILES = {"config", "images", "io", "run", "tasks", "catalogue", "tiffs"}
 TORCH = {"nets", "augment", "losses", "batches", "train", "predict", "device"}
 APP = {"api", "pipeline", "figures", "report"}
 DOOR = {"cli", "terminal"}
@@ -41,9 +41,11 @@ HOMES = {
     "jinja2": {"report"},
     "matplotlib": {"figures"},
     "monai": {"nets"},
-    "tifffile": {"io"},
+    "tifffile": {"images", "io", "tiffs"},
     "torch": TORCH | {"pipeline"},
-    "zarr": {"io"},
+    "dask": {"pipeline"},
+    "numcodecs": {"images"},
+    "zarr": {"images"},
 }
 
 
@@ -99,12 +101,12 @@ def test_nothing_below_the_door_prints_exits_or_asserts(path: Path) -> None:
 
 
 def test_the_default_path_needs_no_optional_package() -> None:
-    """Training, prediction and scoring import neither albumentations, opencv, elasticdeform nor monai."""
+    """Training, prediction and scoring import no package that is optional or heavy."""
     code = (
         "import sys, unetseg.api, unetseg.pipeline.prediction, unetseg.pipeline.comparing, "
         "unetseg.pipeline.demo, unetseg.pipeline.testing, unetseg.report\n"
         "print(*sorted({m.split('.')[0] for m in sys.modules} "
-        "& {'albumentations', 'cv2', 'elasticdeform', 'monai', 'edt', 'ctc_metrics'}))"
+        "& {'albumentations', 'cv2', 'elasticdeform', 'monai', 'edt', 'ctc_metrics', 'zarr', 'dask'}))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == []

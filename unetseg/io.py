@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unetseg.errors import UserError
+from unetseg.tiffs import channel_axis, check_not_cut_off, tiff_spacing, without_alpha
 
 Image.MAX_IMAGE_PIXELS = None  # Pillow's limit is meant for pictures from the web; slide scans are larger
 
@@ -28,8 +29,6 @@ MICROSCOPE_ENDINGS = (".czi", ".lif", ".lsm", ".nd2", ".oib", ".oif", ".vsi", ".
 SCANNER_ENDINGS = (".dcm", ".nii", ".nii.gz", ".nrrd", ".mha", ".npy", ".h5")
 FOREIGN_ENDINGS = (*PICTURE_ENDINGS, *MICROSCOPE_ENDINGS, *SCANNER_ENDINGS)
 """Images of other formats: in a folder of images they are the user's mistake, not to be passed over."""
-MICRON = ("micron", "microns", "micrometer", "micrometers", "um", "µm", "μm", "\\u00B5m")
-UNIT_UM = dict.fromkeys(MICRON, 1.0) | {"nm": 1e-3, "mm": 1e3, "cm": 1e4}
 
 
 @dataclass(frozen=True)
@@ -173,7 +172,7 @@ def _read_tiff(path: Path) -> Stack:
         series = tiff.series[0]
         _check_whole(path, tiff)
         pixels = series.asarray()
-        spacing = _tiff_spacing(tiff)
+        spacing = tiff_spacing(tiff)
         axes = series.axes
     if pixels.dtype == bool:  # 1 bit per pixel, as Fiji and Pillow show it
         pixels = np.where(pixels, np.uint8(255), np.uint8(0))
@@ -181,12 +180,8 @@ def _read_tiff(path: Path) -> Stack:
 
 
 def _check_whole(path: Path, tiff: tifffile.TiffFile) -> None:
-    """Refuse a file whose end is missing (some decoders fill up silently) or pages of several sizes."""
-    pages = [page for page in tiff.series[0].pages if page is not None]
-    ends = (o + n for p in pages for o, n in zip(p.dataoffsets, p.databytecounts, strict=False))
-    size = path.stat().st_size
-    if max(ends, default=0) > size:
-        raise UserError(f"{path}: the file is cut off: it ends after {size} bytes. Copy or save it again.")
+    """Refuse a file whose end is missing or that has pages of several sizes."""
+    check_not_cut_off(path, tiff.series[0])
     sizes = [s.shape for s in tiff.series if not s.keyframe.is_reduced]
     if len(sizes) > 1:
         raise UserError(
@@ -197,17 +192,13 @@ def _check_whole(path: Path, tiff: tifffile.TiffFile) -> None:
 
 def _pages_channels(path: Path, pixels: NDArray[Any], axes: str) -> NDArray[Any]:
     """(n, c, y, x) from any TIFF axes."""
-    if "Y" not in axes or "X" not in axes:
-        raise UserError(f"{path}: its axes are {axes}; an image needs Y and X.")
-    if axes.count("S") and axes.count("C"):
-        raise UserError(f"{path}: RGB and separate channels together ({axes}) cannot be read.")
-    channel = axes.find("S") if "S" in axes else axes.find("C")
+    channel = channel_axis(path, axes)
     if channel < 0:
         pixels, channel, axes = pixels[None], 0, "C" + axes
     order = [i for i, a in enumerate(axes) if i != channel and a not in "YX"]
     moved = pixels.transpose(*order, channel, axes.index("Y"), axes.index("X"))
     pages = moved.reshape(-1, *moved.shape[-3:])
-    return _without_alpha(pages) if "S" in axes else pages
+    return pages[:, : without_alpha(pages.shape[1])] if "S" in axes else pages
 
 
 def _read_png(path: Path, palette: bool) -> Stack:
@@ -216,7 +207,7 @@ def _read_png(path: Path, palette: bool) -> Stack:
         pixels = _png_pixels(path, image, palette)
     channels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
     spacing = (25400 / dpi[1], 25400 / dpi[0]) if dpi and dpi[0] > 1000 else None
-    return Stack(path, _without_alpha(channels[None]), spacing)
+    return Stack(path, channels[None, : without_alpha(len(channels))], spacing)
 
 
 def _png_pixels(path: Path, image: Image.Image, palette: bool) -> NDArray[Any]:
@@ -229,38 +220,6 @@ def _png_pixels(path: Path, image: Image.Image, palette: bool) -> NDArray[Any]:
         return imagecodecs.png_decode(path.read_bytes())  # Pillow would cut 16 bit to 8
     pixels = np.asarray(image.convert("L") if image.mode == "1" else image)
     return pixels.astype(np.uint16) if pixels.dtype == np.int32 else pixels  # mode I: 16 bit
-
-
-def _without_alpha(pages: NDArray[Any]) -> NDArray[Any]:
-    return pages[:, :3] if pages.shape[1] == 4 else pages[:, :1] if pages.shape[1] == 2 else pages
-
-
-def _tiff_spacing(tiff: tifffile.TiffFile) -> tuple[float, float] | None:
-    """(y, x) in µm from OME or ImageJ metadata, or from the resolution tags in cm."""
-    if tiff.is_ome and tiff.ome_metadata:
-        pixels = tifffile.xml2dict(tiff.ome_metadata)["OME"]["Image"]
-        first = (pixels[0] if isinstance(pixels, list) else pixels)["Pixels"]
-        scale = [UNIT_UM.get(first.get(f"PhysicalSize{a}Unit", "µm")) for a in "YX"]
-        sizes = [first.get(f"PhysicalSize{a}") for a in "YX"]
-        if all(sizes) and all(scale):
-            return float(sizes[0]) * float(scale[0] or 0), float(sizes[1]) * float(scale[1] or 0)
-        return None
-    tags = tiff.pages.first.tags
-    if "XResolution" not in tags or "YResolution" not in tags:
-        return None
-    unit = _resolution_unit(tiff)
-    per_unit = [tags[f"{a}Resolution"].value for a in "YX"]
-    if unit is None or any(n == 0 or d == 0 for n, d in per_unit):
-        return None
-    return unit * per_unit[0][1] / per_unit[0][0], unit * per_unit[1][1] / per_unit[1][0]
-
-
-def _resolution_unit(tiff: tifffile.TiffFile) -> float | None:
-    """µm per resolution unit; inches are a printer's default and say nothing of the specimen."""
-    if tiff.is_imagej and tiff.imagej_metadata and "unit" in tiff.imagej_metadata:
-        return UNIT_UM.get(str(tiff.imagej_metadata["unit"]))
-    tag = tiff.pages.first.tags.get("ResolutionUnit")
-    return UNIT_UM["cm"] if tag is not None and tag.value == 3 else None
 
 
 def _convert(ending: str) -> str:

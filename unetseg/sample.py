@@ -108,7 +108,7 @@ def shrink_sample(sample: Sample, factor: int) -> Sample:
     if factor == 1:
         return sample
     spacing = None if sample.spacing_um is None else tuple(factor * s for s in sample.spacing_um)
-    labels = None if sample.labels is None else _majority(sample.labels, factor)
+    labels = None if sample.labels is None else majority(sample.labels, factor)
     return replace(sample, image=shrink_image(sample.image, factor), labels=labels, spacing_um=spacing)
 
 
@@ -132,13 +132,7 @@ def enlarge(probabilities: NDArray[np.float32], shape: Sequence[int], factor: in
     return np.stack(channels).astype(np.float32)
 
 
-def _labels(sample: Sample) -> NDArray[np.int32]:
-    if sample.labels is None:
-        raise UserError(f"{sample.name}: no labels. Training and scoring need a label image.")
-    return sample.labels
-
-
-def _majority(labels: NDArray[np.int32], factor: int) -> NDArray[np.int32]:
+def majority(labels: NDArray[np.int32], factor: int) -> NDArray[np.int32]:
     """The most frequent label of each block; the first in reading order wins a tie."""
     filled = _fill_blocks(labels, factor, labels.ndim)
     offsets = np.ndindex(*(factor,) * labels.ndim)
@@ -146,6 +140,12 @@ def _majority(labels: NDArray[np.int32], factor: int) -> NDArray[np.int32]:
     votes = np.stack([(views == view).sum(0, dtype=np.uint16) for view in views])
     winner = votes.argmax(0)[None]
     return np.take_along_axis(views, winner, 0)[0]
+
+
+def _labels(sample: Sample) -> NDArray[np.int32]:
+    if sample.labels is None:
+        raise UserError(f"{sample.name}: no labels. Training and scoring need a label image.")
+    return sample.labels
 
 
 def _fill_blocks(array: NDArray[np.generic], factor: int, axes: int) -> NDArray[np.generic]:

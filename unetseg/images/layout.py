@@ -1,0 +1,69 @@
+"""Which axes of a file make planes, channels, rows and columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from unetseg.errors import UserError
+from unetseg.tiffs import without_alpha
+
+Thing = TypeVar("Thing")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the axes of a series make planes and channels.
+
+    axes: letters of the series; lengths: of each; channel: the place of the channels, −1 for none.
+    """
+
+    axes: str
+    lengths: tuple[int, ...]
+    channel: int
+
+    @property
+    def outer(self) -> list[int]:
+        """The places of the axes that planes run over."""
+        return [i for i, a in enumerate(self.axes) if i != self.channel and a not in "YX"]
+
+    @property
+    def planes(self) -> dict[str, int]:
+        """The axes that planes run over, in lower case; a letter's second axis is numbered."""
+        letters = [self.axes[i].lower() for i in self.outer]
+        names = [
+            a + (str(letters[:k].count(a) + 1) if a in letters[:k] else "") for k, a in enumerate(letters)
+        ]
+        return {name: self.lengths[i] for name, i in zip(names, self.outer, strict=True)}
+
+    @property
+    def channels(self) -> int:
+        """Channels of a plane, alpha dropped."""
+        if self.channel < 0:
+            return 1
+        count = self.lengths[self.channel]
+        return without_alpha(count) if self.axes[self.channel] == "S" else count
+
+    @property
+    def yx(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.lengths[self.axes.index("Y")], self.lengths[self.axes.index("X")]
+
+    def place(self, plane: int, channel: int, y: Any, x: Any) -> tuple[Any, ...]:
+        """The index into the series of a channel of a plane."""
+        outer = self.outer
+        indices = np.unravel_index(plane, [self.lengths[i] for i in outer]) if outer else ()
+        at = {i: int(n) for i, n in zip(outer, indices, strict=True)} | {self.channel: channel}
+        return tuple(at.get(i, y if a == "Y" else x) for i, a in enumerate(self.axes))
+
+
+def one_of(path: Path, things: Sequence[Thing], index: int, what: str, texts: Sequence[str]) -> Thing:
+    """things[index], or a UserError that tells by `texts` what there is."""
+    if 0 <= index < len(things):
+        return things[index]
+    there = ", ".join(f"{i} ({text})" if text else str(i) for i, text in enumerate(texts))
+    raise UserError(f"{path}: has no {what} {index}. It has {there}.")

@@ -1,0 +1,108 @@
+"""Any image that is read region by region: TIFF, Zarr, OME-Zarr, and PNG (whole)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from unetseg.errors import UserError
+from unetseg.images.chunks import ChunkCache
+from unetseg.images.lazy import Choice, LazyImage, fingerprint
+from unetseg.images.tiff import open_tiff
+from unetseg.images.zarrs import is_zarr, open_zarr
+from unetseg.io import TIFF_ENDINGS, read_stack
+
+CACHE_BYTES = 256 * 2**20
+
+
+def open_image(
+    path: Path,
+    *,
+    series: int = 0,
+    level: int = 0,
+    channels: tuple[int, ...] | None = None,
+    planes: tuple[str, ...] | None = None,
+    axes: str | None = None,
+    cache_bytes: int = CACHE_BYTES,
+) -> LazyImage:
+    """The image of a TIFF, Zarr, OME-Zarr or PNG file; nothing but metadata is read yet.
+
+    series: the image of several in a file; level: of its pyramid, 0 is full size; channels and
+    planes: only these, by number and by name; axes: letters such as "ZCYX" where the file does not
+    tell; cache_bytes: decoded chunks that are kept for the next read.
+    Raises UserError for what is not there or cannot be read.
+    """
+    choice = Choice(series, level, channels, axes)
+    image = _opened(path, choice, ChunkCache(cache_bytes))
+    return _with_planes(_with_channels(image, channels), planes)
+
+
+def _opened(path: Path, choice: Choice, cache: ChunkCache) -> LazyImage:
+    if is_zarr(path):
+        return open_zarr(path, choice, cache)
+    if path.is_file() and path.suffix.lower() in TIFF_ENDINGS:
+        try:
+            return open_tiff(path, choice, cache)
+        except (UserError, PermissionError):
+            raise
+        except Exception as error:  # what the reader raises for a damaged file is anybody's guess
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(
+                f"{path}: not a readable TIFF file ({reason}). Open it in Fiji or napari to check it, "
+                "and save it again."
+            ) from None
+    return _in_memory(path, choice)
+
+
+def _in_memory(path: Path, choice: Choice) -> LazyImage:
+    """A PNG, which is decoded whole."""
+    stack = read_stack(path)
+    pixels = stack.pixels[0]
+    if choice.series or choice.level:
+        raise UserError(f"{path}: a PNG holds one image at one size; it has no other series or level.")
+
+    def read(plane: int, channels: Sequence[int], y: slice, x: slice) -> NDArray[Any]:
+        return pixels[list(channels), y, x]
+
+    shape = (pixels.shape[0], pixels.shape[1], pixels.shape[2])
+    identity = fingerprint(path, [path], choice)
+    return LazyImage(path, ("",), {}, shape, pixels.dtype, stack.spacing_um, shape[1:], identity, read)
+
+
+def _with_channels(image: LazyImage, channels: tuple[int, ...] | None) -> LazyImage:
+    if channels is None:
+        return image
+    count = image.shape[0]
+    if not channels or not all(0 <= c < count for c in channels):
+        raise UserError(
+            f"{image.path}: channels {', '.join(map(str, channels))} are asked for; it has {count}, "
+            f"counted from 0 to {count - 1}."
+        )
+
+    def read(plane: int, wanted: Sequence[int], y: slice, x: slice) -> NDArray[Any]:
+        return image.read(plane, [channels[c] for c in wanted], y, x)
+
+    return replace(image, shape=(len(channels), *image.shape[1:]), read=read)
+
+
+def _with_planes(image: LazyImage, planes: tuple[str, ...] | None) -> LazyImage:
+    if planes is None:
+        return image
+    unknown = [p for p in planes if p not in image.planes]
+    if unknown or not planes:
+        raise UserError(
+            f"{image.path}: has no plane {', '.join(unknown) or '(none was named)'}. "
+            f"It has {len(image.planes)}: {image.planes[0] or '(one, without a name)'} … {image.planes[-1]}."
+        )
+    numbers = [image.planes.index(p) for p in planes]
+
+    def read(plane: int, channels: Sequence[int], y: slice, x: slice) -> NDArray[Any]:
+        return image.read(numbers[plane], channels, y, x)
+
+    axes = {"t": len(planes)} if len(planes) > 1 else {}
+    identity = fingerprint(image.path, [], image.identity, planes)
+    return replace(image, planes=planes, axes=axes, identity=identity, read=read)
