@@ -44,6 +44,18 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def unetpp(path: Path) -> Path:
+    """An untrained model file of a small UNet++."""
+    from unetseg.normalise import Normalisation
+    from unetseg.pipeline.model import Recipe, new_net, save_model
+    from unetseg.settings import LabelSettings
+
+    net: Any = {"name": "unet++", "width": 2, "depth": 2, "norm": "batch", "deep_supervision": True}
+    recipe = Recipe(net, 2, "instances", Normalisation("per-image", 1), 1, LabelSettings(), None)
+    save_model(path, recipe, new_net(recipe, 0), {"step": 0, "scores": {}})
+    return path
+
+
 # Help ---------------------------------------------------------------------------------------------
 
 
@@ -316,3 +328,23 @@ def test_a_run_is_never_named_out_of_its_folder(unetseg: Unetseg, tmp_path: Path
     result = unetseg("train", file)
     assert result.code == 2
     assert "it can be no path" in result.err
+
+
+def test_predict_with_a_pruned_network(unetseg: Unetseg, folder: Path, model: Path, tmp_path: Path) -> None:
+    """--level gives the head's own probabilities; a network that cannot be pruned is the user's error."""
+    from unetseg import api
+
+    nested, image = unetpp(tmp_path / "nested.pt"), folder / "images" / "b.tif"
+    done = unetseg("predict", nested, image, "--level", 1, "--probabilities", "--out", tmp_path / "out")
+    assert (done.code, done.err) == (0, "")
+    whole = api.load_model(nested)
+    small = api.pruned(whole, 1)
+    assert small.recipe.net["depth"] == 1
+    expected = api.predict(small, tifffile.imread(image)).probabilities[1]
+    np.testing.assert_allclose(tifffile.imread(tmp_path / "out" / "b_probabilities.tif"), expected, atol=1e-6)
+    assert np.abs(api.predict(whole, tifffile.imread(image)).probabilities[1] - expected).max() > 1e-3
+    for path, level, said in ((model, 1, "'unet' cannot be pruned"), (nested, 3, "1 and 2 only")):
+        wrong = unetseg("predict", path, image, "--level", level, "--out", tmp_path / "wrong")
+        assert wrong.code == 2
+        assert said in wrong.err
+    assert not (tmp_path / "wrong").exists()

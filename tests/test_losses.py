@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from unetseg.losses import LOSSES, weighted_cross_entropy
+from unetseg.losses import LOSSES, cross_entropy_and_dice, soft_dice, weighted_cross_entropy
 
 
 def test_hand_worked() -> None:
@@ -35,3 +35,20 @@ def test_weight_zero_is_ignored(name: str) -> None:
     other, changed = classes.clone(), logits.detach().clone()
     other[0, 1, 2], changed[0, :, 1, 2] = (classes[0, 1, 2] + 1) % 3, 50.0
     assert LOSSES[name](changed, other, weight) == value
+
+
+def test_soft_dice_hand_worked() -> None:
+    """Pixels with p = 3/4 (true), 1/2 (false) and one without weight: 1 − 2·0.75 / (0.75² + 0.5² + 1)."""
+    logits = torch.tensor([[[[0.0, 1.0, 0.0]], [[math.log(3), 1.0, 9.0]]]])
+    classes, weight = torch.tensor([[[1, 0, 1]]]), torch.tensor([[[7.0, 1.0, 0.0]]])
+    expected = 1 - 1.5 / (0.75**2 + 0.5**2 + 1)
+    assert soft_dice(logits, classes, weight).item() == pytest.approx(expected, abs=1e-5)
+    both = expected + weighted_cross_entropy(logits, classes, weight).item()
+    assert cross_entropy_and_dice(logits, classes, weight).item() == pytest.approx(both, abs=1e-5)
+
+
+def test_soft_dice_is_the_mean_over_the_foreground_classes() -> None:
+    """Class 1 found wholly (0), class 2 missed wholly (1), class 3 neither there nor predicted (0)."""
+    predicted, classes = torch.tensor([[[1, 1, 0, 0]]]), torch.tensor([[[1, 1, 2, 0]]])
+    logits = 50.0 * torch.nn.functional.one_hot(predicted, 4).movedim(-1, 1)
+    assert soft_dice(logits, classes, torch.ones(1, 1, 4)).item() == pytest.approx(1 / 3, abs=1e-4)

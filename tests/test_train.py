@@ -138,3 +138,22 @@ def test_a_resumed_run_equals_an_uninterrupted_one_on_a_gpu(precision: Any) -> N
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     steps(second, settings, device=device)
     assert same_weights(whole, second)
+
+
+def test_several_heads_are_trained_by_the_mean_of_their_losses() -> None:
+    """Deep supervision, by hand: the first step's loss, and its SGD step."""
+    settings = replace(SMALL, optimizer="sgd", momentum=0.0, weight_decay=0.0, clip=0.0)
+    net: Any = build_net("unet++", channels=1, classes=2, seed=1, width=4, depth=2)
+    state, by_hand = new_state(net, settings, CPU), copy.deepcopy(net)
+    (step,) = steps(state, settings, count=1)
+    source = batches(
+        disc_examples(), settings=AugmentSettings(), crop=(16, 16), footprint=net.footprint,
+        size=settings.batch, seed=7, start=0, device=CPU,
+    )  # fmt: skip
+    batch = next(source)
+    one, two = (weighted_cross_entropy(x, batch.classes, batch.weight) for x in by_hand(batch.images))
+    ((one + two) / 2).backward()
+    assert step.loss == pytest.approx(((one + two) / 2).item(), rel=1e-5)
+    for after, before in zip(net.parameters(), by_hand.parameters(), strict=True):
+        moved = before - learning_rate(settings, 0) * before.grad
+        assert torch.allclose(after, moved, atol=1e-6)

@@ -19,14 +19,23 @@ from unetseg.config import read_experiment as _read_experiment
 from unetseg.device import choose_device
 from unetseg.errors import UserError
 from unetseg.pipeline.defaults import derive_experiment as _derive_experiment
-from unetseg.pipeline.model import DEFAULT_MEMORY, Model, Tiling
+from unetseg.pipeline.model import DEFAULT_MEMORY, Model, Tiling, pruned
 from unetseg.pipeline.model import load_model as _load_model
 from unetseg.pipeline.training import train_run
 from unetseg.run import Run
 from unetseg.scores import score
 from unetseg.settings import Experiment
 
-__all__ = ["Prediction", "derive_experiment", "load_model", "predict", "read_experiment", "score", "train"]
+__all__ = [
+    "Prediction",
+    "derive_experiment",
+    "load_model",
+    "predict",
+    "pruned",
+    "read_experiment",
+    "score",
+    "train",
+]
 
 
 class Prediction(NamedTuple):

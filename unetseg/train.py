@@ -18,6 +18,9 @@ from unetseg.losses import Loss
 from unetseg.nets.contract import Net
 from unetseg.settings import TrainSettings
 
+Logits = Tensor | tuple[Tensor, ...]
+"""What a net gives in training: one head's logits or, under deep supervision, those of several."""
+
 
 @dataclass
 class State:
@@ -90,8 +93,9 @@ def train(
 ) -> Iterator[Step]:
     """Steps state.step … settings.steps − 1, one at a time; the state is up to date at each yield.
 
-    Dropout is seeded by (seed, step), so a resumed run equals an uninterrupted one. Raises
-    UserError where the loss is not finite.
+    The loss of a net with several heads is the mean of the heads' losses. Dropout is seeded by
+    (seed, step), so a resumed run equals an uninterrupted one. Raises UserError where the loss is
+    not finite.
     """
     forward = _forward(state.net, settings)
     while state.step < settings.steps:
@@ -112,7 +116,7 @@ def train(
 
 def _one_step(
     state: State,
-    forward: Callable[[Tensor], Tensor],
+    forward: Callable[[Tensor], Logits],
     batch: Batch,
     loss: Loss,
     settings: TrainSettings,
@@ -125,7 +129,8 @@ def _one_step(
         images = images.contiguous(memory_format=_layout(images))
     with precision_context(settings.precision, device):
         logits = forward(images)
-    value = loss(logits, batch.classes, batch.weight)
+    heads = logits if isinstance(logits, tuple) else (logits,)
+    value = torch.stack([loss(head, batch.classes, batch.weight) for head in heads]).mean()
     number = float(value.detach())
     if not math.isfinite(number):
         raise UserError(
@@ -141,8 +146,8 @@ def _one_step(
     return number
 
 
-def _forward(net: Net, settings: TrainSettings) -> Callable[[Tensor], Tensor]:
-    return cast(Callable[[Tensor], Tensor], torch.compile(cast(nn.Module, net))) if settings.compile else net
+def _forward(net: Net, settings: TrainSettings) -> Callable[[Tensor], Logits]:
+    return cast(Callable[[Tensor], Logits], torch.compile(cast(nn.Module, net))) if settings.compile else net
 
 
 def _layout(images: Tensor) -> torch.memory_format:

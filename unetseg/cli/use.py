@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     "--memory", type=Bytes(), default="2G", show_default=True, help="Limit that sets the tile size."
 )
 @click.option("--tile", type=click.IntRange(1), help="Side of the tiles in pixels, instead of --memory.")
+@click.option("--level", type=click.IntRange(1), help="Prune a UNet++ to this level: smaller, faster.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 def predict(run: Path, images: tuple[Path, ...], **options: Any) -> None:
     """Label IMAGES (files or folders) with a trained RUN.
@@ -136,13 +137,15 @@ def data(folder: Path | None) -> None:
 
 
 def _model(run: Path, options: dict[str, Any]) -> Model:
-    """The run's best model (or a model file), with the label options given on the command line."""
+    """The run's best model (or a model file), with the options given on the command line."""
     from unetseg.device import choose_device
-    from unetseg.pipeline.model import load_model
+    from unetseg.pipeline.model import load_model, pruned
     from unetseg.run import Run
 
     path = Run.open(run).best if run.is_dir() else run
     model = load_model(path, choose_device(options["device"]))
+    if options["level"] is not None:
+        model = pruned(model, options["level"])
     named = ("threshold", "seeds", "smallest", "holes", "average")
     given = {n: options[n] for n in named if options[n] is not None}
     if "average" in given:

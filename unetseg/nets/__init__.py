@@ -13,12 +13,21 @@ import torch
 
 from unetseg.errors import UserError, did_you_mean
 from unetseg.nets.contract import Net, check_input, nearest_sizes, parameter_count
+from unetseg.nets.fcn import FCN8s, FCN16s, FCN32s
 from unetseg.nets.unet import UNet
+from unetseg.nets.unetpp import UNetPlusPlus
 from unetseg.nets.window import Window
 
-__all__ = ["NETS", "Net", "build_net", "check_input", "nearest_sizes", "parameter_count"]
+__all__ = ["NETS", "Net", "build_net", "check_input", "nearest_sizes", "net_options", "parameter_count"]
 
-NETS: dict[str, Callable[..., Net]] = {"unet": UNet, "window": Window}
+NETS: dict[str, Callable[..., Net]] = {
+    "unet": UNet,
+    "unet++": UNetPlusPlus,
+    "fcn-32s": FCN32s,
+    "fcn-16s": FCN16s,
+    "fcn-8s": FCN8s,
+    "window": Window,
+}
 
 
 def build_net(
@@ -30,8 +39,7 @@ def build_net(
     """
     if name not in NETS:
         raise UserError(f"net.name = {name!r}: no such network, {did_you_mean(name, NETS)}")
-    parameters = inspect.signature(NETS[name]).parameters
-    allowed = {k: p.default for k, p in parameters.items() if k not in ("channels", "classes")}
+    allowed = net_options(name)
     for option, value in options.items():
         if option not in allowed:
             raise UserError(f"net.{option}: {name} has no such option, {did_you_mean(option, allowed)}")
@@ -39,6 +47,13 @@ def build_net(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return NETS[name](channels=channels, classes=classes, **options)
+
+
+def net_options(name: str) -> dict[str, int | float | str | bool]:
+    """The options of a registered network and their defaults; what its line in NETS fixes is none."""
+    fixed = {"channels", "classes", *getattr(NETS[name], "keywords", {})}
+    parameters = inspect.signature(NETS[name]).parameters
+    return {k: p.default for k, p in parameters.items() if k not in fixed}
 
 
 def _check_type(option: str, value: object, default: object) -> None:

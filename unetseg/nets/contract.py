@@ -16,7 +16,8 @@ class Net(Protocol):
     """What training, prediction and tiling use of a network (an `nn.Module`).
 
     Maps (b, channels, *yx) float to logits (b, classes, *yx_out); `dims` is the number of axes
-    of yx.
+    of yx. In training it may give a tuple of logits, of several heads, each of which is trained
+    (deep supervision, see `train`); in evaluation it gives one tensor.
     """
 
     footprint: Footprint

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from unetseg.errors import UserError
+from unetseg.nets.blocks import CONV, POOL, UP_CONV, check_options, common_rules, double_conv, he_normal
 from unetseg.nets.contract import check_input
 from unetseg.nets.footprint import Branches, Conv, Layer, Up, derive_footprint, pool
 from unetseg.tiles import Footprint
-
-CONV = {2: nn.Conv2d, 3: nn.Conv3d}
-UP_CONV = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
-POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
-NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 
 class UNet(nn.Module):
@@ -44,21 +38,27 @@ class UNet(nn.Module):
         dims: int = 2,
     ) -> None:
         super().__init__()
-        _check_options(channels, classes, width, depth, padding, norm, dropout, dims)
+        rules = [
+            ("depth", depth, 1 <= depth <= 8, "1 to 8"),
+            ("padding", padding, padding in ("valid", "same"), "'valid' or 'same'"),
+            ("dropout", dropout, 0 <= dropout < 1, "0 to below 1"),
+            ("dims", dims, dims in (2, 3), "2 or 3"),
+        ]
+        check_options([*common_rules(channels, classes, width, norm), *rules])
         self.channels, self.classes, self.dims = channels, classes, dims
         self.footprint = unet_footprint(depth, valid=padding == "valid", dims=dims)
         widths = [width * 2**level for level in range(depth + 1)]
         ins = [channels, *widths[:-1]]
         self.down = nn.ModuleList(
-            _double_conv(i, o, padding, norm, dims) for i, o in zip(ins, widths, strict=True)
+            double_conv(i, o, padding, norm, dims) for i, o in zip(ins, widths, strict=True)
         )
         self.dropped = [depth - 1, depth]
         self.dropout = nn.Dropout(dropout)
         self.pool = POOL[dims](2)
         self.up = nn.ModuleList(UP_CONV[dims](2 * w, w, 2, stride=2) for w in widths[-2::-1])
-        self.merge = nn.ModuleList(_double_conv(2 * w, w, padding, norm, dims) for w in widths[-2::-1])
+        self.merge = nn.ModuleList(double_conv(2 * w, w, padding, norm, dims) for w in widths[-2::-1])
         self.head = CONV[dims](width, classes, 1)
-        self.apply(_he_normal)
+        self.apply(he_normal)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of a batch of images of legal size (see `footprint`)."""
@@ -87,49 +87,8 @@ def unet_footprint(depth: int, *, valid: bool, dims: int = 2, convs: int = 2) ->
     return derive_footprint(layers, dims=dims, valid=valid)
 
 
-def _double_conv(i: int, o: int, padding: str, norm: str, dims: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for channels in (i, o):
-        layers.append(CONV[dims](channels, o, 3, padding=1 if padding == "same" else 0))
-        if norm == "batch":
-            layers.append(NORM[dims](o))
-        layers.append(nn.ReLU(inplace=True))
-    return nn.Sequential(*layers)
-
-
 def _crop(skip: Tensor, size: Sequence[int]) -> Tensor:
     """The central `size` of a skip connection (the paper's “copy and crop”)."""
     for axis, n in enumerate(size, start=2):
         skip = skip.narrow(axis, (skip.shape[axis] - n) // 2, n)
     return skip
-
-
-def _he_normal(module: nn.Module) -> None:
-    """N(0, 2/N): N = k^dims·channels for a convolution, channels for a 2×2 up-convolution of stride 2."""
-    if isinstance(module, nn.Conv2d | nn.Conv3d):
-        incoming = module.in_channels * math.prod(module.kernel_size)
-    elif isinstance(module, nn.ConvTranspose2d | nn.ConvTranspose3d):
-        incoming = module.in_channels
-    else:
-        return
-    nn.init.normal_(module.weight, std=math.sqrt(2 / incoming))
-    if module.bias is not None:
-        nn.init.zeros_(module.bias)
-
-
-def _check_options(
-    channels: int, classes: int, width: int, depth: int, padding: str, norm: str, dropout: float, dims: int
-) -> None:
-    rules = [
-        ("channels", channels, channels >= 1, "1 or more"),
-        ("classes", classes, classes >= 2, "2 or more"),
-        ("width", width, width >= 1, "1 or more"),
-        ("depth", depth, 1 <= depth <= 8, "1 to 8"),
-        ("padding", padding, padding in ("valid", "same"), "'valid' or 'same'"),
-        ("norm", norm, norm in ("none", "batch"), "'none' or 'batch'"),
-        ("dropout", dropout, 0 <= dropout < 1, "0 to below 1"),
-        ("dims", dims, dims in (2, 3), "2 or 3"),
-    ]
-    for name, value, fine, allowed in rules:
-        if not fine:
-            raise UserError(f"net.{name} = {value!r}: allowed is {allowed}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,12 +93,25 @@ class Model:
 
 
 def new_net(recipe: Recipe, seed: int) -> Net:
-    """The recipe's network with fresh weights."""
-    options = {k: v for k, v in recipe.net.items() if k != "name"}
+    """The recipe's network with fresh weights; for those of a file see `start_from_weights`."""
+    options = {k: v for k, v in recipe.net.items() if k not in ("name", "weights")}
     name = str(recipe.net.get("name", "unet"))
     return build_net(
         name, channels=recipe.normalisation.channels, classes=recipe.classes, seed=seed, **options
     )
+
+
+def pruned(model: Model, level: int) -> Model:
+    """The model with the part of its network that gives the output at `level`; see UNetPlusPlus.
+
+    Raises UserError where its network cannot be pruned, or not there.
+    """
+    prune = getattr(model.net, "pruned", None)
+    if prune is None:
+        name = model.recipe.net["name"]
+        raise UserError(f"level {level}: a network {name!r} cannot be pruned, only 'unet++' can.")
+    options = {**model.recipe.net, "depth": level, "deep_supervision": False}
+    return replace(model, recipe=replace(model.recipe, net=options), net=prune(level))
 
 
 def save_model(path: Path, recipe: Recipe, net: Net, facts: dict[str, Any]) -> None:

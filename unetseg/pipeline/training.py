@@ -27,6 +27,7 @@ from unetseg.pipeline.model import (
     save_plain,
 )
 from unetseg.pipeline.scoring import higher_is_better, score_names, score_pairs, standard_names
+from unetseg.pipeline.weights import start_from_weights
 from unetseg.run import Run
 from unetseg.sample import Sample
 from unetseg.settings import Experiment, TrainSettings
@@ -81,6 +82,8 @@ def _prepare(run: Run, resume: bool) -> tuple[_Fit, list[str]]:
     net = new_net(recipe, experiment.seed)
     settings = experiment.train
     _check(experiment, data, net)
+    if not resume:
+        start_from_weights(net, experiment.net)
     state = new_state(net, settings, device)
     best = _resume(run, state, data.checksum) if resume else -math.inf
     if not resume:

@@ -1,0 +1,175 @@
+"""Fully convolutional networks on VGG16 (Long, Shelhamer, Darrell, CVPR 2015): FCN-32s, 16s and 8s."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache, partial
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from unetseg.errors import UserError
+from unetseg.nets.blocks import check_options, common_rules, conv_block, he_normal
+from unetseg.nets.contract import check_input
+from unetseg.nets.footprint import Branches, Conv, Layer, Up, derive_footprint, pool
+from unetseg.tiles import Footprint
+
+VGG_BLOCKS = ((1, 2), (2, 2), (4, 3), (8, 3), (8, 3))
+"""Of each block before a pooling: its channels as multiples of the first's 64, and its convolutions."""
+FC = 64
+"""fc6 and fc7 have 64 times the first block's channels: 4096."""
+SCORES = {32: 1, 16: 2, 8: 3}
+"""Score layers by stride: of fc7, then of pool4, then of pool3."""
+IMAGENET_CLASSIFIER = {"fc6": "classifier.0", "fc7": "classifier.3"}
+"""torchvision's names of the layers that become convolutions."""
+
+
+class FCN(nn.Module):
+    """VGG16 with its first two dense layers as 7×7 and 1×1 convolutions, scored at one to three strides.
+
+    The scores of every class at stride 32 are up-sampled ×2 and added to those of pool4 (FCN-16s),
+    and these to those of pool3 (FCN-8s); the sum is up-sampled to the image. Up-sampling layers
+    between scores begin as bilinear interpolation and are learned, the last one is bilinear and
+    fixed, as in the paper (section 4.3). FCN-8s has 134.4 million learned parameters at 21 classes,
+    of which fc6 has 102.8.
+
+    Input (b, channels, y, x) float; output (b, classes, y, x). stride: 32, 16 or 8. width: channels
+    of the first block; 64 is VGG16, 16 has fc layers of 1024. norm: "none" (VGG16) or "batch", to
+    train from scratch. dropout: after fc6 and fc7. context: pixels that tiles read each side, 0 =
+    all that an output pixel sees; less makes tiles cheaper and no longer exact. Zero padding of half the kernel stands in for the paper's padding of 100
+    pixels and cropping, so that outputs lie where the input's pixels do.
+    Raises UserError for options out of range and for inputs of illegal size.
+    """
+
+    def __init__(
+        self,
+        channels: int = 3,
+        classes: int = 2,
+        width: int = 64,
+        norm: str = "none",
+        dropout: float = 0.5,
+        context: int = 0,
+        *,
+        stride: int,
+    ) -> None:
+        super().__init__()
+        exact = fcn_footprint(stride)
+        rules = [
+            ("dropout", dropout, 0 <= dropout < 1, "0 to below 1"),
+            ("context", context, 0 <= context <= exact.context[0], f"0 (exact) to {exact.context[0]}"),
+        ]
+        check_options([*common_rules(channels, classes, width, norm), *rules])
+        self.channels, self.classes, self.dims = channels, classes, 2
+        self.width, self.norm = width, norm
+        self.footprint = replace(exact, context=(context, context)) if context else exact
+        self.blocks = nn.ModuleList(_blocks(channels, width, norm))
+        self.pool = nn.MaxPool2d(2)
+        fc = FC * width
+        self.fc6 = nn.Sequential(*conv_block(8 * width, fc, 7, padding="same", norm=norm, dims=2))
+        self.fc7 = nn.Sequential(*conv_block(fc, fc, 1, padding="same", norm=norm, dims=2))
+        self.dropout = nn.Dropout(dropout)
+        inputs = [fc, 8 * width, 4 * width][: SCORES[stride]]
+        self.score = nn.ModuleList(nn.Conv2d(i, classes, 1) for i in inputs)
+        self.apply(he_normal)
+        self.refine = nn.ModuleList(_bilinear(classes, 2, learned=True) for _ in inputs[1:])
+        self.last = _bilinear(classes, stride, learned=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of a batch of images whose sides are multiples of 32."""
+        check_input(self, images)
+        x, pools = images, []
+        for block in self.blocks:
+            x = self.pool(block(x))
+            pools.append(x)
+        x = self.dropout(self.fc7(self.dropout(self.fc6(x))))
+        logits: Tensor = self.score[0](x)
+        for refine, score, skip in zip(self.refine, list(self.score)[1:], pools[3:1:-1], strict=False):
+            logits = refine(logits) + score(skip)
+        whole: Tensor = self.last(logits)
+        return whole
+
+    def load_imagenet(self, state: dict[str, Tensor]) -> None:
+        """Take the weights of a VGG16 trained on ImageNet, named as torchvision names them.
+
+        features.N of the convolutions, classifier.0 and classifier.3 of the dense layers, which
+        become fc6 and fc7. A one-channel net takes the sum over the RGB filters, which is what the
+        filters see of a grey image in three equal channels. Raises UserError where the net is not
+        VGG16's size or the weights are not VGG16's.
+        """
+        if (self.width, self.norm) != (64, "none") or self.channels not in (1, 3):
+            raise UserError(
+                f"VGG16's weights need net.width = 64, net.norm = 'none' and images of 1 or 3 channels; "
+                f"here they are {self.width}, {self.norm!r} and {self.channels}."
+            )
+        for name, conv in self._vgg_layers():
+            weight = _tensor(state, f"{name}.weight")
+            if name == "features.0" and self.channels == 1:
+                weight = weight.sum(1, keepdim=True)
+            if name in IMAGENET_CLASSIFIER.values():
+                weight = weight.reshape(len(weight), -1, *conv.kernel_size)
+            _put(conv.weight, weight, f"{name}.weight")
+            _put(cast(Tensor, conv.bias), _tensor(state, f"{name}.bias"), f"{name}.bias")
+
+    def _vgg_layers(self) -> Iterator[tuple[str, nn.Conv2d]]:
+        """The convolutions and torchvision's names of them: every layer of a block counts."""
+        number = 0
+        for block in self.blocks:
+            for layer in cast(nn.Sequential, block):
+                if isinstance(layer, nn.Conv2d):
+                    yield f"features.{number}", layer
+                number += 1
+            number += 1  # the pooling
+        for ours, theirs in IMAGENET_CLASSIFIER.items():
+            yield theirs, getattr(self, ours)[0]
+
+
+FCN32s, FCN16s, FCN8s = (partial(FCN, stride=stride) for stride in (32, 16, 8))
+
+
+@cache
+def fcn_footprint(stride: int) -> Footprint:
+    """The footprint of FCN-32s, 16s or 8s on VGG16."""
+    blocks = [[*[Conv(3)] * convs, pool(2)] for _, convs in VGG_BLOCKS]
+    layers: list[Layer] = [*blocks[4], Conv(7)]
+    for block, skips in ((blocks[3], stride <= 16), (blocks[2], stride <= 8)):
+        layers = [*block, Branches([], [*layers, Up(4, 2)])] if skips else [*block, *layers]
+    return derive_footprint([*blocks[0], *blocks[1], *layers, Up(2 * stride, stride)], dims=2)
+
+
+def _blocks(channels: int, width: int, norm: str) -> Iterator[nn.Sequential]:
+    """VGG16's convolutions before each pooling."""
+    for factor, convs in VGG_BLOCKS:
+        layers: list[nn.Module] = []
+        for _ in range(convs):
+            layers += conv_block(channels, factor * width, 3, padding="same", norm=norm, dims=2)
+            channels = factor * width
+        yield nn.Sequential(*layers)
+
+
+def _bilinear(classes: int, factor: int, *, learned: bool) -> nn.ConvTranspose2d:
+    """Up-sampling by an even factor that begins as bilinear interpolation of each class by itself."""
+    groups = 1 if learned else classes
+    up = nn.ConvTranspose2d(
+        classes, classes, 2 * factor, stride=factor, padding=factor // 2, groups=groups, bias=False
+    )
+    line = 1 - (torch.arange(2 * factor) - factor + 0.5).abs() / factor
+    with torch.no_grad():
+        up.weight.zero_()
+        for k in range(classes):
+            up.weight[k, k if learned else 0] = line[:, None] * line
+    return up.requires_grad_(learned)
+
+
+def _tensor(state: dict[str, Tensor], name: str) -> Tensor:
+    if not isinstance(state.get(name), Tensor):
+        raise UserError(f"{name} is missing: these are not the weights of torchvision's VGG16.")
+    return state[name]
+
+
+def _put(parameter: Tensor, values: Tensor, name: str) -> None:
+    if parameter.shape != values.shape:
+        raise UserError(f"{name} has the shape {tuple(values.shape)}, VGG16's is {tuple(parameter.shape)}.")
+    with torch.no_grad():
+        parameter.copy_(values)
