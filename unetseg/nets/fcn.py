@@ -38,8 +38,9 @@ class FCN(nn.Module):
     Input (b, channels, y, x) float; output (b, classes, y, x). stride: 32, 16 or 8. width: channels
     of the first block; 64 is VGG16, 16 has fc layers of 1024. norm: "none" (VGG16) or "batch", to
     train from scratch. dropout: after fc6 and fc7. context: pixels that tiles read each side, 0 =
-    all that an output pixel sees; less makes tiles cheaper and no longer exact. Zero padding of half the kernel stands in for the paper's padding of 100
-    pixels and cropping, so that outputs lie where the input's pixels do.
+    all that an output pixel sees; less makes tiles cheaper and no longer exact. Zero padding of half
+    the kernel stands in for the paper's padding of 100 pixels and cropping, so that outputs lie
+    where the input's pixels do.
     Raises UserError for options out of range and for inputs of illegal size.
     """
 
