@@ -17,6 +17,7 @@ GROUND = {
     "tiles",
     "targets",
     "segment",
+    "stitch",
     "scores",
     "settings",
     "normalise",

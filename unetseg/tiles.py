@@ -128,6 +128,63 @@ class TileGrid:
         return Tile(read, crop, write)
 
 
+@dataclass(frozen=True)
+class Layout:
+    """An image of `shape` (y, x) cut into tiles of `step`, the last ones smaller, in reading order."""
+
+    shape: tuple[int, int]
+    step: tuple[int, int]
+
+    @property
+    def rows(self) -> int:
+        """Tiles from top to bottom."""
+        return -(-self.shape[0] // self.step[0])
+
+    @property
+    def columns(self) -> int:
+        """Tiles from left to right."""
+        return -(-self.shape[1] // self.step[1])
+
+    @property
+    def band(self) -> int:
+        """Pixels of a full row of tiles."""
+        return self.step[0] * self.shape[1]
+
+    def __len__(self) -> int:
+        return self.rows * self.columns
+
+    def __getitem__(self, index: int) -> tuple[slice, slice]:
+        """The region of a tile."""
+        y, x = divmod(index, self.columns)
+        starts = (y * self.step[0], x * self.step[1])
+        ends = (min(a + s, n) for a, s, n in zip(starts, self.step, self.shape, strict=True))
+        first, second = (slice(a, b) for a, b in zip(starts, ends, strict=True))
+        return first, second
+
+    def inner(self, index: int) -> tuple[bool, bool, bool, bool]:
+        """Whether the tile has a neighbour above, below, on the left and on the right."""
+        y, x = divmod(index, self.columns)
+        return y > 0, y < self.rows - 1, x > 0, x < self.columns - 1
+
+    def within(self, window: tuple[slice, slice]) -> Iterator[int]:
+        """The tiles that the window meets."""
+        lines = (range(w.start // s, -(-w.stop // s)) for w, s in zip(window, self.step, strict=True))
+        return (y * self.columns + x for y, x in product(*lines))
+
+
+def widened(region: Sequence[slice], halo: int | Sequence[int], shape: Sequence[int]) -> tuple[slice, ...]:
+    """The region with `halo` more pixels each side, as far as an image of `shape` goes."""
+    halos = [halo] * len(region) if isinstance(halo, int) else halo
+    return tuple(
+        slice(max(r.start - h, 0), min(r.stop + h, n)) for r, h, n in zip(region, halos, shape, strict=True)
+    )
+
+
+def inside(region: Sequence[slice], window: Sequence[slice]) -> tuple[slice, ...]:
+    """Where the region lies in an array that holds the window."""
+    return tuple(slice(r.start - w.start, r.stop - w.start) for r, w in zip(region, window, strict=True))
+
+
 def even_grid(shape: Sequence[int], largest_step: Sequence[int], footprint: Footprint) -> TileGrid:
     """The grid with the fewest tiles whose step is at most `largest_step`, the tiles evened out."""
     step = []
