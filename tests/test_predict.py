@@ -1,5 +1,6 @@
 """Prediction beyond tiled-equals-whole (tests/test_nets.py): tile sizes, averaging, lazy images."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,9 @@ import torch
 
 from unetseg.errors import UserError
 from unetseg.nets import build_net
-from unetseg.predict import bytes_per_pixel, choose_grid, predict
-from unetseg.tiles import TileGrid
+from unetseg.nets.folding import folded
+from unetseg.predict import IN_FLIGHT, WORKSPACE, batched, bytes_per_pixel, choose_grid, predict, stream
+from unetseg.tiles import Tile, TileGrid, read_mirrored, widened
 
 CPU = torch.device("cpu")
 NETS: list[dict[str, Any]] = [
@@ -84,10 +86,65 @@ def test_a_given_side_is_rounded_up_to_the_stride() -> None:
     assert grid.step == (52, 52)
 
 
-def test_the_estimate_counts_the_widest_level() -> None:
-    """A padded net's widest map is the first concatenation: 2·width channels at full size."""
+def test_the_estimate_counts_the_tensors_alive_at_once() -> None:
+    """At the end of the merging block: the image (1), the map from below (8), the concatenation (16),
+    and input and output of the last convolution (8 + 8), each of 4 bytes."""
     unet = net(width=8, depth=1, padding="same")
-    assert bytes_per_pixel(unet) == pytest.approx(6 * 4 * 8, rel=0.05)
+    assert bytes_per_pixel(unet) == math.ceil(WORKSPACE * 4 * 41)
+
+
+def test_folding_batch_norm_changes_rounding_alone() -> None:
+    unet = net(width=4, depth=2, padding="same", norm="batch")
+    for module in unet.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.weight)
+            torch.nn.init.normal_(module.running_mean)
+    before = {name: value.clone() for name, value in unet.state_dict().items()}
+    pixels = torch.from_numpy(image(1, 32, 48))
+    quick = folded(unet)
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in quick.modules())  # type: ignore[attr-defined]
+    torch.testing.assert_close(quick(pixels), unet(pixels), atol=1e-4, rtol=1e-4)
+    assert all(torch.equal(before[name], value) for name, value in unet.state_dict().items())
+
+
+def test_a_stream_reads_no_more_than_two_groups_ahead() -> None:
+    """Groups come in order; when one is handed out at most two beyond it have been read."""
+    unet, pixels = net(**NETS[0]), image(8, 80)
+    grid = TileGrid((8, 80), (8, 8), unet.footprint)
+    read: list[int] = []
+
+    def note(tile: Tile) -> np.ndarray | None:
+        read.append(tile.write[1].start)
+        return None if tile.write[1].start == 16 else read_mirrored(pixels, tile.read)
+
+    starts = []
+    for tile, found in stream(unet, batched(grid, 2), note, device=CPU):
+        starts.append(tile.write[1].start)
+        assert len(read) <= 2 * (starts.index(starts[-1]) // 2 + 1 + IN_FLIGHT)
+        assert (found is None) == (starts[-1] == 16)
+    assert starts == list(range(0, 80, 8))
+    assert sorted(read) == starts
+
+
+def test_what_reading_raises_ends_the_stream() -> None:
+    unet = net(**NETS[0])
+
+    def broken(tile: Tile) -> np.ndarray:
+        raise UserError("damaged")
+
+    with pytest.raises(UserError, match="damaged"):
+        list(stream(unet, batched(TileGrid((8, 80), (8, 8), unet.footprint), 1), broken, device=CPU))
+
+
+@pytest.mark.parametrize("options", NETS, ids=["padded", "valid"])
+@pytest.mark.parametrize("halo", [1, 5])
+def test_a_halo_is_handed_out_as_exactly_as_the_tile(options: Any, halo: int) -> None:
+    unet, pixels = net(**options), image(40, 52)
+    whole = predict(unet, pixels, TileGrid((40, 52), (40, 52), unet.footprint), device=CPU)
+    grid = TileGrid((40, 52), (16, 20), unet.footprint, halo)
+    for tile, found in stream(unet, batched(grid, 3), lambda t: read_mirrored(pixels, t.read), device=CPU):
+        assert tile.window == widened(tile.write, halo, (40, 52))
+        np.testing.assert_allclose(found, whole[(slice(None), *tile.window)], atol=1e-5)
 
 
 @pytest.mark.gpu

@@ -9,16 +9,18 @@ from hypothesis.extra.numpy import arrays
 from unetseg.segment import segment
 from unetseg.settings import LabelSettings
 from unetseg.stitch import Parts, object_ids, split
-from unetseg.tiles import Layout, inside, widened
+from unetseg.tiles import Partition, inside, widened
 
 
 def stitched(foreground: np.ndarray, step: tuple[int, int], settings: LabelSettings) -> np.ndarray:
-    layout = Layout(foreground.shape, step)
-    pieces = [split(foreground[layout[i]], layout, i, holes=settings.holes) for i in range(len(layout))]
+    partition = Partition(foreground.shape, step)
+    pieces = [
+        split(foreground[partition[i]], partition, i, holes=settings.holes) for i in range(len(partition))
+    ]
     labels = np.full(foreground.shape, -1)
-    ids = object_ids(lambda i: pieces[i][1], layout, smallest=settings.smallest, holes=settings.holes)
+    ids = object_ids(lambda i: pieces[i][1], partition, smallest=settings.smallest, holes=settings.holes)
     for i, of_parts in enumerate(ids):
-        labels[layout[i]] = of_parts[pieces[i][0]]
+        labels[partition[i]] = of_parts[pieces[i][0]]
     return labels
 
 
@@ -75,8 +77,8 @@ def test_only_what_lies_at_borders_is_held_for_the_whole_image() -> None:
     foreground = np.zeros((20, 20), bool)
     foreground[2:12:2, 2:12:2] = True
     foreground[4, 9] = foreground[15, 9] = True
-    layout = Layout((20, 20), (20, 10))
-    parts: Parts = split(foreground[layout[0]], layout, 0)[1]
+    partition = Partition((20, 20), (20, 10))
+    parts: Parts = split(foreground[partition[0]], partition, 0)[1]
     assert len(parts.area) > 20
     assert len(parts.open) == 2
 
@@ -90,19 +92,19 @@ def test_grown_labels_need_a_halo_of_as_many_pixels(
 
     labels = segment(foreground.astype(np.float32), LabelSettings())
     whole = segment(foreground.astype(np.float32), LabelSettings(grow=grow))
-    layout = Layout(foreground.shape, step)
-    for i in range(len(layout)):
-        window = widened(layout[i], grow, foreground.shape)
-        grown = expand_labels(labels[window], grow)[inside(layout[i], window)]
-        np.testing.assert_array_equal(grown, whole[layout[i]])
+    partition = Partition(foreground.shape, step)
+    for i in range(len(partition)):
+        window = widened(partition[i], grow, foreground.shape)
+        grown = expand_labels(labels[window], grow)[inside(partition[i], window)]
+        np.testing.assert_array_equal(grown, whole[partition[i]])
 
 
 @pytest.mark.parametrize("shape", [(7, 9), (8, 9), (1, 1)])
 def test_a_layout_partitions_the_image_and_finds_its_tiles(shape: tuple[int, int]) -> None:
-    layout = Layout(shape, (4, 3))
+    partition = Partition(shape, (4, 3))
     count = np.zeros(shape, int)
-    for i in range(len(layout)):
-        count[layout[i]] += 1
-        assert list(layout.within(layout[i])) == [i]
+    for i in range(len(partition)):
+        count[partition[i]] += 1
+        assert list(partition.within(partition[i])) == [i]
     assert (count == 1).all()
-    assert list(layout.within((slice(0, shape[0]), slice(0, shape[1])))) == list(range(len(layout)))
+    assert list(partition.within((slice(0, shape[0]), slice(0, shape[1])))) == list(range(len(partition)))

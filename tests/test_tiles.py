@@ -1,12 +1,14 @@
 """Tiles: the round-trip law, alignment, and reads beyond the border."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unetseg.errors import UserError
-from unetseg.tiles import Footprint, TileGrid, even_grid, mirror_index, read_mirrored
+from unetseg.tiles import Footprint, TileGrid, even_grid, leanest_grid, mirror_index, read_mirrored
 
 PAPER = Footprint((92, 92), (16, 16), True, (12, 12))
 
@@ -88,3 +90,20 @@ def test_an_even_grid_has_the_fewest_tiles_and_keeps_the_limit(size: int, larges
     allowed = max(largest // 8 * 8, 8)
     assert grid.step[0] <= allowed
     assert len(grid) == -(-size // allowed)
+
+
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 4), st.integers(3_000, 60_000))
+def test_the_leanest_grid_computes_the_fewest_pixels(y: int, x: int, unit: int, pixels: int) -> None:
+    """Against every grid of whole units within the limit."""
+    foot = Footprint((6, 6), (4, 4), False, (0, 0))
+    found = leanest_grid((y, x), (8 * unit, 8 * unit), foot, pixels=pixels)
+    steps = [range(8 * unit, n + 8 * unit, 8 * unit) for n in (y, x)]
+    costs = [
+        len(grid) * int(np.prod(grid.read_shape))
+        for step in product(*steps)
+        if int(np.prod((grid := TileGrid((y, x), step, foot)).read_shape)) <= pixels
+    ]
+    assert (found is None) == (not costs)
+    if found is not None:
+        assert int(np.prod(found.read_shape)) <= pixels
+        assert len(found) * int(np.prod(found.read_shape)) == min(costs)

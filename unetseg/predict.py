@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from unetseg.device import memory_errors, precision_context
 from unetseg.errors import UserError
 from unetseg.nets.contract import Net
+from unetseg.nets.folding import folded
 from unetseg.tiles import Tile, TileGrid, even_grid, read_mirrored
 
-LIVE_ACTIVATIONS = 6
-"""How many of the largest activation map are alive at once, at most: input, output and work space
-of the last merging convolutions, the concatenation (twice the width) and the skips still held."""
+IN_FLIGHT = 2
+"""Groups of tiles that are read or computed while one is handed out."""
+READERS = 4
+"""Threads that read tiles; they mostly wait for the disk and for decoders outside Python."""
+WORKSPACE = 1.3
+"""What the process takes beside the tensors alive: the convolutions' own space and the allocator's
+gaps (measured with the default net: 1.15 to 1.28)."""
 
 
-@torch.no_grad()
 def predict(
     net: Net,
     image: Any,
@@ -41,16 +51,49 @@ def predict(
     anything that slices like an array. average: 1, 4 or 8 predictions of flipped (and turned)
     tiles are averaged. `progress` is called with the number of tiles just done.
     """
-    net.eval()
     out = np.empty((net.classes, *grid.shape), np.float32)
-    for tiles in _groups(grid, batch):
-        reads = [read_mirrored(image, t.read).astype(np.float32, copy=False) for t in tiles]
-        with precision_context(precision, device), memory_errors("Give a smaller --memory or --tile."):
-            done = _averaged(net, torch.from_numpy(np.stack(reads)).to(device), average)
-        for tile, probabilities in zip(tiles, done.cpu().numpy(), strict=True):
-            out[(slice(None), *tile.write)] = probabilities[(slice(None), *tile.crop)]
-        progress(len(tiles))
+
+    def read(tile: Tile) -> NDArray[Any]:
+        return read_mirrored(image, tile.read)
+
+    for tile, probabilities in stream(
+        net, batched(grid, batch), read, device=device, average=average, precision=precision
+    ):
+        out[(slice(None), *tile.write)] = probabilities
+        progress(1)
     return out
+
+
+def stream(
+    net: Net,
+    groups: Iterable[Sequence[Tile]],
+    read: Callable[[Tile], NDArray[Any] | None],
+    *,
+    device: torch.device,
+    average: int = 1,
+    precision: str = "float32",
+) -> Iterator[tuple[Tile, NDArray[np.float32] | None]]:
+    """Each tile with the probabilities (k, *yx) float32 of its window, in order, group after group.
+
+    While one group is handed out the next is computed and another read, by threads of their own;
+    nothing else is alive. `read` (of the tile's read region, (c, *yx)) may be called from several
+    threads; where it returns None the net is spared and None is handed out. The tiles of a group
+    are one batch. On CUDA copies are asynchronous, from and to pinned memory.
+    """
+    compute = _Compute(folded(net), device, average, precision)
+    readers, computer = ThreadPoolExecutor(READERS), ThreadPoolExecutor(1)
+    running: deque[tuple[Sequence[Tile], Future[_Done]]] = deque()
+    try:
+        for group in groups:
+            reads = [readers.submit(read, tile) for tile in group]
+            running.append((group, computer.submit(compute, reads)))
+            if len(running) > IN_FLIGHT:
+                yield from _handed_out(*running.popleft())
+        while running:
+            yield from _handed_out(*running.popleft())
+    finally:
+        for pool in (readers, computer):
+            pool.shutdown(cancel_futures=True)
 
 
 def choose_grid(net: Net, shape: Sequence[int], *, memory: int, side: int = 0) -> TileGrid:
@@ -76,20 +119,94 @@ def choose_grid(net: Net, shape: Sequence[int], *, memory: int, side: int = 0) -
 
 
 def bytes_per_pixel(net: Net) -> int:
-    """Estimated peak memory of a prediction per pixel of a tile's input, from the net's own layers."""
-    probe = copy.deepcopy(cast(nn.Module, net)).to("meta").eval()
-    size = tuple(n + 4 * s for n, s in zip(net.footprint.smallest, net.footprint.stride, strict=True))
-    largest = 0
+    """Estimated peak memory of a prediction per pixel of a tile's input.
 
-    def note(module: nn.Module, inputs: Any, output: Any) -> None:
-        nonlocal largest
-        largest = max(largest, output.numel() if isinstance(output, Tensor) else 0)
-
-    for module in probe.modules():
-        module.register_forward_hook(note)
-    with torch.no_grad():
+    The net runs without numbers (on the meta device) while the bytes of the tensors alive are counted.
+    """
+    probe = copy.deepcopy(cast(nn.Module, folded(net))).to("meta").eval()
+    size = tuple(n + 16 * s for n, s in zip(net.footprint.smallest, net.footprint.stride, strict=True))
+    with torch.no_grad(), _AliveBytes() as alive:
         probe(torch.empty(1, net.channels, *size, device="meta"))
-    return math.ceil(LIVE_ACTIVATIONS * 4 * largest / math.prod(size))
+    return math.ceil(WORKSPACE * alive.most / math.prod(size))
+
+
+class _AliveBytes(TorchDispatchMode):
+    """Counts the bytes of the tensors that are made and not yet freed while it is entered."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.now = self.most = 0
+        self.known: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in out if isinstance(out, tuple | list) else (out,):
+            if isinstance(tensor, Tensor):
+                self._note(tensor.untyped_storage())
+        return out
+
+    def _note(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self.known:
+            self.known.add(key)
+            self.now += size
+            self.most = max(self.most, self.now)
+            weakref.finalize(storage, self._free, key, size)
+
+    def _free(self, key: int, size: int) -> None:
+        self.known.discard(key)
+        self.now -= size
+
+
+@dataclass(frozen=True)
+class _Done:
+    """Probabilities (b, k, *yx) in the computer's memory once `ready`, of the tiles that were read."""
+
+    probabilities: Tensor | None
+    read: list[bool]
+    ready: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True)
+class _Compute:
+    net: Net
+    device: torch.device
+    average: int
+    precision: str
+
+    @torch.no_grad()
+    def __call__(self, reads: list[Future[NDArray[Any] | None]]) -> _Done:
+        pixels = [future.result() for future in reads]
+        reads.clear()
+        there = [p.astype(np.float32, copy=False) for p in pixels if p is not None]
+        read = [p is not None for p in pixels]
+        if not there:
+            return _Done(None, read)
+        images = torch.from_numpy(np.stack(there))
+        del pixels, there
+        with (
+            precision_context(self.precision, self.device),
+            memory_errors("Give a smaller --memory or --tile."),
+        ):
+            if self.device.type != "cuda":
+                return _Done(_averaged(self.net, images.to(self.device), self.average).cpu(), read)
+            images = images.pin_memory().to(self.device, non_blocking=True)
+            found = _averaged(self.net, images, self.average)
+            host = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
+            host.copy_(found, non_blocking=True)
+            copied = torch.cuda.Event()
+            copied.record(torch.cuda.current_stream(self.device))
+            return _Done(host, read, copied.synchronize)
+
+
+def _handed_out(
+    group: Sequence[Tile], job: Future[_Done]
+) -> Iterator[tuple[Tile, NDArray[np.float32] | None]]:
+    done = job.result()
+    done.ready()
+    maps = iter(()) if done.probabilities is None else iter(done.probabilities.numpy())
+    for tile, read in zip(group, done.read, strict=True):
+        yield tile, next(maps)[(slice(None), *tile.crop)] if read else None
 
 
 def _averaged(net: Net, images: Tensor, average: int) -> Tensor:
@@ -110,12 +227,8 @@ def _symmetries(average: int) -> list[tuple[bool, tuple[int, ...]]]:
     return every[:average]
 
 
-def _groups(grid: TileGrid, size: int) -> Iterator[list[Tile]]:
-    group: list[Tile] = []
-    for tile in grid:
-        group.append(tile)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
+def batched(tiles: Iterable[Tile], size: int) -> Iterator[list[Tile]]:
+    """The tiles in groups of `size`, the last one smaller."""
+    remaining = iter(tiles)
+    while group := list(islice(remaining, size)):
         yield group

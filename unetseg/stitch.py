@@ -18,7 +18,7 @@ from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from unetseg.tiles import Layout
+from unetseg.tiles import Partition
 
 ENDLESS = 2**40
 """The area of what lies beside background that is too large for a hole already."""
@@ -48,15 +48,15 @@ class Parts:
 
 
 def split(
-    foreground: NDArray[np.bool_], layout: Layout, index: int, *, holes: int = 0
+    foreground: NDArray[np.bool_], partition: Partition, index: int, *, holes: int = 0
 ) -> tuple[NDArray[np.int32], Parts]:
-    """The parts of tile `index` of the layout: a map (y, x) int32 of 0…n, and their table.
+    """The parts of tile `index` of the partition: a map (y, x) int32 of 0…n, and their table.
 
     foreground: (y, x) of the tile. Parts are connected components (edge neighbours). Background
     smaller than `holes` pixels is filled where it ends inside the tile; where it meets a border it
     becomes a part of its own, for `object_ids` to decide about.
     """
-    inner = layout.inner(index)
+    inner = partition.inner(index)
     undecided = None
     if holes > 0:
         foreground, undecided = _fill(foreground, inner, holes)
@@ -67,25 +67,25 @@ def split(
         parts, count = np.where(more > 0, more + count, parts), count + extra
     hole = np.arange(1, count + 1) > objects
     area = np.bincount(parts.ravel(), minlength=count + 1)[1:].astype(np.int64)
-    first = _first_pixels(parts, count, layout, index)
+    first = _first_pixels(parts, count, partition, index)
     return parts, Parts(first, area, hole, _edges(parts, inner), _touching(parts, hole))
 
 
 def object_ids(
-    table: Callable[[int], Parts], layout: Layout, *, smallest: int = 0, holes: int = 0
+    table: Callable[[int], Parts], partition: Partition, *, smallest: int = 0, holes: int = 0
 ) -> Iterator[NDArray[np.int64]]:
-    """For each tile of the layout in turn: (n + 1,) int64, the object id of its parts 0…n.
+    """For each tile of the partition in turn: (n + 1,) int64, the object id of its parts 0…n.
 
     table: the `Parts` of a tile, asked for twice in reading order. Ids are consecutive over the whole
     image, 0 for background and for objects of fewer than `smallest` pixels.
     """
-    objects = _join(table, layout, smallest, holes)
+    objects = _join(table, partition, smallest, holes)
     base = 0
-    for row in range(layout.rows):
-        tiles = [table(i) for i in range(row * layout.columns, (row + 1) * layout.columns)]
+    for row in range(partition.rows):
+        tiles = [table(i) for i in range(row * partition.columns, (row + 1) * partition.columns)]
         whole = [_whole(parts, smallest) for parts in tiles]
         firsts = [parts.first[w - 1] for parts, w in zip(tiles, whole, strict=True)]
-        begin, end = np.searchsorted(objects.first, [row * layout.band, (row + 1) * layout.band])
+        begin, end = np.searchsorted(objects.first, [row * partition.band, (row + 1) * partition.band])
         order = np.concatenate([objects.first[begin:end], *firsts]).argsort()
         ids = np.empty(len(order), np.int64)
         ids[order] = np.arange(base + 1, base + 1 + len(order))
@@ -93,7 +93,7 @@ def object_ids(
         at = end - begin
         for column, parts in enumerate(tiles):
             result = np.zeros(len(parts.area) + 1, np.int64)
-            result[parts.open] = objects.of_tile(row * layout.columns + column)
+            result[parts.open] = objects.of_tile(row * partition.columns + column)
             result[whole[column]] = ids[at : at + len(whole[column])]
             at += len(whole[column])
             yield result
@@ -102,7 +102,8 @@ def object_ids(
 @dataclass(frozen=True)
 class _Objects:
     """What crosses borders. first, ids: of the kept objects by first pixel (ids are filled in later);
-    number: the object of every open part of every tile, −1 for none; start: of a tile in `number`."""
+    number: the object of every open part of every tile, −1 for none; start: of a tile in `number`.
+    """
 
     first: NDArray[np.int64]
     ids: NDArray[np.int64]
@@ -114,9 +115,9 @@ class _Objects:
         return np.where(number < 0, 0, np.append(self.ids, 0)[number])
 
 
-def _join(table: Callable[[int], Parts], layout: Layout, smallest: int, holes: int) -> _Objects:
+def _join(table: Callable[[int], Parts], partition: Partition, smallest: int, holes: int) -> _Objects:
     """The objects that open parts make up, after small holes are filled."""
-    first, area, hole, pairs, start = _gather(table, layout)
+    first, area, hole, pairs, start = _gather(table, partition)
     same = hole[pairs[:, 0]] == hole[pairs[:, 1]]
     root = _components(pairs[same], len(first))
     filled = hole & (_sums(root, area)[root] < holes)
@@ -135,15 +136,15 @@ def _join(table: Callable[[int], Parts], layout: Layout, smallest: int, holes: i
 
 
 def _gather(
-    table: Callable[[int], Parts], layout: Layout
+    table: Callable[[int], Parts], partition: Partition
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64], list[int]]:
     """Of all open parts, numbered through: first, area, hole, the pairs that meet, each tile's start."""
     rows: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]] = []
     pairs, start = [np.zeros((0, 2), np.int64)], [0]
-    above: list[NDArray[np.int64]] = [np.zeros(0, np.int64)] * layout.columns
+    above: list[NDArray[np.int64]] = [np.zeros(0, np.int64)] * partition.columns
     left = np.zeros(0, np.int64)
-    for index in range(len(layout)):
-        parts, column = table(index), index % layout.columns
+    for index in range(len(partition)):
+        parts, column = table(index), index % partition.columns
         of = parts.open
         rows.append((parts.first[of - 1], parts.area[of - 1], parts.hole[of - 1]))
         number = np.full(len(parts.area) + 1, -1, np.int64)
@@ -219,10 +220,12 @@ def _touching(parts: NDArray[np.int32], hole: NDArray[np.bool_]) -> NDArray[np.i
     return np.unique(np.concatenate(found), axis=0).astype(np.int32)
 
 
-def _first_pixels(parts: NDArray[np.int32], count: int, layout: Layout, index: int) -> NDArray[np.int64]:
+def _first_pixels(
+    parts: NDArray[np.int32], count: int, partition: Partition, index: int
+) -> NDArray[np.int64]:
     places = np.flatnonzero(parts)[::-1]
     first = np.zeros(count + 1, np.int64)
     first[parts.ravel()[places]] = places  # of equal numbers the last assignment stays: the first pixel
     y, x = np.divmod(first[1:], parts.shape[1])
-    top, left = (s.start for s in layout[index])
-    return (y + top) * layout.shape[1] + x + left
+    top, left = (s.start for s in partition[index])
+    return (y + top) * partition.shape[1] + x + left

@@ -80,23 +80,29 @@ class Footprint:
 
 @dataclass(frozen=True)
 class Tile:
-    """read: (start, stop) per axis, possibly beyond the image; crop: of the output; write: in the image."""
+    """read: (start, stop) per axis, possibly beyond the image; write: what is kept of it, in the image.
+
+    window: write with the grid's halo, as far as the image goes; crop: the window in the net's output.
+    """
 
     read: tuple[tuple[int, int], ...]
     crop: tuple[slice, ...]
     write: tuple[slice, ...]
+    window: tuple[slice, ...]
 
 
 @dataclass(frozen=True)
 class TileGrid:
     """The tiles of an image of `shape` (yx) in steps of `step`; their write regions partition it.
 
+    halo: pixels each side of a write region whose output is wanted too, for what looks at neighbours.
     Raises UserError unless step is a positive multiple of the footprint's stride.
     """
 
     shape: tuple[int, ...]
     step: tuple[int, ...]
     footprint: Footprint
+    halo: int = 0
 
     def __post_init__(self) -> None:
         pairs = zip(self.step, self.footprint.stride, strict=True)
@@ -110,26 +116,36 @@ class TileGrid:
         return int(np.prod([len(range(0, n, s)) for n, s in zip(self.shape, self.step, strict=True)]))
 
     def __iter__(self) -> Iterator[Tile]:
-        starts = [range(0, n, s) for n, s in zip(self.shape, self.step, strict=True)]
-        return (self._tile(start) for start in product(*starts))
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> Tile:
+        """A tile by its number in reading order."""
+        counts = [-(-n // s) for n, s in zip(self.shape, self.step, strict=True)]
+        place = np.unravel_index(index, counts)
+        start = tuple(int(i) * s for i, s in zip(place, self.step, strict=True))
+        foot = self.footprint
+        read = tuple((a - m, a - m + n) for a, m, n in zip(start, self.margin, self.read_shape, strict=True))
+        write = tuple(slice(a, min(a + s, n)) for a, s, n in zip(start, self.step, self.shape, strict=True))
+        window = widened(write, self.halo, self.shape)
+        lost = foot.context if foot.valid else (0,) * len(start)
+        origins = (a + k for (a, _), k in zip(read, lost, strict=True))
+        crop = tuple(slice(w.start - o, w.stop - o) for w, o in zip(window, origins, strict=True))
+        return Tile(read, crop, write, window)
+
+    @property
+    def margin(self) -> tuple[int, ...]:
+        """Pixels read each side of a write region."""
+        return read_margin(self.footprint, self.halo)
 
     @property
     def read_shape(self) -> tuple[int, ...]:
         """The size every tile reads: the network's input."""
-        parts = zip(self.step, self.footprint.margin, self.footprint.excess, strict=True)
+        parts = zip(self.step, self.margin, self.footprint.excess, strict=True)
         return tuple(step + 2 * margin + excess for step, margin, excess in parts)
-
-    def _tile(self, start: tuple[int, ...]) -> Tile:
-        foot = self.footprint
-        read = tuple((a - m, a - m + n) for a, m, n in zip(start, foot.margin, self.read_shape, strict=True))
-        write = tuple(slice(a, min(a + s, n)) for a, s, n in zip(start, self.step, self.shape, strict=True))
-        skip = (0,) * len(start) if foot.valid else foot.margin
-        crop = tuple(slice(k, k + w.stop - w.start) for k, w in zip(skip, write, strict=True))
-        return Tile(read, crop, write)
 
 
 @dataclass(frozen=True)
-class Layout:
+class Partition:
     """An image of `shape` (y, x) cut into tiles of `step`, the last ones smaller, in reading order."""
 
     shape: tuple[int, int]
@@ -180,6 +196,13 @@ def widened(region: Sequence[slice], halo: int | Sequence[int], shape: Sequence[
     )
 
 
+def read_margin(footprint: Footprint, halo: int) -> tuple[int, ...]:
+    """Context and halo each side; the margin itself or whole strides more, so that tiles stay aligned."""
+    if footprint.valid:
+        return tuple(c + -(-halo // s) * s for c, s in zip(footprint.context, footprint.stride, strict=True))
+    return tuple(-(-(c + halo) // s) * s for c, s in zip(footprint.context, footprint.stride, strict=True))
+
+
 def inside(region: Sequence[slice], window: Sequence[slice]) -> tuple[slice, ...]:
     """Where the region lies in an array that holds the window."""
     return tuple(slice(r.start - w.start, r.stop - w.start) for r, w in zip(region, window, strict=True))
@@ -192,6 +215,27 @@ def even_grid(shape: Sequence[int], largest_step: Sequence[int], footprint: Foot
         count = -(-n // max(largest // stride * stride, stride))
         step.append(-(-n // (count * stride)) * stride)
     return TileGrid(tuple(shape), tuple(step), footprint)
+
+
+def leanest_grid(
+    shape: Sequence[int], unit: Sequence[int], footprint: Footprint, *, pixels: int, halo: int = 0
+) -> TileGrid | None:
+    """The grid (y, x) that has the net compute the fewest pixels, in tiles of at most `pixels` read.
+
+    Steps are multiples of `unit`, itself one of the stride, and need not be square. Of equals the
+    largest tiles are taken. None where not even a tile of one unit fits.
+    """
+    one = TileGrid(tuple(shape), tuple(unit), footprint, halo)
+    counts = [np.arange(1, -(-n // u) + 1) for n, u in zip(shape, unit, strict=True)]
+    steps = [-(-n // (c * u)) * u for n, u, c in zip(shape, unit, counts, strict=True)]
+    extra = [read - u for read, u in zip(one.read_shape, unit, strict=True)]
+    reads = np.multiply.outer(steps[0] + extra[0], steps[1] + extra[1])
+    tiles = np.multiply.outer(*(-(-n // step) for n, step in zip(shape, steps, strict=True)))
+    cost = np.where(reads <= pixels, tiles * reads, np.iinfo(np.int64).max)
+    best = np.unravel_index(int(np.lexsort((-reads.ravel(), cost.ravel()))[0]), cost.shape)
+    if reads[best] > pixels:
+        return None
+    return TileGrid(tuple(shape), (int(steps[0][best[0]]), int(steps[1][best[1]])), footprint, halo)
 
 
 def mirror_index(start: int, stop: int, size: int) -> NDArray[np.intp]:
