@@ -16,6 +16,7 @@ GROUND = {
     "sample",
     "tiles",
     "targets",
+    "nearest",
     "segment",
     "stitch",
     "scores",

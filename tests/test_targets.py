@@ -213,7 +213,7 @@ def test_the_number_of_lines_worked_on_at_a_time_changes_nothing(
 ) -> None:
     labels = separate_touching(cells(shape, 12, seed=8))
     weights = border_weights(labels)
-    monkeypatch.setattr("unetseg.targets.BLOCK", 7 * shape[-1])
+    monkeypatch.setattr("unetseg.nearest.LINES", 7)
     np.testing.assert_array_equal(border_weights(labels), weights)
 
 

@@ -1,33 +1,22 @@
-"""What the net learns from labels: classes, and the pixel weights of the U-Net paper (equation 2).
-
-The border term needs, at every background pixel, the distances to the nearest and the second
-nearest object. One distance transform per object takes time (objects x image); here one pass per
-axis finds both, as a separable distance transform finds one, in time (image x reach x axes)
-whatever the number of objects: a pixel's two nearest objects are among the two nearest ones that
-the earlier axes found for the pixels of its line, since there at most one object is ahead of its
-second. Squared distance and object number travel in one unsigned integer, the *key*
-`distance << bits | number`, so that one `minimum` carries both, exactly.
-"""
+"""What the net learns from labels: classes, and the pixel weights of the U-Net paper (equation 2)."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from unetseg.errors import UserError
+from unetseg.nearest import two_nearest
 
 Labels = NDArray[np.integer[Any]]
-Keys = NDArray[np.unsignedinteger[Any]]
 
 NEGLIGIBLE = 1e-7  # a border term below this is left out: a tenth of what is promised
 LARGEST_ID = 2**16 - 1  # up to here ids serve as object numbers and need no sorting
-BLOCK = 2**15  # keys worked on at a time: the few arrays of a step stay in the cache
 
 
 def separate_touching(labels: Labels) -> Labels:
@@ -88,10 +77,8 @@ def border_weights(
     if w0 <= NEGLIGIBLE or labels.size == 0:
         return weights
     reach = sigma * math.sqrt(2 * math.log(w0 / NEGLIGIBLE))
-    (near, far), code = _two_nearest(_numbered(labels), sizes, reach)
-    active = (labels == 0) & (far < code.nothing)
-    both = code.distances(near[active]) + code.distances(far[active])
-    weights[active] = w0 * np.exp(-(both**2) / (2 * sigma**2))
+    near, both = two_nearest(_numbered(labels), labels == 0, sizes, reach)
+    weights.flat[near] = w0 * np.exp(-(both**2) / (2 * sigma**2))
     return weights
 
 
@@ -146,116 +133,6 @@ def weight_map(
         )
     weights = (class_weights[classes] + border).astype(np.float32)
     return weights if annotated is None else np.where(annotated, weights, np.float32(0))
-
-
-@dataclass(frozen=True)
-class Code:
-    """How a key is written: `round(squared distance * scale) << bits | object number`.
-
-    Keys of `nothing` and above mean that no object is in reach. There is room for twice `nothing`,
-    so that adding a step to a key never overflows.
-    """
-
-    dtype: type[np.unsignedinteger[Any]]
-    bits: int
-    scale: float
-    limit: int
-
-    @property
-    def nothing(self) -> int:
-        """The key of no object: farther than any."""
-        return self.limit << self.bits
-
-    @property
-    def number(self) -> int:
-        """The mask of a key's object number."""
-        return (1 << self.bits) - 1
-
-    def steps(self, size: float, length: int) -> Keys:
-        """What 0, 1, 2, ... pixels of `size` add to a key, as far as they are in reach."""
-        squares = np.round((np.arange(length) * size) ** 2 * self.scale)
-        reached: Keys = squares[squares < self.limit].astype(self.dtype)
-        return reached << self.dtype(self.bits)
-
-    def distances(self, keys: Keys) -> NDArray[np.float64]:
-        """The distances that keys hold, in pixels of sigma."""
-        return np.sqrt((keys >> self.bits) / self.scale)
-
-
-def _code(numbers: Labels, sizes: Sequence[float], reach: float) -> Code:
-    """Small integer keys where whole squared distances fit, else fixed point in 64 bits."""
-    bits = int(numbers.max()).bit_length()
-    square = min(reach**2, float(np.square(np.multiply(numbers.shape, sizes)).sum()))
-    limit = math.ceil(square) + 1
-    if all(float(size).is_integer() for size in sizes) and 2 * limit << bits < 2**32:
-        return Code(np.uint32, bits, 1.0, limit)
-    return Code(np.uint64, bits, 2.0 ** (62 - bits) / square, 1 << (62 - bits))
-
-
-def _two_nearest(numbers: Labels, sizes: Sequence[float], reach: float) -> tuple[Keys, Code]:
-    """Keys (2, *shape) of every pixel's nearest and second nearest object, nearer than reach."""
-    code = _code(numbers, sizes, reach)
-    keys = np.full((2, *numbers.shape), code.nothing, code.dtype)
-    np.copyto(keys[0], numbers, where=numbers > 0, casting="unsafe")
-    for axis, (length, size) in enumerate(zip(numbers.shape, sizes, strict=True)):
-        keys = _pass(keys, axis, code, code.steps(size, length))
-    return keys, code
-
-
-def _pass(keys: Keys, axis: int, code: Code, steps: Keys) -> Keys:
-    """`keys` after looking along one axis, as many lines at a time as the cache holds."""
-    moved = np.moveaxis(keys, axis + 1, 1)
-    lines = moved.reshape(2, moved.shape[1], -1)
-    look = _look_along_first if axis == 0 else _look_along_next
-    width = max(1, BLOCK // lines.shape[1])
-    for start in range(0, lines.shape[2], width):
-        block = lines[:, :, start : start + width]
-        block[...] = look(np.ascontiguousarray(block), code, steps)
-    return np.moveaxis(lines.reshape(moved.shape), 1, axis + 1)
-
-
-def _look_along_first(keys: Keys, code: Code, steps: Keys) -> Keys:
-    """The first axis: distances add up along one line, so looks 1, 2, 4, ... far are enough."""
-    best = keys.copy()
-    offset = 1
-    while offset < len(steps):
-        for here, there in _shifts(offset):
-            _merge(best[:, here], best[:, there] + code.dtype(offset << code.bits), code)
-        offset *= 2
-    table = np.append(steps, code.dtype(code.nothing))
-    best[...] = table[np.minimum(best >> code.bits, len(steps))] | (best & code.number)
-    np.minimum(best, table[-1], out=best)
-    return best
-
-
-def _look_along_next(keys: Keys, code: Code, steps: Keys) -> Keys:
-    """A later axis: squared distances of the axes add, so every offset in reach is looked at."""
-    best = keys.copy()
-    for offset, step in enumerate(steps[1:], start=1):
-        for here, there in _shifts(offset):
-            _merge(best[:, here], keys[:, there] + step, code)
-    return best
-
-
-def _merge(best: Keys, other: Keys, code: Code) -> None:
-    """Make `best` the two nearest objects, each counted once, of `best` and `other`; (2, n, m).
-
-    The farther of the two first keys comes second, unless both are of one object: then the number
-    bits cancel, and 0 - 1 wraps round to the largest key. Otherwise that difference is below any
-    key in `other`, which is at least one step away, and does not matter.
-    """
-    loser = best[0] ^ other[0]
-    loser &= code.number
-    loser -= 1
-    np.maximum(loser, best[0], out=loser)
-    np.maximum(loser, other[0], out=loser)
-    np.minimum(best, other, out=best)
-    np.minimum(best[1], loser, out=best[1])
-
-
-def _shifts(offset: int) -> Iterator[tuple[slice, slice]]:
-    """Both ways to lay a line over itself: (pixels, pixels `offset` away from them)."""
-    return itertools.permutations((slice(offset, None), slice(None, -offset)), 2)
 
 
 def _numbered(labels: Labels) -> Labels:
