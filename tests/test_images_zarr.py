@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,8 @@ import pytest
 
 from unetseg.errors import UserError
 from unetseg.images import DamagedRegion, open_image
-from unetseg.images.ome_zarr import LabelStore, unfinished
+from unetseg.images.chunks import ChunkCache
+from unetseg.images.ome_zarr import LabelStore, state, unfinished
 from unetseg.io import write_stack
 from unetseg.sample import majority
 
@@ -134,10 +138,12 @@ def test_the_order_of_writes_changes_no_byte(stored: Any) -> None:
 def test_an_unfinished_store_is_not_there(stored: Any) -> None:
     path, labels = stored("a")
     assert not path.exists()
+    assert state(path) == "unfinished"
     store = LabelStore.open(path)
     np.testing.assert_array_equal(store.read(1, slice(3, 40), slice(7, 9)), labels[1, 3:40, 7:9])
     store.finish()
     assert not unfinished(path).exists()
+    assert state(path) == "finished"
     with pytest.raises(UserError, match="no unfinished result"):
         LabelStore.open(path)
 
@@ -156,3 +162,119 @@ def test_other_programs_find_the_labels(stored: Any) -> None:
     nodes = list(reader.Reader(parse_url(path / "labels"))())
     assert nodes[1].metadata["name"] == "labels"
     np.testing.assert_array_equal(nodes[1].data[0].compute(), labels)
+
+
+def test_the_image_is_copied_beside_its_labels(stored: Any, tmp_path: Path) -> None:
+    reader = pytest.importorskip("ome_zarr.reader")
+    parse_url = pytest.importorskip("ome_zarr.io").parse_url
+    path, _ = stored("a")
+    image = open_image(tmp_path / "a.tif")
+    LabelStore.open(path).finish(image)
+    nodes = list(reader.Reader(parse_url(path))())
+    np.testing.assert_array_equal(nodes[0].data[0][:, 0].compute()[0], image.plane(0)[0])
+    assert [n.metadata.get("name") for n in nodes] == ["a", None, "labels"]
+    assert len(nodes[0].data) == len(nodes[2].data)
+    copy = open_image(path, level=1)
+    assert copy.spacing_um == (1.0, 0.5)
+    mean = image.plane(0)[0, :70, :90].reshape(35, 2, 45, 2).mean((1, 3))
+    np.testing.assert_allclose(copy.plane(0)[0], mean, atol=0.5)
+
+
+def test_an_ome_zarr_image_is_the_labels_source(stored: Any, tmp_path: Path) -> None:
+    reader = pytest.importorskip("ome_zarr.reader")
+    parse_url = pytest.importorskip("ome_zarr.io").parse_url
+    first, _ = stored("a")
+    LabelStore.open(first).finish(open_image(tmp_path / "a.tif"))
+    image = open_image(first)
+    second = tmp_path / "b" / "b.ome.zarr"
+    store = LabelStore.create(second, image, chunk=16, kind="classes", dtype=np.uint8)
+    store.write(1, slice(0, 70), slice(0, 90), np.ones((70, 90)))
+    store.finish()
+    names = [n.metadata.get("name") for n in reader.Reader(parse_url(second / "labels" / "classes"))()]
+    assert names[0] == "a"
+    assert "classes" in names
+
+
+@pytest.mark.parametrize(("dtype", "step"), [("uint8", 0.5 / 255), ("float16", 2**-11)])
+def test_probabilities_are_kept_if_asked_for(tmp_path: Path, dtype: Any, step: float) -> None:
+    write_stack(tmp_path / "a.tif", noise(2, 70, 90), spacing_um=None)
+    image = open_image(tmp_path / "a.tif")
+    store = LabelStore.create(
+        tmp_path / "a.ome.zarr",
+        image,
+        chunk=32,
+        kind="labels",
+        dtype=np.int32,
+        classes=3,
+        probabilities=dtype,
+    )
+    maps = RNG.random((3, 70, 90)).astype(np.float32)
+    for y, x in regions((70, 90), 32):
+        store.write_probabilities(1, y, x, maps[:, y, x])
+    scale = 255 if dtype == "uint8" else 1
+    found = store.read_probabilities(1, slice(10, 50), slice(5, 6)) / scale
+    np.testing.assert_allclose(found, maps[:, 10:50, 5:6], atol=1.01 * step)
+    store.finish()
+    image = open_image(tmp_path / "a.ome.zarr" / "probabilities")
+    assert (image.planes, image.shape, image.dtype) == (("t0", "t1"), (3, 70, 90), np.dtype(dtype))
+    np.testing.assert_allclose(image.plane(1)[...] / scale, maps, atol=1.01 * step)
+
+
+def test_finish_killed_at_its_end_is_finished_by_asking(stored: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, _ = stored("whole")
+    LabelStore.open(path).finish()
+    whole = bytes_below(path)
+    for step in ("rmtree", "replace_folder"):
+        again, _ = stored(step)
+
+        def killed(*args: Any) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(f"unetseg.images.ome_zarr.{'shutil.' if step == 'rmtree' else ''}{step}", killed)
+            store = LabelStore.open(again)
+            store.scratch("ids", np.uint8)
+            with pytest.raises(KeyboardInterrupt):
+                store.finish()
+        assert not again.exists()
+        assert state(again) == "finished"
+        assert bytes_below(again) == whole
+
+
+def write_columns(path: Path, labels: np.ndarray, start: int) -> None:
+    """Every second column of chunks."""
+    store = LabelStore.open(path)
+    for plane, (y, x) in product((0, 1), regions((70, 90), 16)):
+        if x.start // 16 % 2 == start:
+            store.write(plane, y, x, labels[plane, y, x])
+
+
+def test_writers_of_neighbouring_regions_need_no_lock(stored: Any) -> None:
+    path, labels = stored("a", lambda jobs: [])
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=write_columns, args=(path, labels, start)) for start in (0, 1)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    store = LabelStore.open(path)
+    np.testing.assert_array_equal(store.read(0, slice(0, 70), slice(0, 90)), labels[0])
+    np.testing.assert_array_equal(store.read(1, slice(0, 70), slice(0, 90)), labels[1])
+
+
+def test_a_region_of_several_threads_is_decoded_once(tmp_path: Path) -> None:
+    decoded = []
+
+    def decode() -> np.ndarray:
+        decoded.append(1)
+        time.sleep(0.05)
+        return np.zeros(10)
+
+    cache = ChunkCache(80)
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda n: cache.get("a", decode), range(4)))
+    assert len(decoded) == 1
+    assert all(f is found[0] for f in found)
+    cache.get("b", decode)
+    cache.get("a", decode)
+    assert len(decoded) == 3

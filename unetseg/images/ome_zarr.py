@@ -1,19 +1,15 @@
-"""Labels written chunk by chunk into an OME-Zarr (NGFF 0.4), by any number of writers without a lock.
+"""Labels written chunk by chunk into an OME-Zarr, by any number of writers without a lock.
 
-NGFF 0.4 (Zarr v2) is what every release of napari-ome-zarr, Fiji and QuPath opens; 0.5 (Zarr v3)
-needs napari-ome-zarr 0.6.1 or newer. https://ngff.openmicroscopy.org/0.4/
 Until `finish` the store lies in a folder of its own, NAME.unfinished, so that a half-written result
 is never taken for a finished one. The same labels give the same bytes in whatever order they come.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,80 +18,123 @@ from numpy.typing import DTypeLike, NDArray
 
 from unetseg.errors import UserError
 from unetseg.images.lazy import LazyImage
-from unetseg.images.zarrs import zarr_module
-from unetseg.io import write_json
-from unetseg.sample import majority
+from unetseg.images.ngff import (
+    VERSION,
+    Grid,
+    create_groups,
+    read_attributes,
+    replace_folder,
+    write_attributes,
+)
+from unetseg.images.zarrs import is_zarr, zarr_module
+from unetseg.io import plain_stem
+from unetseg.sample import majority, shrink_image
 
 Kind = Literal["labels", "classes"]
-FACTS = "scratch/store.json"
-NGFF = "0.4"
+KEY = "unetseg"
+"""The root's attribute with the facts."""
+PROBABILITIES = "probabilities"
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a store keeps of its image: the planes' axes, rows and columns, pixel size (y, x) in µm."""
+    """What a store keeps of its making.
+
+    kind: object ids or a class map; identity: of the image; source: the label group's image for
+    NGFF, relative to it, "" where that is no Zarr; classes: of the probabilities, 0 for none.
+    """
 
     kind: Kind
-    axes: dict[str, int]
-    yx: tuple[int, int]
-    chunk: int
-    spacing_um: tuple[float, float] | None
     identity: str
+    source: str
+    classes: int
 
 
 class LabelStore:
-    """The labels (object ids or a class map) of every plane of an image, read and written by regions.
+    """The labels of every plane of an image, read and written by regions; probabilities if asked for.
 
-    path: the OME-Zarr that it becomes; folder: where it lies now; facts: of its image.
+    path: the OME-Zarr that it becomes; folder: where it lies until then.
     """
 
-    def __init__(self, path: Path, folder: Path, facts: Facts) -> None:
-        self.path, self.folder, self.facts = path, folder, facts
-        self.labels = zarr_module().open_array(folder / "labels" / facts.kind / "0", mode="r+")
+    def __init__(self, path: Path, grid: Grid, facts: Facts) -> None:
+        self.path, self.folder, self.grid, self.facts = path, unfinished(path), grid, facts
+        self.labels = zarr_module().open_array(self.folder / "labels" / facts.kind / "0", mode="r+")
+        self._maps = self._open(PROBABILITIES) if facts.classes else None
 
     @classmethod
-    def create(cls, path: Path, image: LazyImage, *, chunk: int, kind: Kind, dtype: DTypeLike) -> LabelStore:
-        """A new, unfinished store of `chunk`² chunks; an unfinished one of this name is removed.
+    def create(
+        cls,
+        path: Path,
+        image: LazyImage,
+        *,
+        chunk: int,
+        kind: Kind,
+        dtype: DTypeLike,
+        classes: int = 0,
+        probabilities: Literal["uint8", "float16"] = "uint8",
+    ) -> LabelStore:
+        """A new, unfinished store in chunks of `chunk`²; an unfinished one of this name is removed.
 
-        A finished one stays until `finish` replaces it.
+        A finished one of this name stays until `finish` replaces it. classes: more than 0 to keep
+        that many probability maps, of dtype `probabilities`.
         """
         folder = unfinished(path)
         if folder.exists():
             shutil.rmtree(folder)
-        facts = Facts(kind, _ngff_axes(image.axes), image.shape[1:], chunk, image.spacing_um, image.identity)
-        for group in ("", "labels", f"labels/{kind}"):
-            zarr_module().create_group(folder / group, zarr_format=2)
-        _create_array(folder / "labels" / kind / "0", facts.yx, facts, dtype)
-        write_json(folder / FACTS, asdict(facts))
-        return cls(path, folder, facts)
+        grid = Grid.of(image, chunk)
+        facts = Facts(kind, image.identity, _source(path, image, kind), classes)
+        create_groups(folder, ("", "labels", f"labels/{kind}"))
+        grid.create(folder / "labels" / kind / "0", grid.yx, dtype)
+        if classes:
+            create_groups(folder, (PROBABILITIES,))
+            replace(grid, channels=classes).create(folder / PROBABILITIES / "0", grid.yx, probabilities)
+        write_attributes(folder, {KEY: {"grid": asdict(grid), "facts": asdict(facts)}})
+        return cls(path, grid, facts)
 
     @classmethod
     def open(cls, path: Path) -> LabelStore:
-        """An unfinished store of that name, to go on with."""
-        folder = unfinished(path)
-        try:
-            table = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise UserError(f"{path}: no unfinished result to go on with in {folder}.") from None
-        spacing = table["spacing_um"]
-        yx, spacing = tuple(table["yx"]), None if spacing is None else tuple(spacing)
-        return cls(path, folder, Facts(**{**table, "yx": yx, "spacing_um": spacing}))
+        """The unfinished store of that name, to go on with."""
+        table = read_attributes(unfinished(path)).get(KEY)
+        if table is None:
+            raise UserError(f"{path}: no unfinished result to go on with in {unfinished(path)}.")
+        grid = table["grid"]
+        spacing = grid["spacing_um"]
+        sizes = {"yx": tuple(grid["yx"]), "spacing_um": None if spacing is None else tuple(spacing)}
+        return cls(path, Grid(**{**grid, **sizes}), Facts(**table["facts"]))
 
     def write(self, plane: int, y: slice, x: slice, labels: NDArray[Any]) -> None:
-        """Write a region that starts and ends on chunk borders (or the image's edge): no lock needed."""
+        """Write labels (y, x) to a region on chunk borders (or the image's edge): no lock is needed.
+
+        When it returns, the chunks are on the disk and would be there after a power cut.
+        """
         self._check_aligned(y, x)
-        self.labels[(*self._place(plane), y, x)] = labels
+        self.labels[self.grid.place(plane, y, x)] = labels
+        self._sync(f"labels/{self.facts.kind}", self.grid, plane, y, x)
 
     def read(self, plane: int, y: slice, x: slice) -> NDArray[Any]:
-        """A region, of any place; 0 where nothing was written."""
-        return np.asarray(self.labels[(*self._place(plane), y, x)])
+        """Labels (y, x) of any region; 0 where nothing was written."""
+        return np.asarray(self.labels[self.grid.place(plane, y, x)])
+
+    def write_probabilities(self, plane: int, y: slice, x: slice, maps: NDArray[np.floating[Any]]) -> None:
+        """Write probabilities (k, y, x) in 0…1; as uint8 they are rounded to 1/255."""
+        if self._maps is None:
+            raise ValueError("this store was made without probabilities")
+        self._check_aligned(y, x)
+        whole = self._maps.dtype == np.uint8
+        self._maps[self._mapped.place(plane, y, x)] = np.rint(maps * 255) if whole else maps
+        self._sync(PROBABILITIES, self._mapped, plane, y, x)
+
+    def read_probabilities(self, plane: int, y: slice, x: slice) -> NDArray[Any]:
+        """Probabilities (k, y, x) as they are stored."""
+        if self._maps is None:
+            raise ValueError("this store was made without probabilities")
+        return np.asarray(self._maps[self._mapped.place(plane, y, x)])
 
     def scratch(self, name: str, dtype: DTypeLike) -> Any:
-        """An array (planes, y, x) for intermediate values, chunked alike; made if it is not there."""
+        """A Zarr array like the labels, for intermediate values; made if it is not there."""
         where = self.scratch_folder / name
         if not where.exists():
-            planes = math.prod(self.facts.axes.values())
-            _create_array(where, self.facts.yx, replace(self.facts, axes={"t": planes}), dtype)
+            self.grid.create(where, self.grid.yx, dtype)
         return zarr_module().open_array(where, mode="r+")
 
     @property
@@ -103,23 +142,58 @@ class LabelStore:
         """A folder for records and intermediate values; it goes when the store is finished."""
         return self.folder / "scratch"
 
-    def finish(self) -> None:
-        """Build the pyramid, write the metadata, drop the scratch and give the store its name."""
-        group = self.folder / "labels" / self.facts.kind
-        levels = _pyramid(group, self.facts)
-        _write_attributes(self.folder / "labels", {"labels": [self.facts.kind]})
-        _write_attributes(group, _multiscales(self.facts, levels) | {"image-label": {"version": NGFF}})
-        shutil.rmtree(self.scratch_folder)
-        _remove_partial(self.folder)
-        _replace_folder(self.folder, self.path)
+    def finish(self, image: LazyImage | None = None) -> None:
+        """Build the pyramids, write the metadata, drop the scratch and give the store its name.
 
-    def _place(self, plane: int) -> tuple[int, ...]:
-        sizes = tuple(self.facts.axes.values())
-        return tuple(int(i) for i in np.unravel_index(plane, sizes)) if sizes else ()
+        image: copied into the store with a pyramid of its own, so that one path opens both. Killed
+        on the way, the store is unfinished still and `finish` can be called again.
+        """
+        kind = self.facts.kind
+        group = self.folder / "labels" / kind
+        self.grid.build_pyramid(group, lambda block: np.stack([majority(b, 2) for b in block]))
+        if self._maps is not None:
+            self._mapped.build_pyramid(self.folder / PROBABILITIES, _mean)
+            write_attributes(self.folder / PROBABILITIES, self._mapped.metadata(PROBABILITIES))
+        if image is not None:
+            self._copy(image)
+        source = "../../" if image is not None else self.facts.source
+        about = {"version": VERSION, **({"source": {"image": source}} if source else {})}
+        write_attributes(group, {**self.grid.metadata(kind), "image-label": about})
+        write_attributes(self.folder / "labels", {"labels": [kind]})
+        _settle(self.path)
+
+    @property
+    def _mapped(self) -> Grid:
+        return replace(self.grid, channels=self.facts.classes)
+
+    def _open(self, group: str) -> Any:
+        return zarr_module().open_array(self.folder / group / "0", mode="r+")
+
+    def _copy(self, image: LazyImage) -> None:
+        """The image's pixels and their pyramid as the store's root."""
+        grid = replace(self.grid, channels=image.shape[0])
+        first = self.folder / "0"
+        if first.exists():
+            shutil.rmtree(first)
+        array = grid.create(first, grid.yx, image.dtype)
+        for plane, y, x in grid.regions(grid.yx):
+            array[grid.place(plane, y, x)] = image.plane(plane)[:, y, x]
+        grid.build_pyramid(self.folder, _mean)
+        write_attributes(self.folder, read_attributes(self.folder) | grid.metadata(plain_stem(self.path)))
+
+    def _sync(self, group: str, grid: Grid, plane: int, y: slice, x: slice) -> None:
+        """Have the disk hold the chunk files of a region."""
+        for file in grid.files(self.folder / group / "0", plane, y, x):
+            with suppress(FileNotFoundError):  # a chunk of zeros is no file
+                handle = os.open(file, os.O_RDONLY)
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
 
     def _check_aligned(self, y: slice, x: slice) -> None:
-        chunk = self.facts.chunk
-        for s, n in zip((y, x), self.facts.yx, strict=True):
+        chunk = self.grid.chunk
+        for s, n in zip((y, x), self.grid.yx, strict=True):
             if s.start % chunk or (s.stop % chunk and s.stop != n):
                 raise ValueError(f"{s}: not on borders of {chunk}-pixel chunks of {n} pixels")
 
@@ -129,83 +203,36 @@ def unfinished(path: Path) -> Path:
     return path.with_name(path.name + ".unfinished")
 
 
-def _create_array(where: Path, yx: tuple[int, int], facts: Facts, dtype: DTypeLike) -> Any:
-    """Zarr v2, nested chunk names, Blosc zstd with byte shuffling; chunks of zeros are not stored."""
-    from numcodecs import Blosc
+def state(path: Path) -> Literal["none", "unfinished", "finished"]:
+    """What there is of a store; the last steps of `finish`, if it was killed in them, are done first.
 
-    return zarr_module().create_array(
-        where,
-        shape=(*facts.axes.values(), *yx),
-        chunks=(*(1 for _ in facts.axes), *(min(facts.chunk, n) for n in yx)),
-        dtype=np.dtype(dtype),
-        compressors=Blosc(cname="zstd", clevel=3, shuffle=Blosc.SHUFFLE),
-        fill_value=0,
-        zarr_format=2,
-        chunk_key_encoding={"name": "v2", "separator": "/"},
-    )
+    An unfinished store beside a finished one of the same name counts as unfinished.
+    """
+    if "labels" in read_attributes(unfinished(path) / "labels"):
+        _settle(path)
+    if unfinished(path).is_dir():
+        return "unfinished"
+    return "finished" if path.exists() else "none"
 
 
-def _pyramid(group: Path, facts: Facts) -> list[tuple[int, int]]:
-    """Halve until a level is one chunk, each pixel the most frequent of four; the sizes of the levels."""
-    sizes = [facts.yx]
-    while max(sizes[-1]) > facts.chunk:
-        fine = zarr_module().open_array(group / str(len(sizes) - 1), mode="r")
-        y, x = (-(-n // 2) for n in sizes[-1])
-        sizes.append((y, x))
-        where = group / str(len(sizes) - 1)
-        if where.exists():
-            shutil.rmtree(where)
-        _halve(fine, _create_array(where, (y, x), facts, fine.dtype), facts.chunk)
-    return sizes
+def _settle(path: Path) -> None:
+    """Remove what only the making needed, and chunks that killed writers left; give the store its name."""
+    folder = unfinished(path)
+    for partial in folder.rglob("*.partial"):
+        partial.unlink()
+    if (folder / "scratch").exists():
+        shutil.rmtree(folder / "scratch")
+    replace_folder(folder, path)
 
 
-def _halve(fine: Any, coarse: Any, chunk: int) -> None:
-    """Fill `coarse` chunk by chunk with the majority of each 2×2 block of `fine`."""
-    *outer, height, width = coarse.shape
-    for place in np.ndindex(*outer):
-        for y, x in product(range(0, height, chunk), range(0, width, chunk)):
-            region = np.asarray(fine[(*place, slice(2 * y, 2 * (y + chunk)), slice(2 * x, 2 * (x + chunk)))])
-            if region.any():
-                coarse[(*place, slice(y, y + chunk), slice(x, x + chunk))] = majority(region, 2)
+def _source(path: Path, image: LazyImage, kind: Kind) -> str:
+    """The image relative to the label group, where it is an OME-Zarr; NGFF can name no other."""
+    if not is_zarr(image.path):
+        return ""
+    return os.path.relpath(image.path.resolve(), path.absolute() / "labels" / kind) + "/"
 
 
-def _ngff_axes(axes: dict[str, int]) -> dict[str, int]:
-    """T and z, which NGFF knows in this order; planes along any others follow one another in time."""
-    if tuple(axes) in {(), ("t",), ("z",), ("t", "z")}:
-        return dict(axes)
-    return {"t": math.prod(axes.values())}
-
-
-def _multiscales(facts: Facts, sizes: list[tuple[int, int]]) -> dict[str, Any]:
-    """NGFF 0.4 metadata of a pyramid."""
-    unit = {} if facts.spacing_um is None else {"unit": "micrometer"}
-    axes = [{"name": n, "type": "time" if n == "t" else "space"} for n in facts.axes]
-    axes += [{"name": n, "type": "space", **unit} for n in "yx"]
-    spacing = facts.spacing_um or (1.0, 1.0)
-    datasets = []
-    for level in range(len(sizes)):
-        scale = [1.0] * len(facts.axes) + [s * 2**level for s in spacing]
-        shift = [0.0] * len(facts.axes) + [s * (2**level - 1) / 2 for s in spacing]
-        steps = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": shift}]
-        datasets.append({"path": str(level), "coordinateTransformations": steps})
-    return {"multiscales": [{"version": NGFF, "name": facts.kind, "axes": axes, "datasets": datasets}]}
-
-
-def _write_attributes(group: Path, attributes: dict[str, Any]) -> None:
-    write_json(group / ".zattrs", attributes)
-
-
-def _remove_partial(folder: Path) -> None:
-    """What killed writers left of chunks that were then written again."""
-    for path in folder.rglob("*.partial"):
-        path.unlink()
-
-
-def _replace_folder(new: Path, path: Path) -> None:
-    """Give `new` the name `path`; what has it now goes."""
-    old = path.with_name(path.name + ".old")
-    if path.exists():
-        os.replace(path, old)
-    os.replace(new, path)
-    if old.exists():
-        shutil.rmtree(old)
+def _mean(block: NDArray[Any]) -> NDArray[Any]:
+    """Halve (c, y, x) by the mean, in the block's own dtype."""
+    halved = shrink_image(block, 2)
+    return (np.rint(halved) if block.dtype.kind in "ui" else halved).astype(block.dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from unetseg.errors import UserError
 from unetseg.images.chunks import ChunkCache
-from unetseg.images.lazy import Choice, LazyImage, fingerprint
+from unetseg.images.lazy import Choice, LazyImage, Read, fingerprint
 from unetseg.images.tiff import open_tiff
 from unetseg.images.zarrs import is_zarr, open_zarr
 from unetseg.io import TIFF_ENDINGS, read_stack
@@ -38,7 +38,27 @@ def open_image(
     """
     choice = Choice(series, level, channels, axes)
     image = _opened(path, choice, ChunkCache(cache_bytes))
-    return _with_planes(_with_channels(image, channels), planes)
+    image = _with_planes(_with_channels(image, channels), planes)
+    again: dict[str, Any] = {"series": series, "level": level, "channels": channels, "planes": planes}
+    return replace(image, read=Reader(path, again | {"axes": axes, "cache_bytes": cache_bytes}, image.read))
+
+
+@dataclass
+class Reader:
+    """An image's reader, which in another process opens the file again."""
+
+    path: Path
+    options: dict[str, Any]
+    opened: Read | None = None
+
+    def __call__(self, plane: int, channels: Sequence[int], y: slice, x: slice) -> NDArray[Any]:
+        """The pixels (channels, y, x) of a region of a plane."""
+        if self.opened is None:
+            self.opened = open_image(self.path, **self.options).read
+        return self.opened(plane, channels, y, x)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "options": self.options, "opened": None}
 
 
 def _opened(path: Path, choice: Choice, cache: ChunkCache) -> LazyImage:

@@ -1,0 +1,175 @@
+"""Pyramids of NGFF 0.4 (Zarr v2): arrays in chunks, halved level by level, and their metadata.
+
+0.4 is what every release of napari-ome-zarr, Fiji and QuPath opens; 0.5 (Zarr v3) needs
+napari-ome-zarr 0.6.1 or newer. https://ngff.openmicroscopy.org/0.4/
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from unetseg.images.lazy import LazyImage
+from unetseg.images.zarrs import zarr_module
+from unetseg.io import write_json
+
+VERSION = "0.4"
+Halve = Callable[[NDArray[Any]], NDArray[Any]]
+"""(c, 2y, 2x) to (c, y, x), rounded up."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The planes of an image and their chunks.
+
+    axes: of the planes, among "t" and "z"; yx: rows and columns; chunk: side in pixels; spacing_um:
+    (y, x) or None; channels: of every plane, 0 where the arrays have no such axis.
+    """
+
+    axes: dict[str, int]
+    yx: tuple[int, int]
+    chunk: int
+    spacing_um: tuple[float, float] | None
+    channels: int = 0
+
+    @classmethod
+    def of(cls, image: LazyImage, chunk: int) -> Grid:
+        """The image's planes; those along other axes than t and z follow one another in time."""
+        known = tuple(image.axes) in {(), ("t",), ("z",), ("t", "z")}
+        axes = dict(image.axes) if known else {"t": math.prod(image.axes.values())}
+        return cls(axes, image.shape[1:], chunk, image.spacing_um)
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Rows and columns of the levels: halves until one chunk holds all."""
+        sizes = [self.yx]
+        while max(sizes[-1]) > self.chunk:
+            sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2)))
+        return sizes
+
+    @property
+    def names(self) -> list[str]:
+        """The axes of the arrays, in NGFF's order: time, channel, space."""
+        outer = [*self.axes, *(["c"] if self.channels else [])]
+        return [*sorted(outer, key="tcz".index), "y", "x"]
+
+    def lengths(self, yx: tuple[int, int]) -> list[int]:
+        """The lengths of the arrays' axes at a level of `yx` pixels."""
+        known = {**self.axes, "c": self.channels, "y": yx[0], "x": yx[1]}
+        return [known[name] for name in self.names]
+
+    def place(self, plane: int, y: slice, x: slice) -> tuple[int | slice, ...]:
+        """The index of a region of a plane, all its channels."""
+        sizes = tuple(self.axes.values())
+        indices = np.unravel_index(plane, sizes) if sizes else ()
+        known: dict[str, int | slice] = {"c": slice(None), "y": y, "x": x}
+        known |= {name: int(i) for name, i in zip(self.axes, indices, strict=True)}
+        return tuple(known[name] for name in self.names)
+
+    def regions(self, yx: tuple[int, int]) -> Iterator[tuple[int, slice, slice]]:
+        """Every chunk of every plane of a level."""
+        starts = product(range(0, yx[0], self.chunk), range(0, yx[1], self.chunk))
+        for plane, (y, x) in product(range(math.prod(self.axes.values())), list(starts)):
+            yield plane, slice(y, min(y + self.chunk, yx[0])), slice(x, min(x + self.chunk, yx[1]))
+
+    def files(self, array: Path, plane: int, y: slice, x: slice) -> Iterator[Path]:
+        """The chunk files of a region; some may not be there, being all 0."""
+        chunks = [range(s.start // self.chunk, -(-s.stop // self.chunk)) for s in (y, x)]
+        for iy, ix in product(*chunks):
+            index = self.place(plane, slice(iy, iy + 1), slice(ix, ix + 1))
+            parts = [
+                range(self.channels) if i == slice(None) else [i.start if isinstance(i, slice) else i]
+                for i in index
+            ]
+            yield from (array.joinpath(*map(str, place)) for place in product(*parts))
+
+    def create(self, where: Path, yx: tuple[int, int], dtype: DTypeLike) -> Any:
+        """An empty array: nested chunk names, Blosc zstd with byte shuffling; zero chunks are no files."""
+        from numcodecs import Blosc
+
+        outer = len(self.names) - 2
+        return zarr_module().create_array(
+            where,
+            shape=self.lengths(yx),
+            chunks=(*(1 for _ in range(outer)), *(min(self.chunk, n) for n in self.yx)),
+            dtype=np.dtype(dtype),
+            compressors=Blosc(cname="zstd", clevel=3, shuffle=Blosc.SHUFFLE),
+            fill_value=0,
+            zarr_format=2,
+            chunk_key_encoding={"name": "v2", "separator": "/"},
+        )
+
+    def build_pyramid(self, group: Path, halve: Halve) -> None:
+        """Levels 1… of the array group/0, chunk by chunk; levels that are there are made again."""
+        for level, yx in enumerate(self.sizes[1:], start=1):
+            fine = zarr_module().open_array(group / str(level - 1), mode="r")
+            where = group / str(level)
+            if where.exists():
+                shutil.rmtree(where)
+            coarse = self.create(where, yx, fine.dtype)
+            for plane, y, x in self.regions(yx):
+                double = (slice(2 * s.start, 2 * s.stop) for s in (y, x))
+                block = np.asarray(fine[self.place(plane, *double)])
+                if block.any():
+                    channels = block.reshape(-1, *block.shape[-2:])
+                    halved = halve(channels).reshape(*block.shape[:-2], y.stop - y.start, x.stop - x.start)
+                    coarse[self.place(plane, y, x)] = halved
+
+    def metadata(self, name: str) -> dict[str, Any]:
+        """The multiscales entry of the pyramid; level n's first pixel is the mean of 2ⁿ×2ⁿ."""
+        kinds = {"t": "time", "c": "channel"}
+        unit = {} if self.spacing_um is None else {"unit": "micrometer"}
+        axes = [{"name": n, "type": kinds.get(n, "space"), **(unit if n in "yx" else {})} for n in self.names]
+        spacing = self.spacing_um or (1.0, 1.0)
+        ones = [1.0] * (len(self.names) - 2)
+        datasets = []
+        for level in range(len(self.sizes)):
+            scale = [*ones, *(s * 2**level for s in spacing)]
+            shift = [*(0 * n for n in ones), *(s * (2**level - 1) / 2 for s in spacing)]
+            steps = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": shift}]
+            datasets.append({"path": str(level), "coordinateTransformations": steps})
+        return {"multiscales": [{"version": VERSION, "name": name, "axes": axes, "datasets": datasets}]}
+
+
+def write_attributes(group: Path, attributes: dict[str, Any]) -> None:
+    """The attributes of a Zarr v2 group, written whole or not at all."""
+    write_json(group / ".zattrs", attributes)
+
+
+def read_attributes(group: Path) -> dict[str, Any]:
+    """The attributes of a Zarr v2 group, empty where there are none."""
+    file = group / ".zattrs"
+    attributes: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return attributes
+
+
+def create_groups(folder: Path, names: tuple[str, ...]) -> None:
+    """Empty Zarr v2 groups."""
+    for name in names:
+        zarr_module().create_group(folder / name, zarr_format=2)
+
+
+def replace_folder(new: Path, path: Path) -> None:
+    """Give folder `new` the name `path`; what has that name goes.
+
+    Between the two renames nothing has the name: a crash there leaves both, whole, as NAME.old and
+    under their own name.
+    """
+    old = path.with_name(path.name + ".old")
+    if old.exists():
+        shutil.rmtree(old)
+    if path.exists():
+        os.replace(path, old)
+    os.replace(new, path)
+    if old.exists():
+        shutil.rmtree(old)

@@ -1,0 +1,114 @@
+"""An image at another pixel size, computed for the region asked for, the same whatever the region."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetseg.images.lazy import LazyImage, fingerprint
+
+TOLERANCE = 0.1
+"""Pixel sizes that differ by less than this part are taken for the same."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis resampled from `size` to `new` pixels, each `step` old pixels wide.
+
+    Where pixels grow (step > 1) a new one is the mean of the old pixels under it, parts weighted;
+    where they shrink it is interpolated linearly between centres, the edge repeated.
+    """
+
+    size: int
+    step: float
+
+    @property
+    def new(self) -> int:
+        """The number of new pixels."""
+        return max(1, round(self.size / self.step))
+
+    def taps(self, wanted: slice) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """Old pixels (n, taps) and their weights for the new pixels `wanted`, by absolute place."""
+        centre = (np.arange(wanted.start, wanted.stop) + 0.5) * self.step
+        half = max(self.step, 1.0) / 2
+        first = np.floor(centre - half).astype(np.intp)
+        index = first[:, None] + np.arange(math.ceil(max(self.step, 1.0)) + 1)
+        if self.step >= 1:
+            weight = np.minimum(index + 1, (centre + half)[:, None]) - np.maximum(
+                index, (centre - half)[:, None]
+            )
+        else:
+            weight = 1 - np.abs(index + 0.5 - centre[:, None])
+        weight = np.maximum(weight, 0)
+        weight /= weight.sum(1, keepdims=True)
+        return index.clip(0, self.size - 1), weight.astype(np.float32)
+
+
+def pixel_size_note(image: tuple[float, float] | None, trained: tuple[float, ...] | None) -> str | None:
+    """What to tell where a network was trained at another pixel size (µm) than the image has."""
+    if image is None or trained is None:
+        return None
+    ratio = math.prod(trained[-2:]) ** 0.5 / math.prod(image) ** 0.5
+    if abs(math.log(ratio)) <= math.log(1 + TOLERANCE):
+        return None
+    more = "larger" if ratio > 1 else "smaller"
+    return (
+        f"the network was trained at {trained[-1]:.4g} µm a pixel, the image has {image[1]:.4g}: objects "
+        f"look {max(ratio, 1 / ratio):.2g} times {more} to it. Rescale it to the training's pixel size."
+    )
+
+
+def rescaled(image: LazyImage, spacing_um: tuple[float, float]) -> LazyImage:
+    """The image at the pixel size `spacing_um` (y, x), float32, computed as it is read.
+
+    Raises ValueError where the image has no pixel size.
+    """
+    if image.spacing_um is None:
+        raise ValueError(f"{image.path}: no pixel size")
+    steps = (new / old for new, old in zip(spacing_um, image.spacing_um, strict=True))
+    y_axis, x_axis = (Axis(n, step) for n, step in zip(image.shape[1:], steps, strict=True))
+
+    chunks = tuple(max(1, round(c / a.step)) for c, a in zip(image.chunks, (y_axis, x_axis), strict=True))
+    return replace(
+        image,
+        shape=(image.shape[0], y_axis.new, x_axis.new),
+        dtype=np.dtype(np.float32),
+        spacing_um=spacing_um,
+        chunks=(chunks[0], chunks[1]),
+        identity=fingerprint(image.path, [], image.identity, spacing_um),
+        read=Resampled(image, y_axis, x_axis),
+    )
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """Reads of an image resampled along both axes."""
+
+    image: LazyImage
+    y_axis: Axis
+    x_axis: Axis
+
+    def __call__(self, plane: int, channels: Sequence[int], y: slice, x: slice) -> NDArray[Any]:
+        """Reads the old pixels under the new ones."""
+        rows, columns = self.y_axis.taps(y), self.x_axis.taps(x)
+        (y0, y1), (x0, x1) = ((int(i.min()), int(i.max()) + 1) for i, _ in (rows, columns))
+        pixels = self.image.read(plane, channels, slice(y0, y1), slice(x0, x1)).astype(np.float32)
+        down = _weighted(pixels, rows[0] - y0, rows[1], axis=1)
+        return _weighted(down, columns[0] - x0, columns[1], axis=2)
+
+
+def _weighted(
+    pixels: NDArray[np.float32], index: NDArray[np.intp], weight: NDArray[np.float32], axis: int
+) -> NDArray[np.float32]:
+    """Sum of taps in their order, so that a pixel's value does not depend on its neighbours'."""
+    shape = [1, 1, 1]
+    shape[axis] = len(index)
+    total = pixels.take(index[:, 0], axis) * weight[:, 0].reshape(shape)
+    for tap in range(1, index.shape[1]):
+        total += pixels.take(index[:, tap], axis) * weight[:, tap].reshape(shape)
+    return total

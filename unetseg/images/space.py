@@ -1,0 +1,35 @@
+"""Room on the disk for what is about to be written."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from unetseg.errors import UserError
+
+LABEL_BYTES = 0.25
+"""Compressed bytes of a label pixel, at most: EM cells (the densest here) take 0.06, fewer objects 0.01."""
+PYRAMID = 4 / 3
+"""A pyramid's pixels per pixel of its first level: 1 + 1/4 + 1/16 + …"""
+
+
+def label_bytes(pixels: int) -> int:
+    """An upper estimate of what compressed labels with their pyramid take on the disk."""
+    return int(pixels * LABEL_BYTES * PYRAMID)
+
+
+def check_space(path: Path, needed: int) -> None:
+    """Raise UserError unless the disk of `path` has `needed` bytes left."""
+    folder = path.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise UserError(
+            f"{path}: up to {_gigabytes(needed)} may be needed, and {_gigabytes(free)} are free on the disk "
+            f"of {folder}. Make room, or choose another disk with --out."
+        )
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

@@ -1,0 +1,90 @@
+"""A finished label store as one tiled, compressed, pyramidal BigTIFF (OME-TIFF), in bounded memory."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from unetseg.images.lazy import LazyImage
+from unetseg.images.opening import open_image
+from unetseg.io import replacing
+
+TILE = 512
+
+
+def write_tiff_pyramid(path: Path, labels: Path) -> None:
+    """Write the NGFF labels in folder `labels` with all levels of their pyramid to a BigTIFF.
+
+    Levels are SubIFDs, as OME-TIFF 6 has them; tiles of 512², zlib; object ids are uint16 where
+    they fit, else uint32. Tile by tile; the same labels give the same bytes.
+    """
+    levels = _levels(labels)
+    first = levels[0]
+    dtype = np.dtype(np.uint16 if _largest(first) < 2**16 else np.uint32)
+    with replacing(path) as temporary, tifffile.TiffWriter(temporary, bigtiff=True, ome=True) as writer:
+        for number, level in enumerate(levels):
+            head: dict[str, Any] = {"subfiletype": 1}
+            if number == 0:
+                head = {"subifds": len(levels) - 1, "metadata": _metadata(first)}
+            writer.write(
+                _tiles(level, dtype),
+                shape=(*level.axes.values(), *level.shape[1:]),
+                dtype=dtype,
+                tile=(TILE, TILE),
+                compression="zlib",
+                photometric="minisblack",
+                maxworkers=1,
+                **_resolution(level),
+                **head,
+            )
+
+
+def _levels(labels: Path) -> list[LazyImage]:
+    """The levels of a pyramid that halves until a level is one chunk."""
+    levels = [open_image(labels, cache_bytes=0)]
+    while max(levels[-1].shape[1:]) > max(levels[0].chunks):
+        levels.append(open_image(labels, level=len(levels), cache_bytes=0))
+    return levels
+
+
+def _largest(image: LazyImage) -> int:
+    return max((int(tile.max(initial=0)) for tile in _tiles(image, image.dtype)), default=0)
+
+
+def _tiles(image: LazyImage, dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
+    """The tiles of all planes in the file's order, those at the edge filled up with 0."""
+    _, height, width = image.shape
+    for number in range(len(image.planes)):
+        plane = image.plane(number)
+        for y in range(0, height, TILE):
+            for x in range(0, width, TILE):
+                part = plane[0, y : y + TILE, x : x + TILE]
+                tile = np.zeros((TILE, TILE), dtype)
+                tile[: part.shape[0], : part.shape[1]] = part
+                yield tile
+
+
+def _metadata(image: LazyImage) -> dict[str, Any]:
+    """OME metadata; the UUID follows from the image, so that the file's bytes do."""
+    letters = "".join(axis.upper() for axis in image.axes)
+    values: dict[str, Any] = {
+        "axes": letters + "YX",
+        "UUID": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, 'unetseg')}",
+    }
+    if image.spacing_um is not None:
+        values |= {"PhysicalSizeY": image.spacing_um[0], "PhysicalSizeX": image.spacing_um[1]}
+    return values
+
+
+def _resolution(image: LazyImage) -> dict[str, Any]:
+    """Pixels per cm of a level, which programs without OME metadata read."""
+    if image.spacing_um is None:
+        return {}
+    y, x = image.spacing_um
+    return {"resolution": (1e4 / x, 1e4 / y), "resolutionunit": "CENTIMETER"}
