@@ -5,13 +5,14 @@ from __future__ import annotations
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unetseg.config import experiment_table, find_data, parse_experiment, read_experiment
+from unetseg.config import choose_net, experiment_table, find_data, parse_experiment, read_experiment
 from unetseg.errors import UserError
 from unetseg.run import Run
 from unetseg.settings import AugmentSettings, DataSettings, Experiment, Fold, LabelSettings, TrainSettings
@@ -166,3 +167,37 @@ def test_data_is_found_as_given_or_below_the_variable(
 
 def test_a_net_without_a_name_is_the_unet() -> None:
     assert parse_experiment({"net": {"width": 8}}, "e.toml").net == {"name": "unet", "width": 8}
+
+
+def test_a_table_of_a_net_changes_its_own_keys_alone() -> None:
+    table = {
+        "train": {"steps": 7, "batch": 2},
+        "nets": {
+            "unet++": {"width": 4, "train": {"steps": 3}},
+            "deep": {"name": "unet++", "depth": 5},
+        },
+    }
+    experiment = parse_experiment(table, "x.toml")
+    nested = choose_net(experiment, "unet++")
+    assert nested.net == {"name": "unet++", "width": 4}
+    assert (nested.train.steps, nested.train.batch) == (3, 2)
+    assert choose_net(experiment, "deep").net == {"name": "unet++", "depth": 5}
+    assert choose_net(experiment, "unet").train.steps == 7
+    assert parse_experiment(experiment_table(experiment), "copy") == experiment
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (
+            {"train": {"stesp": 3}},
+            r"\[nets.unet\+\+\]: unknown key 'train.stesp'; did you mean 'steps'",
+        ),
+        ({"train": {"steps": 0}}, r"\[nets.unet\+\+\]: train.steps = 0"),
+        ({"tran": {"steps": 3}}, r"nets.unet\+\+.tran: no such table; did you mean 'train'"),
+        ({"width": [3]}, r"nets.unet\+\+.width = \[3\]: must be a number"),
+    ],
+)
+def test_a_wrong_key_of_a_nets_table_is_named(entry: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        parse_experiment({"nets": {"unet++": entry}}, "x.toml")

@@ -257,6 +257,7 @@ def test_benchmarks_are_told_by_task_and_folder() -> None:
     assert benchmark_of(DataSettings(task="cell-tracking", root="/x/PhC-C2DH-U373")) == "phc-u373"
     assert benchmark_of(DataSettings(task="isbi-em", root="anything")) == "isbi-em"
     assert benchmark_of(DataSettings(task="folder", root="DIC-C2DH-HeLa")) is None
+    assert benchmark_of(DataSettings(task="folder", root="x/nuclei-dsb2018/")) == "nuclei"
     for benchmark in PUBLISHED.values():
         assert all(len(row) == len(benchmark.columns) for row in benchmark.rows.values())
 

@@ -17,6 +17,8 @@ from unetseg.errors import UserError, did_you_mean
 from unetseg.settings import Experiment, Fold
 
 DATA_VARIABLE = "UNETSEG_DATA"
+NET_TABLES = ("data", "target", "augment", "train", "labels")
+"""Tables of which a network of a comparison may change keys; its split is that of the fold."""
 PLAIN_TYPES = {
     "int_type": "a whole number (without quotes or point)",
     "float_type": "a number (without quotes)",
@@ -52,10 +54,13 @@ def parse_experiment(table: dict[str, Any], source: str) -> Experiment:
     if isinstance(table.get("net"), dict):
         table = {**table, "net": {"name": "unet", **table["net"]}}
     try:  # strict JSON, because only there a list may stand for a tuple
-        return TypeAdapter(Experiment).validate_json(json.dumps(table, default=str), strict=True)
+        experiment = TypeAdapter(Experiment).validate_json(json.dumps(table, default=str), strict=True)
     except ValidationError as error:
         lines = [_explain(e, source) for e in error.errors() if not _follows(e)]
         raise UserError("\n".join(dict.fromkeys(lines))) from None
+    for net in experiment.nets:
+        choose_net(experiment, net, source)
+    return experiment
 
 
 def experiment_table(experiment: Experiment) -> dict[str, Any]:
@@ -77,6 +82,27 @@ def choose_fold(experiment: Experiment, name: str | None) -> Experiment:
         raise UserError(f"{experiment.name} has no fold {name!r}; {did_you_mean(name, folds)}")
     data = dataclasses.replace(experiment.data, **dataclasses.asdict(folds[name]))
     return dataclasses.replace(experiment, name=f"{experiment.name}-{name}", data=data, folds={})
+
+
+def choose_net(experiment: Experiment, name: str, source: str = "the experiment") -> Experiment:
+    """The experiment with the network of its table [nets.NAME], on the same data.
+
+    A table of it, such as [nets.NAME.train], changes single keys of the experiment's own. A name
+    without a table is the experiment's own network, or another with that one's default options.
+    Raises UserError for a wrong key or value in the table.
+    """
+    if name not in experiment.nets:
+        own = name == experiment.net["name"]
+        return dataclasses.replace(experiment, net=experiment.net if own else {"name": name}, nets={})
+    table = experiment_table(dataclasses.replace(experiment, nets={}))
+    for key, value in experiment.nets[name].items():
+        if isinstance(value, dict):
+            if key not in NET_TABLES:
+                place = f"{source}: nets.{name}.{key}"
+                raise UserError(f"{place}: no such table; {did_you_mean(key, NET_TABLES)}")
+            table[key] |= value
+    options = {k: v for k, v in experiment.nets[name].items() if not isinstance(v, dict)}
+    return parse_experiment(table | {"net": {"name": name, **options}}, f"{source}, [nets.{name}]")
 
 
 def find_data(root: str) -> Path:
@@ -113,6 +139,8 @@ def _check_keys(table: dict[str, Any], cls: type, place: tuple[str, ...], source
 
 def _explain(error: ErrorDetails, source: str) -> str:
     loc, given = error["loc"], json.dumps(error["input"], ensure_ascii=False)
+    if loc[0] == "nets" and len(loc) > 2:
+        return f"{source}: nets.{loc[1]}.{loc[2]} = {given}: must be a number, a text, true/false or a table."
     if loc[0] == "net" and len(loc) > 1:  # an error for each type that would have been allowed
         return f"{source}: net.{loc[1]} = {given}: must be a number, a text or true/false."
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")

@@ -128,6 +128,11 @@ class Run:
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
         return [record for line in lines if (record := _json_or_none(line)) is not None]
 
+    @property
+    def seconds(self) -> float:
+        """Seconds spent on steps and validations so far, by the log."""
+        return sum(float(r.get("total_s", 0)) + float(r.get("seconds", 0)) for r in self.records())
+
     def forget_after(self, step: int) -> None:
         """Drop log lines of later steps: they are run again from the checkpoint of `step`."""
         kept = [r for r in self.records() if r.get("step", 0) <= step]

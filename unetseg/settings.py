@@ -8,7 +8,7 @@ after `data.shrink`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Interval, Len
 
@@ -144,7 +144,9 @@ class Fold:
 class Experiment:
     """Everything that decides a training run.
 
-    folds: named splits, one of which replaces those of `data` (`config.choose_fold`).
+    folds: named splits, one of which replaces those of `data` (`config.choose_fold`). nets: other
+    networks to compare on the same terms, by name: the options of each, and tables such as `train`
+    with what differs for it (`config.choose_net`).
     """
 
     name: str = "experiment"
@@ -157,6 +159,7 @@ class Experiment:
     train: TrainSettings = field(default_factory=TrainSettings)
     labels: LabelSettings = field(default_factory=LabelSettings)
     folds: dict[str, Fold] = field(default_factory=dict)
+    nets: dict[str, dict[str, NetOption | dict[str, Any]]] = field(default_factory=dict)
 
 
 NARROW_UNET: dict[str, NetOption] = {

@@ -10,6 +10,7 @@ import click
 
 from unetseg.cli.group import PATH, cli
 from unetseg.errors import UserError
+from unetseg.published import BUDGETS, PUBLISHED
 from unetseg.terminal import show_training
 
 if TYPE_CHECKING:
@@ -102,11 +103,11 @@ def train(
 
 
 @cli.command()
-@click.argument("task", type=click.Choice(["dic-hela", "phc-u373", "isbi-em"]))
+@click.argument("task", type=click.Choice(list(PUBLISHED)))
 @click.option("--nets", multiple=True, help="Networks, instead of the experiment's (repeat the option).")
 @click.option("--folds", multiple=True, help="Folds, instead of all (repeat the option).")
-@click.option("--budget", type=click.Choice(["smoke", "cpu", "gpu"]), default="cpu", show_default=True,
-              help="Minutes, an hour on two cores, or the paper's full nets.")  # fmt: skip
+@click.option("--budget", type=click.Choice(list(BUDGETS)), default="cpu", show_default=True,
+              help="; ".join(f"{budget}: {words}" for budget, words in BUDGETS.items()) + ".")  # fmt: skip
 @click.option("--root", help="The data set's folder, instead of the experiment's.")
 @click.option("--out", type=PATH, default=Path("runs"), show_default=True, help="Folder for the runs.")
 def reproduce(

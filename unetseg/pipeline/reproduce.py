@@ -8,14 +8,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from unetseg.config import choose_fold, read_experiment
+from unetseg.config import choose_fold, choose_net, read_experiment
 from unetseg.errors import UserError, did_you_mean
 from unetseg.io import replacing, write_json
-from unetseg.published import NOT_THE_SAME, PUBLISHED
+from unetseg.published import BUDGETS, PUBLISHED
 from unetseg.run import Run
 from unetseg.settings import Experiment
 
-BUDGETS = ("smoke", "cpu", "gpu")
 BESIDE = ("iou", "background-iou", "f1", "det", "v-rand", "v-info")
 """Scores shown beside those that were published."""
 
@@ -38,9 +37,10 @@ class Entry:
 def benchmark(
     task: str, budget: str, nets: Sequence[str], folds: Sequence[str], out: Path, root: str | None
 ) -> list[Entry]:
-    """The trainings of a benchmark: nets × folds of experiments/TASK/BUDGET.toml; all if none is named.
+    """The trainings of a benchmark: nets × folds of experiments/TASK/BUDGET.toml.
 
-    A net other than the experiment's is trained with its own default options, on the same terms.
+    Without nets those of the file: its own, and those of its tables [nets.NAME]; without folds all.
+    A net that the file does not name is trained with its own default options, on the same terms.
     """
     base = read_experiment(experiment_file(task, budget))
     if root is not None:
@@ -48,12 +48,15 @@ def benchmark(
     for fold in folds:
         if fold not in base.folds:
             raise UserError(f"{task} has no fold {fold!r}; {did_you_mean(fold, base.folds)}")
-    own = str(base.net["name"])
+    own = dict.fromkeys([str(base.net["name"]), *base.nets])
     return [
         Entry(
-            net, fold, out / f"{task}-{budget}" / f"{net}-{fold}", _of_net(choose_fold(base, fold), net, own)
+            net,
+            fold,
+            out / f"{task}-{budget}" / f"{net}-{fold}",
+            choose_fold(choose_net(base, net), fold),
         )
-        for net in nets or [own]
+        for net in nets or own
         for fold in folds or base.folds
     ]
 
@@ -62,10 +65,13 @@ def experiment_file(task: str, budget: str) -> Path:
     """experiments/TASK/BUDGET.toml of the source tree, or its copy in an installed package."""
     if task not in PUBLISHED:
         raise UserError(f"there is no benchmark {task!r}; {did_you_mean(task, PUBLISHED)}")
-    source = Path(__file__).parents[2] / "experiments" / task / f"{budget}.toml"
-    if source.is_file():
-        return source
-    return Path(str(files("unetseg.experiments").joinpath(task).joinpath(f"{budget}.toml")))
+    folder = Path(__file__).parents[2] / "experiments" / task
+    if not folder.is_dir():
+        folder = Path(str(files("unetseg.experiments").joinpath(task)))
+    if not (folder / f"{budget}.toml").is_file():
+        there = ", ".join(b for b in BUDGETS if (folder / f"{b}.toml").is_file())
+        raise UserError(f"{task} has no budget {budget!r}. Choose one with --budget: {there}.")
+    return folder / f"{budget}.toml"
 
 
 def open_or_create(entry: Entry) -> tuple[Run, bool]:
@@ -86,10 +92,6 @@ def write_results(task: str, entries: Sequence[Entry], folder: Path) -> str:
     rows = {f"{e.net}-{e.fold}": e.scores for e in entries if e.scores}
     write_json(folder / "results.json", rows)
     return text
-
-
-def _of_net(experiment: Experiment, net: str, own: str) -> Experiment:
-    return experiment if net == own else replace(experiment, net={"name": net})
 
 
 def _markdown(task: str, done: Sequence[Entry]) -> str:
@@ -117,8 +119,29 @@ def _markdown(task: str, done: Sequence[Entry]) -> str:
             )
         )
     for method, values in published.rows.items():
-        lines.append(_row(method, "hidden test data", [*values, *[None] * (len(shown) - len(values))]))
-    return "\n".join([*lines, "", f"Published: {published.source}. {NOT_THE_SAME}", ""])
+        lines.append(_row(method, published.measured_on, [*values, *[None] * (len(shown) - len(values))]))
+    lines += ["", f"Published: {published.source}. {published.note}", "", *_costs(done), ""]
+    return "\n".join(lines)
+
+
+def _costs(done: Sequence[Entry]) -> list[str]:
+    """What each net took, in a table: parameters, steps, time of training and of prediction."""
+    lines = [
+        "| | parameters | steps | training (min) | prediction (s/image) | device |",
+        "|---|---|---|---|---|---|",
+    ]
+    for e in done:
+        each = e.scores.get("predict_seconds", 0) / max(len(e.scores.get("frames", {})), 1)
+        cells = [
+            f"{e.net}, fold {e.fold}",
+            f"{e.scores.get('parameters', 0):,}",
+            str(e.experiment.train.steps),
+            f"{e.scores.get('train_seconds', 0) / 60:.1f}",
+            f"{each:.2f}",
+            str(Run(e.path).read_json("environment.json").get("device", "")),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def _score(entry: Entry, name: str) -> float | None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from unetseg.device import peak_memory
 from unetseg.figures import write_curves, write_overlay
 from unetseg.io import label_dtype, write_stack
+from unetseg.nets import parameter_count
 from unetseg.pipeline.dataset import evenly, list_data
 from unetseg.pipeline.model import Model, Tiling
 from unetseg.pipeline.scoring import Pair, score_pairs
@@ -60,7 +61,7 @@ def test_run(run: Run, model: Model, tiling: Tiling, progress: Callable[[int], N
     if settings.task in ("cell-tracking", "synthetic"):
         what = f"{len(entries)} frames of {_groups(entries)}{truth}"
     result = TestScores(part, what, table, task_scores(run, settings, pairs), seconds)
-    run.write_json("scores.json", _json(result, model))
+    run.write_json("scores.json", _json(run, result, model))
     return result
 
 
@@ -99,7 +100,7 @@ def _predicted(
         yield entry.name, truth, labels
 
 
-def _json(result: TestScores, model: Model) -> dict[str, Any]:
+def _json(run: Run, result: TestScores, model: Model) -> dict[str, Any]:
     table = result.table
     rows = table.values.tolist()
     return {
@@ -110,6 +111,8 @@ def _json(result: TestScores, model: Model) -> dict[str, Any]:
         "frames": {
             f: dict(zip(table.names, r, strict=True)) for f, r in zip(table.frames, rows, strict=True)
         },
+        "parameters": parameter_count(model.net),
+        "train_seconds": round(run.seconds, 1),
         "predict_seconds": round(result.seconds, 2),
         "peak_memory_mib": peak_memory(model.device) >> 20,
     }

@@ -93,8 +93,6 @@ def read_facts(run: Run) -> Facts:
     """The facts of a run folder; those that are missing are empty."""
     records = run.records()
     steps = [r for r in records if "loss" in r]
-    seconds = sum(float(r.get("total_s", 0)) for r in steps)
-    seconds += sum(float(r.get("seconds", 0)) for r in records if "validation" in r)
     return Facts(
         name=run.path.resolve().name,
         path=str(run.path),
@@ -103,7 +101,7 @@ def read_facts(run: Run) -> Facts:
         scores=run.read_json("scores.json"),
         parameters=_parameters(run),
         steps_done=max((int(r.get("step", 0)) for r in steps), default=0),
-        seconds=seconds,
+        seconds=run.seconds,
     )
 
 

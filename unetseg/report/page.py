@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from unetseg import __version__
 from unetseg.figures import histogram_svg
 from unetseg.pipeline.scoring import higher_is_better
-from unetseg.published import NOT_THE_SAME, PUBLISHED, Benchmark, benchmark_of
+from unetseg.published import PUBLISHED, Benchmark, benchmark_of
 from unetseg.report import facts as words
 from unetseg.report.curves import Chart, run_charts
 from unetseg.report.evidence import KINDS, Evidence, gather, ranked
@@ -86,7 +86,7 @@ def published_table(facts: Facts) -> PublishedTable | None:
     rows = [[name, *(number(v) for v in values)] for name, values in benchmark.rows.items()]
     ours = [f"this run, {facts.part}", *(number(known.get(c.score)) for c in benchmark.columns)]
     head = [f"{c.title} ({c.better} is better)" for c in benchmark.columns]
-    return PublishedTable(benchmark, head, rows, ours, NOT_THE_SAME)
+    return PublishedTable(benchmark, head, rows, ours, benchmark.note)
 
 
 def _chosen(facts: Facts) -> dict[str, str]:
