@@ -130,6 +130,7 @@ def test_the_order_of_writes_changes_no_byte(stored: Any) -> None:
         path, _ = stored(name, order)
         store = LabelStore.open(path)
         store.scratch("ids", np.uint8)[0, :5] = 1
+        assert store.scratch("ids", np.uint8).shape == (2, 70, 90)
         store.finish()
         finished.append(bytes_below(path))
     assert finished[0] == finished[1] == finished[2]
@@ -278,3 +279,7 @@ def test_a_region_of_several_threads_is_decoded_once(tmp_path: Path) -> None:
     cache.get("b", decode)
     cache.get("a", decode)
     assert len(decoded) == 3
+    small = ChunkCache(1)
+    for _ in range(3):  # a file's only strip must not be decoded for every tile
+        small.get("a", decode)
+    assert len(decoded) == 4

@@ -20,7 +20,7 @@ GetChunk = Callable[[int, int, int, int], Chunk]
 
 
 class ChunkCache:
-    """The chunks last used, `limit` bytes at most; a chunk wanted by two threads is decoded once."""
+    """The chunks last used, `limit` bytes at most (or one); wanted by two threads, a chunk is decoded once."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -56,11 +56,9 @@ class ChunkCache:
     def _keep(self, key: Hashable, chunk: Chunk) -> None:
         with self._lock:
             del self._coming[key]
-            if chunk.nbytes > self.limit:
-                return
             self._held[key] = chunk
             self._bytes += chunk.nbytes
-            while self._bytes > self.limit:
+            while self._bytes > self.limit and len(self._held) > 1:
                 self._bytes -= self._held.popitem(last=False)[1].nbytes
 
 

@@ -82,17 +82,6 @@ class Grid:
         for plane, (y, x) in product(range(math.prod(self.axes.values())), list(starts)):
             yield plane, slice(y, min(y + self.chunk, yx[0])), slice(x, min(x + self.chunk, yx[1]))
 
-    def files(self, array: Path, plane: int, y: slice, x: slice) -> Iterator[Path]:
-        """The chunk files of a region; some may not be there, being all 0."""
-        chunks = [range(s.start // self.chunk, -(-s.stop // self.chunk)) for s in (y, x)]
-        for iy, ix in product(*chunks):
-            index = self.place(plane, slice(iy, iy + 1), slice(ix, ix + 1))
-            parts = [
-                range(self.channels) if i == slice(None) else [i.start if isinstance(i, slice) else i]
-                for i in index
-            ]
-            yield from (array.joinpath(*map(str, place)) for place in product(*parts))
-
     def create(self, where: Path, yx: tuple[int, int], dtype: DTypeLike) -> Any:
         """An empty array: nested chunk names, Blosc zstd with byte shuffling; zero chunks are no files."""
         from numcodecs import Blosc

@@ -6,9 +6,10 @@ is never taken for a finished one. The same labels give the same bytes in whatev
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
-from contextlib import suppress
+import uuid
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -59,6 +60,7 @@ class LabelStore:
     def __init__(self, path: Path, grid: Grid, facts: Facts) -> None:
         self.path, self.folder, self.grid, self.facts = path, unfinished(path), grid, facts
         self.labels = zarr_module().open_array(self.folder / "labels" / facts.kind / "0", mode="r+")
+        self._scratch: dict[str, Any] = {}
         self._maps = self._open(PROBABILITIES) if facts.classes else None
 
     @classmethod
@@ -105,11 +107,11 @@ class LabelStore:
     def write(self, plane: int, y: slice, x: slice, labels: NDArray[Any]) -> None:
         """Write labels (y, x) to a region on chunk borders (or the image's edge): no lock is needed.
 
-        When it returns, the chunks are on the disk and would be there after a power cut.
+        A chunk is written under another name and renamed. After a power cut it can be lost or empty all
+        the same: who resumes compares what is there with a checksum of what was written.
         """
         self._check_aligned(y, x)
         self.labels[self.grid.place(plane, y, x)] = labels
-        self._sync(f"labels/{self.facts.kind}", self.grid, plane, y, x)
 
     def read(self, plane: int, y: slice, x: slice) -> NDArray[Any]:
         """Labels (y, x) of any region; 0 where nothing was written."""
@@ -122,7 +124,6 @@ class LabelStore:
         self._check_aligned(y, x)
         whole = self._maps.dtype == np.uint8
         self._maps[self._mapped.place(plane, y, x)] = np.rint(maps * 255) if whole else maps
-        self._sync(PROBABILITIES, self._mapped, plane, y, x)
 
     def read_probabilities(self, plane: int, y: slice, x: slice) -> NDArray[Any]:
         """Probabilities (k, y, x) as they are stored."""
@@ -131,11 +132,13 @@ class LabelStore:
         return np.asarray(self._maps[self._mapped.place(plane, y, x)])
 
     def scratch(self, name: str, dtype: DTypeLike) -> Any:
-        """A Zarr array like the labels, for intermediate values; made if it is not there."""
-        where = self.scratch_folder / name
-        if not where.exists():
-            self.grid.create(where, self.grid.yx, dtype)
-        return zarr_module().open_array(where, mode="r+")
+        """A Zarr array (planes, y, x) in the labels' chunks for intermediate values; made if missing."""
+        if name not in self._scratch:
+            where = self.scratch_folder / name
+            if not where.exists():
+                self._create_scratch(where, dtype)
+            self._scratch[name] = zarr_module().open_array(where, mode="r+")
+        return self._scratch[name]
 
     @property
     def scratch_folder(self) -> Path:
@@ -166,6 +169,16 @@ class LabelStore:
     def _mapped(self) -> Grid:
         return replace(self.grid, channels=self.facts.classes)
 
+    def _create_scratch(self, where: Path, dtype: DTypeLike) -> None:
+        """An empty array that appears whole, whoever else makes it at the same time."""
+        planes = math.prod(self.grid.axes.values())
+        mine = where.with_name(f".{where.name}-{uuid.uuid4().hex}")
+        replace(self.grid, axes={"t": planes}).create(mine, self.grid.yx, dtype)
+        try:
+            os.rename(mine, where)
+        except OSError:  # another writer was first
+            shutil.rmtree(mine)
+
     def _open(self, group: str) -> Any:
         return zarr_module().open_array(self.folder / group / "0", mode="r+")
 
@@ -180,16 +193,6 @@ class LabelStore:
             array[grid.place(plane, y, x)] = image.plane(plane)[:, y, x]
         grid.build_pyramid(self.folder, _mean)
         write_attributes(self.folder, read_attributes(self.folder) | grid.metadata(plain_stem(self.path)))
-
-    def _sync(self, group: str, grid: Grid, plane: int, y: slice, x: slice) -> None:
-        """Have the disk hold the chunk files of a region."""
-        for file in grid.files(self.folder / group / "0", plane, y, x):
-            with suppress(FileNotFoundError):  # a chunk of zeros is no file
-                handle = os.open(file, os.O_RDONLY)
-                try:
-                    os.fsync(handle)
-                finally:
-                    os.close(handle)
 
     def _check_aligned(self, y: slice, x: slice) -> None:
         chunk = self.grid.chunk
