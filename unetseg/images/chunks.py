@@ -20,7 +20,7 @@ GetChunk = Callable[[int, int, int, int], Chunk]
 
 
 class ChunkCache:
-    """The chunks last used, `limit` bytes at most (or one); wanted by two threads, a chunk is decoded once."""
+    """The chunks last used, `limit` bytes at most or one chunk; two threads that want one decode it once."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
