@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from unetseg.augment import apply, draw
-from unetseg.augment.apply import sample_at, source_coordinates
+from unetseg.augment.apply import mirrored_grid, sample_at, source_coordinates
 from unetseg.augment.elastic import dense_displacement, spline_matrix
 from unetseg.augment.grey import change_grey_values
 from unetseg.settings import NO_AUGMENT, AugmentSettings
@@ -79,8 +79,9 @@ def test_beyond_the_border_is_mirrored(size: tuple[int, ...]) -> None:
     image = rng.normal(size=size)
     places = rng.uniform(-20, 40, (len(size), 50))
     expected = map_coordinates(image, places, order=1, mode="mirror")
-    grid = torch.tensor(places, dtype=torch.float32).reshape(1, len(size), *[1] * (len(size) - 1), 50)
-    got = sample_at(torch.tensor(image, dtype=torch.float32)[None, None], grid, shapes(*size), "bilinear")
+    pixels = torch.tensor(places, dtype=torch.float32).reshape(1, len(size), *[1] * (len(size) - 1), 50)
+    grid = mirrored_grid(pixels, shapes(*size), size)
+    got = sample_at(torch.tensor(image, dtype=torch.float32)[None, None], grid, "bilinear")
     np.testing.assert_allclose(got.numpy().ravel(), expected, atol=1e-4)
 
 

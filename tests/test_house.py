@@ -25,7 +25,7 @@ GROUND = {
     "published",
 }
 FILES = {"config", "images", "io", "run", "tasks", "catalogue", "tiffs"}
-TORCH = {"nets", "augment", "losses", "batches", "train", "predict", "device"}
+TORCH = {"nets", "augment", "losses", "batches", "train", "predict", "device", "checkpointing", "distributed"}
 APP = {"api", "pipeline", "figures", "report"}
 DOOR = {"cli", "terminal"}
 MAY_IMPORT = {

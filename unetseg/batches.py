@@ -18,6 +18,7 @@ from unetseg.augment.engines import (
     transform_example,
 )
 from unetseg.device import memory_errors
+from unetseg.distributed import own_part
 from unetseg.sample import Example
 from unetseg.settings import AugmentSettings
 from unetseg.tiles import Footprint
@@ -96,7 +97,7 @@ def batches(
     start: int,
     device: torch.device,
 ) -> Iterator[Batch]:
-    """Batches start, start + 1, … of `size` crops, without end.
+    """Batches start, start + 1, … of `size` crops, without end; of several processes each its part.
 
     The network's output lies uniformly inside the image; what a valid net reads beyond is mirrored.
     """
@@ -105,10 +106,11 @@ def batches(
         resident = [load_example(e, device) for e in examples]
     shapes = [e.classes.shape for e in examples]
     engine = apply_with_elasticdeform if settings.engine == "elasticdeform" else apply
-    learnt = footprint.output(crop)
+    learnt, own = footprint.output(crop), own_part(size)
     n = start
     while True:
         chosen, draws = draws_of_batch(settings, shapes, learnt, size, seed=seed, n=n)
+        chosen, draws = chosen[own], draws[own]
         if pipeline is None:
             part = stack_examples([resident[i] for i in chosen])
         else:

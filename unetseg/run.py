@@ -33,9 +33,10 @@ EXPERIMENT, LOG = "experiment.toml", "log.jsonl"
 
 @dataclass(frozen=True)
 class Run:
-    """A training run on disk."""
+    """A training run on disk. writes: False where another process of the same training writes it."""
 
     path: Path
+    writes: bool = True
 
     @classmethod
     def create(cls, path: Path, experiment: Experiment) -> Run:
@@ -96,7 +97,7 @@ class Run:
 
     def discard(self) -> None:
         """Remove a run that could not be started; one that has a checkpoint stays."""
-        if not self.last.exists():
+        if self.writes and not self.last.exists():
             for name in (EXPERIMENT, "environment.json", LOG):
                 (self.path / name).unlink(missing_ok=True)
             with suppress(OSError):  # something else is in it
@@ -110,7 +111,8 @@ class Run:
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """RUN/name as readable JSON."""
-        write_json(self.path / name, value)
+        if self.writes:
+            write_json(self.path / name, value)
 
     def read_json(self, name: str) -> dict[str, Any]:
         """What `write_json` wrote; empty if there is nothing."""
@@ -119,6 +121,8 @@ class Run:
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one line."""
+        if not self.writes:
+            return
         with (self.path / LOG).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
@@ -135,6 +139,8 @@ class Run:
 
     def forget_after(self, step: int) -> None:
         """Drop log lines of later steps: they are run again from the checkpoint of `step`."""
+        if not self.writes:
+            return
         kept = [r for r in self.records() if r.get("step", 0) <= step]
         with self.replacing(LOG) as file:
             file.write_text("".join(json.dumps(r) + "\n" for r in kept), encoding="utf-8")

@@ -90,7 +90,11 @@ NO_AUGMENT = AugmentSettings(
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """The optimisation. crop: side of the network's input in pixels, every axis."""
+    """The optimisation. crop: side of the network's input in pixels, every axis.
+
+    batch: of all processes together. checkpointing: activations are computed again instead of kept,
+    for large crops; compile: by torch.compile, once a minute or so is well spent.
+    """
 
     steps: Annotated[int, Gt(0)] = 1000
     batch: Annotated[int, Gt(0)] = 4
@@ -105,6 +109,7 @@ class TrainSettings:
     precision: Literal["float32", "bf16", "fp16"] = "float32"
     channels_last: bool = True
     compile: bool = False
+    checkpointing: bool = False
     validate_every: Annotated[int, Gt(0)] = 200
     validate_images: Annotated[int, Gt(0)] = 12
     best_by: str = "iou"

@@ -65,8 +65,8 @@ class Progress:
 class Stop:
     """True once Ctrl-C or a terminating signal has come; a second one interrupts at once."""
 
-    def __init__(self) -> None:
-        self.asked = False
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.asked, self.quiet = False, quiet
 
     def __call__(self) -> bool:
         """Whether to stop."""
@@ -76,7 +76,8 @@ class Stop:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        click.echo("\nstopping after this step and saving (again: stop at once)", err=True)
+        if not self.quiet:
+            click.echo("\nstopping after this step and saving (again: stop at once)", err=True)
 
     @contextmanager
     def listening(self) -> Iterator[Stop]:
@@ -90,10 +91,19 @@ class Stop:
 
 
 def show_training(run: Run, *, resume: bool) -> None:
-    """Run the training with a progress bar, then score the best model and print the table."""
+    """Run the training with a progress bar, then score the best model and print the table.
+
+    Of several processes that train together, the first alone does more than train.
+    """
+    from unetseg.distributed import rank
     from unetseg.pipeline.training import Note, Validated, train_run
     from unetseg.train import Step
 
+    if rank() > 0:
+        with Stop(quiet=True).listening() as stop:
+            for _ in train_run(run, resume=resume, stopped=stop):
+                pass
+        return
     steps = run.experiment.train.steps
     smooth, done, data_s, total_s, score = 0.0, 0, 0.0, 0.0, ""
     with Stop().listening() as stop, Progress(steps, "step") as bar:

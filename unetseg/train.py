@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from unetseg.batches import Batch
+from unetseg.checkpointing import recompute_blocks
 from unetseg.device import memory_errors, precision_context
+from unetseg.distributed import averaging, mean_of_all, processes, rank
 from unetseg.errors import UserError
 from unetseg.losses import Loss
 from unetseg.nets.contract import Net
@@ -62,6 +64,8 @@ class Step:
 def new_state(net: Net, settings: TrainSettings, device: torch.device) -> State:
     """The net on the device with a fresh optimizer."""
     layout = torch.channels_last if net.dims == 2 else torch.channels_last_3d
+    if settings.checkpointing:
+        recompute_blocks(cast(nn.Module, net))
     net.to(device, memory_format=layout if settings.channels_last else torch.preserve_format)
     half = settings.precision == "fp16"
     return State(net, _optimizer(net, settings), torch.amp.GradScaler(device.type, enabled=half))
@@ -94,10 +98,11 @@ def train(
     """Steps state.step … settings.steps − 1, one at a time; the state is up to date at each yield.
 
     The loss of a net with several heads is the mean of the heads' losses. Dropout is seeded by
-    (seed, step), so a resumed run equals an uninterrupted one. Raises UserError where the loss is
-    not finite.
+    (seed, step), so a resumed run equals an uninterrupted one. Where several processes train
+    together, the batches are each one's part and the loss is that of them all. Raises UserError
+    where the loss is not finite.
     """
-    forward = _forward(state.net, settings)
+    forward = _forward(state.net, settings, device)
     while state.step < settings.steps:
         started = time.perf_counter()
         batch = next(batches)
@@ -106,7 +111,7 @@ def train(
         rate = learning_rate(settings, state.step)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
-        torch.manual_seed(seed * 1_000_003 + state.step)
+        torch.manual_seed((seed * 1_000_003 + state.step) * processes() + rank())
         with memory_errors(f"Lower train.batch ({settings.batch}), train.crop or net.width."):
             value = _one_step(state, forward, batch, loss, settings, device)
         state.step += 1
@@ -131,7 +136,7 @@ def _one_step(
         logits = forward(images)
     heads = logits if isinstance(logits, tuple) else (logits,)
     value = torch.stack([loss(head, batch.classes, batch.weight) for head in heads]).mean()
-    number = float(value.detach())
+    number = mean_of_all(float(value.detach()), device)
     if not math.isfinite(number):
         raise UserError(
             f"step {state.step + 1}: the loss is {number}. Lower train.learning_rate (now "
@@ -146,8 +151,9 @@ def _one_step(
     return number
 
 
-def _forward(net: Net, settings: TrainSettings) -> Callable[[Tensor], Logits]:
-    return cast(Callable[[Tensor], Logits], torch.compile(cast(nn.Module, net))) if settings.compile else net
+def _forward(net: Net, settings: TrainSettings, device: torch.device) -> Callable[[Tensor], Logits]:
+    forward = averaging(net, device)
+    return cast(Callable[[Tensor], Logits], torch.compile(forward)) if settings.compile else forward
 
 
 def _layout(images: Tensor) -> torch.memory_format:

@@ -25,8 +25,8 @@ def apply(
     is real, where images of several sizes were filled up to one; beyond it they are mirrored.
     """
     places = source_coordinates(draws, crop, images.device)
-    cropped = sample_at(images, places, shapes, "bilinear")
-    nearest = sample_at(targets, places, shapes, "nearest")
+    grid = mirrored_grid(places, shapes, images.shape[2:])
+    cropped, nearest = sample_at(images, grid, "bilinear"), sample_at(targets, grid, "nearest")
     return change_grey_values(cropped, draws), nearest
 
 
@@ -46,19 +46,24 @@ def source_coordinates(draws: Sequence[Draw], crop: Sequence[int], device: torch
     return turned + centre.reshape(*centre.shape, *[1] * len(crop))
 
 
-def sample_at(images: Tensor, places: Tensor, shapes: Tensor, mode: str) -> Tensor:
-    """Values of `images` (b, c, *yx) at `places` (b, d, *crop), mirrored beyond `shapes` (b, d).
+def mirrored_grid(places: Tensor, shapes: Tensor, size: Sequence[int]) -> Tensor:
+    """Places (b, d, *crop) in pixels as `sample_at` takes them for images (b, c, *size): (b, *crop, d).
+
+    Beyond `shapes` (b, d), the part of each image that is real, they are mirrored. Computed in place:
+    on a CPU fresh memory takes longer than the arithmetic.
+    """
+    ones = [1] * (places.ndim - 2)
+    last = (shapes.to(places) - 1).reshape(*shapes.shape, *ones)
+    scale = 2 / places.new_tensor([max(n - 1, 1) for n in size]).reshape(1, -1, *ones)
+    from_end = torch.remainder(places, (2 * last).clamp_min(1)).sub_(last).abs_()
+    return torch.movedim(from_end.mul_(-scale).add_(last * scale - 1), 1, -1).flip(-1)
+
+
+def sample_at(images: Tensor, grid: Tensor, mode: str) -> Tensor:
+    """Values of `images` (b, c, *yx) at the places of `mirrored_grid`: (b, c, *crop).
 
     mode: "bilinear" (linear along every axis) or "nearest".
     """
-    full = images.new_tensor([max(n - 1, 1) for n in images.shape[2:]])
-    ones = [1] * (places.ndim - 2)
-    last = (shapes.to(places) - 1).reshape(*shapes.shape, *ones)
-    period = (2 * last).clamp_min(1)
-    folded = torch.remainder(places, period)
-    folded = torch.where(folded > last, period - folded, folded).clamp_min(0)
-    scaled = folded / full.reshape(1, -1, *ones) * 2 - 1
-    grid = torch.movedim(scaled, 1, -1).flip(-1)
     return F.grid_sample(images, grid, mode=mode, padding_mode="border", align_corners=True)
 
 

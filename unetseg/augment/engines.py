@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unetseg.augment.apply import sample_at, source_coordinates
+from unetseg.augment.apply import mirrored_grid, sample_at, source_coordinates
 from unetseg.augment.draw import Draw
 from unetseg.augment.grey import change_grey_values
 from unetseg.errors import UserError
@@ -38,8 +38,9 @@ def apply_with_elasticdeform(
             "it from source, pip install --no-binary elasticdeform elasticdeform, or remove the key."
         ) from None
     places = source_coordinates([replace(d, control=None) for d in draws], crop, images.device)
-    cropped = sample_at(images, places, shapes, "bilinear").cpu().numpy()
-    nearest = sample_at(targets, places, shapes, "nearest").cpu().numpy()
+    grid = mirrored_grid(places, shapes, images.shape[2:])
+    cropped = sample_at(images, grid, "bilinear").cpu().numpy()
+    nearest = sample_at(targets, grid, "nearest").cpu().numpy()
     for i, d in enumerate(draws):
         if d.control is not None:
             arrays = [*cropped[i], *nearest[i]]

@@ -62,9 +62,10 @@ def _convolve_axis(images: Tensor, kernels: Tensor, axis: int) -> Tensor:
 
 
 def _noise(images: Tensor, draws: Sequence[Draw]) -> Tensor:
-    """Independent normal noise; the batch's generator is seeded by its first draw."""
+    """Independent normal noise, of each image from its own draw's seed, whatever is beside it."""
     if max(d.noise for d in draws) == 0:
         return images
-    generator = torch.Generator(images.device).manual_seed(draws[0].noise_seed)
-    noise = torch.randn(images.shape, generator=generator, device=images.device, dtype=images.dtype)
+    noise, generator = torch.empty_like(images), torch.Generator(images.device)
+    for layer, d in zip(noise, draws, strict=True):
+        torch.randn(layer.shape, generator=generator.manual_seed(d.noise_seed), out=layer)
     return images + noise * _per_image(images, [d.noise for d in draws])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -44,5 +45,7 @@ def cli(context: click.Context) -> None:
       unetseg train --data FOLDER        your images/ and labels/ (or masks/)
       unetseg predict RUN IMAGE…         labels for new images
     """  # noqa: D301 (click reads the character, not the two letters, as "leave these lines alone")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and context.invoked_subcommand != "train":
+        raise click.UsageError("torchrun started several processes; only `train` shares its work.")
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

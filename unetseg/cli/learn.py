@@ -79,7 +79,9 @@ def train(
     From an EXPERIMENT.toml, or from the data folder given with --data.
 
     Ctrl-C saves and says how to go on. At the end the best weights are scored on the test part.
+    Several GPUs: torchrun --nproc-per-node N -m -- unetseg train …
     """
+    from unetseg.distributed import joined, rank, wait_for_all
     from unetseg.run import Run
 
     if sum(x is not None for x in (experiment, data, resume)) != 1:
@@ -87,7 +89,9 @@ def train(
     if resume is not None:
         if any(x is not None for x in (run_path, fold, root, steps, seed, device)):
             raise UserError("--resume continues a run as it was started; it takes no other option.")
-        show_training(Run.open(resume), resume=True)
+        run = Run.open(resume)
+        with joined(run.experiment.device):
+            show_training(run, resume=True)
         return
     if fold is not None and experiment is None:
         raise UserError("--fold goes with an EXPERIMENT.toml that has folds.")
@@ -99,7 +103,12 @@ def train(
         data=replace(settings.data, root=root or settings.data.root),
         train=replace(settings.train, steps=steps or settings.train.steps),
     )
-    show_training(Run.create(run_path or _run_folder(changed.name), changed), resume=False)
+    folder = run_path or _run_folder(changed.name)
+    with joined(changed.device):
+        if rank() == 0:
+            Run.create(folder, changed)
+        wait_for_all()
+        show_training(Run.open(folder), resume=False)
 
 
 @cli.command()

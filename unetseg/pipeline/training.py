@@ -10,6 +10,7 @@ from typing import Any
 
 from unetseg.batches import batches
 from unetseg.device import choose_device, describe_device, make_deterministic
+from unetseg.distributed import any_of_all, processes, rank
 from unetseg.errors import UserError, did_you_mean
 from unetseg.losses import LOSSES
 from unetseg.nets import Net, nearest_sizes
@@ -60,8 +61,9 @@ def train_run(run: Run, *, resume: bool, stopped: Callable[[], bool]) -> Iterato
 
     Yields notes, steps and validations as they come. When `stopped` turns true the state is saved
     after the step at hand and the generator ends. A resumed run ends with the same weights as one
-    that was not interrupted.
+    that was not interrupted. Of several processes the first alone validates and writes.
     """
+    run = replace(run, writes=rank() == 0)
     try:
         fit, notes = _prepare(run, resume)
         yield from (Note(note) for note in notes)
@@ -89,7 +91,8 @@ def _prepare(run: Run, resume: bool) -> tuple[_Fit, list[str]]:
     if not resume:
         run.write_json("environment.json", environment(device, data))
     fit = _Fit(run, experiment, data, Model(recipe, net, device), state, best)
-    return fit, [f"device: {describe_device(device)}", *data.notes]
+    several = f" and {processes() - 1} more of the kind" if processes() > 1 else ""
+    return fit, [f"device: {describe_device(device)}{several}", *data.notes]
 
 
 @dataclass
@@ -115,7 +118,7 @@ class _Fit:
             start=self.state.step,
             device=device,
         )
-        if self.state.step >= settings.steps and not self.run.best.is_file():
+        if self.run.writes and self.state.step >= settings.steps and not self.run.best.is_file():
             yield Note("best.pt is lost: the last weights take its place")
             yield self._validate()
         loss = LOSSES[settings.loss]
@@ -125,13 +128,13 @@ class _Fit:
             yield step
             last = step.number == settings.steps
             due = last or step.number % settings.validate_every == 0
-            if due:
+            if due and self.run.writes:
                 yield self._validate()
                 if last and experiment.labels.choose:
                     yield Note("choosing the label settings by the validation part")
                     yield self._choose_labels()
-            stopping = stopped()  # asked once: what ends the run here has also saved it
-            if due or stopping:
+            stopping = any_of_all(stopped(), device)  # asked once: what ends the run has also saved it
+            if self.run.writes and (due or stopping):
                 self._save()
             if stopping:
                 return
