@@ -28,7 +28,8 @@ def soft_dice(logits: Tensor, classes: Tensor, weight: Tensor) -> Tensor:
     """1 − 2·Σ p·g / (Σ p² + Σ g²), the mean over the classes but the background (class 0).
 
     Shapes as in `weighted_cross_entropy`; p the softmax, g the class map as 0 and 1; sums over
-    the batch's pixels of weight above 0, each of which counts the same. Milletari 2016 (V-Net),
+    the batch's pixels of weight above 0, each of which counts the same (where several processes
+    train, over each one's part of the batch: their mean is not quite the whole's). Milletari 2016 (V-Net),
     section 3, eq. of D, whose denominator has squares.
     """
     counted = (weight > 0).unsqueeze(1)
