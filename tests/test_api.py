@@ -1,6 +1,8 @@
 """The Python API does what the commands do."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,8 +33,9 @@ def test_a_run_folder_of_another_experiment_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_stack_is_refused() -> None:
+    model: Any = SimpleNamespace(net=SimpleNamespace(dims=2))
     with pytest.raises(UserError, match="one page at a time"):
-        api.predict(None, np.zeros((2, 3, 4, 5)))  # type: ignore[arg-type]
+        api.predict(model, np.zeros((2, 3, 4, 5)))
 
 
 def test_nan_is_refused() -> None:

@@ -24,7 +24,7 @@ GROUND = {
     "normalise",
     "published",
 }
-FILES = {"config", "images", "io", "run", "tasks", "catalogue", "tiffs"}
+FILES = {"config", "images", "io", "run", "tasks", "catalogue", "tiffs", "volumes"}
 TORCH = {"nets", "augment", "losses", "batches", "train", "predict", "device", "checkpointing", "distributed"}
 APP = {"api", "pipeline", "figures", "report"}
 DOOR = {"cli", "terminal"}
@@ -43,6 +43,7 @@ HOMES = {
     "jinja2": {"report"},
     "matplotlib": {"figures"},
     "monai": {"nets"},
+    "nibabel": {"volumes"},
     "tifffile": {"images", "io", "tiffs"},
     "torch": TORCH | {"pipeline"},
     "dask": {"pipeline"},
@@ -108,7 +109,8 @@ def test_the_default_path_needs_no_optional_package() -> None:
         "import sys, unetseg.api, unetseg.pipeline.prediction, unetseg.pipeline.comparing, "
         "unetseg.pipeline.demo, unetseg.pipeline.testing, unetseg.report\n"
         "print(*sorted({m.split('.')[0] for m in sys.modules} "
-        "& {'albumentations', 'cv2', 'elasticdeform', 'monai', 'edt', 'ctc_metrics', 'zarr', 'dask'}))"
+        "& {'albumentations', 'cv2', 'elasticdeform', 'monai', 'nibabel', 'edt', 'ctc_metrics', 'zarr', "
+        "'dask'}))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == []

@@ -369,7 +369,7 @@ def test_a_messy_folder(tmp_path: Path) -> None:
     assert [p.name for p in image_files(tmp_path)] == ["a 1.0.TIFF", "b.tif", "c.PNG"]
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "a.JPEG", "a.nd2", "a.nii.gz"])
+@pytest.mark.parametrize("name", ["a.jpg", "a.JPEG", "a.nd2", "a.mha"])
 def test_images_of_another_format_are_not_passed_over(tmp_path: Path, name: str) -> None:
     (tmp_path / "b.tif").write_bytes(b"")
     (tmp_path / name).write_bytes(b"")

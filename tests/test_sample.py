@@ -37,7 +37,7 @@ def labelled(labels: object, kind: Any = "instances") -> Sample:
 def test_a_constant_stays_constant(size: tuple[int, ...], factor: int) -> None:
     image = np.full((2, *size), 0.25, np.float32)
     small = shrink_image(image, factor)
-    assert small.shape == (2, *(-(-n // factor) for n in size))
+    assert small.shape == (2, *size[:-2], *(-(-n // factor) for n in size[-2:]))
     assert np.abs(small - 0.25).max() == 0
     large = enlarge(small.astype(np.float32), size, factor)
     assert large.shape == image.shape
@@ -89,12 +89,12 @@ def test_labels_go_by_majority_and_the_first_wins_a_tie() -> None:
 
 
 def test_many_votes_are_counted_right() -> None:
-    """A block of 8³ = 512 votes: 300 for 7 and 212 for 9."""
-    labels = np.full(512, 9, np.int32)
-    labels[100:400] = 7
-    small = shrink_sample(labelled(labels.reshape(8, 8, 8)), 8)
+    """A block of 16² = 256 votes: 156 for 7 and 100 for 9."""
+    labels = np.full(256, 9, np.int32)
+    labels[80:236] = 7
+    small = shrink_sample(labelled(labels.reshape(16, 16)), 16)
     assert small.labels is not None
-    assert small.labels.tolist() == [[[7]]]
+    assert small.labels.tolist() == [[7]]
 
 
 @given(SIZES, st.integers(2, 5))

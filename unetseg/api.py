@@ -39,7 +39,7 @@ __all__ = [
 
 
 class Prediction(NamedTuple):
-    """labels (y, x): object ids int32 or classes uint8; probabilities (k, y, x) float32."""
+    """labels (*yx): object ids int32 or classes uint8; probabilities (k, *yx) float32."""
 
     labels: NDArray[Any]
     probabilities: NDArray[np.float32]
@@ -76,13 +76,17 @@ def load_model(path: str | Path, device: str = "auto") -> Model:
 def predict(model: Model, image: NDArray[Any], *, memory: int = DEFAULT_MEMORY, tile: int = 0) -> Prediction:
     """Labels and probabilities of one image (y, x) or (c, y, x) of any real dtype.
 
+    A model of volumes takes (z, y, x) or (c, z, y, x).
+
     memory: bytes that set the tile size; tile: side of the tiles in pixels instead (0 = from
     memory). The result does not depend on either.
     """
-    channels = image[None] if image.ndim == 2 else image
-    if channels.ndim != 3:
-        raise UserError(f"an image of shape {image.shape}: give (y, x) or (c, y, x), one page at a time.")
-    if not np.isfinite(channels).all():
+    if not np.isfinite(image).all():
         raise UserError("the image holds NaN or infinite pixels. Replace them first.")
+    dims = model.net.dims
+    channels = image[None] if image.ndim == dims else image
+    if channels.ndim != dims + 1:
+        axes = "(y, x) or (c, y, x), one page at a time" if dims == 2 else "(z, y, x) or (c, z, y, x)"
+        raise UserError(f"an image of shape {image.shape}: give {axes}.")
     probabilities = model.probabilities(channels, "image", Tiling(memory=memory, side=tile))
     return Prediction(model.labels(probabilities), probabilities)

@@ -18,26 +18,39 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unetseg.errors import UserError
-from unetseg.tiffs import channel_axis, check_not_cut_off, tiff_spacing, without_alpha
+from unetseg.tiffs import (
+    channel_axis,
+    check_not_cut_off,
+    slice_distance_um,
+    tiff_spacing,
+    without_alpha,
+)
 
 Image.MAX_IMAGE_PIXELS = None  # Pillow's limit is meant for pictures from the web; slide scans are larger
 
 TIFF_ENDINGS = (".tif", ".tiff")
 ENDINGS = (*TIFF_ENDINGS, ".png")
+VOLUME_ENDINGS = (".nii", ".nii.gz")
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".jp2", ".bmp", ".gif", ".webp")
 MICROSCOPE_ENDINGS = (".czi", ".lif", ".lsm", ".nd2", ".oib", ".oif", ".vsi", ".svs", ".ims", ".stk")
-SCANNER_ENDINGS = (".dcm", ".nii", ".nii.gz", ".nrrd", ".mha", ".npy", ".h5")
+SCANNER_ENDINGS = (".dcm", ".nrrd", ".mha", ".npy", ".h5")
 FOREIGN_ENDINGS = (*PICTURE_ENDINGS, *MICROSCOPE_ENDINGS, *SCANNER_ENDINGS)
 """Images of other formats: in a folder of images they are the user's mistake, not to be passed over."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """The pages of a file: pixels (n, c, y, x) of the file's own dtype; spacing_um (y, x) or None."""
+    """The images of a file: pixels (n, c, *yx) of the file's own dtype; spacing_um per axis of yx or None.
+
+    z_um: distance of the pages where the file says that they are slices; page_axes: how many of its
+    axes became pages.
+    """
 
     path: Path
     pixels: NDArray[np.generic]
-    spacing_um: tuple[float, float] | None
+    spacing_um: tuple[float, ...] | None
+    z_um: float | None = None
+    page_axes: int = 1
 
 
 def read_stack(path: Path, *, palette: bool = False) -> Stack:
@@ -52,6 +65,8 @@ def read_stack(path: Path, *, palette: bool = False) -> Stack:
     if not path.is_file():
         raise UserError(f"{path}: no such file.")
     tiff = path.suffix.lower() in TIFF_ENDINGS
+    if is_volume_file(path):
+        raise UserError(f"{path}: a volume, where images are expected.")
     if path.suffix.lower() not in ENDINGS:
         raise UserError(f"{path}: cannot read {path.suffix or 'such'} files. {_convert(path.suffix.lower())}")
     try:
@@ -64,7 +79,7 @@ def read_stack(path: Path, *, palette: bool = False) -> Stack:
             f"{path}: not a readable {'TIFF' if tiff else 'PNG'} file ({reason}). "
             "Open it in Fiji or napari to check it, and save it again."
         ) from None
-    _check_values(stack)
+    check_values(path, stack.pixels)
     return stack
 
 
@@ -83,17 +98,22 @@ def image_files(folder: Path) -> list[Path]:
             raise UserError(
                 f"{path}: {ending} images are not read. {_convert(ending)} Or move the file away."
             )
-    return [p for p in files if p.suffix.lower() in ENDINGS]
+    return [p for p in files if p.suffix.lower() in ENDINGS or is_volume_file(p)]
+
+
+def is_volume_file(path: Path) -> bool:
+    """Whether the file is of a format that holds volumes alone (NIfTI)."""
+    return path.name.lower().endswith(VOLUME_ENDINGS)
 
 
 def plain_stem(path: Path) -> str:
-    """The file's name without .tif, .png or .ome.tif, in any case.
+    """The file's name without .tif, .png, .ome.tif or .nii.gz, in any case.
 
     >>> plain_stem(Path("dish 1.0/cell 1.5 um.OME.TIF"))
     'cell 1.5 um'
     """
     stem = path.stem
-    return stem[:-4] if stem.lower().endswith(".ome") else stem
+    return stem[:-4] if stem.lower().endswith((".ome", ".nii")) else stem
 
 
 def by_name(paths: Iterable[Path], name_of: Callable[[Path], str], problem: str) -> dict[str, Path]:
@@ -115,12 +135,15 @@ def write_stack(
     """A TIFF that Fiji and napari open, with the pixel size; written whole or not at all.
 
     uint8, uint16 and float32 pages are ImageJ hyperstacks; other dtypes, which ImageJ does not
-    know, plain TIFF. axes: of pages, one letter each.
+    know, plain TIFF. axes: of pages, one letter each; spacing_um: (y, x), or (z, y, x) of a volume.
     """
     imagej = pages.dtype in (np.uint8, np.uint16, np.float32)
     resolution = None if spacing_um is None else (1 / spacing_um[-1], 1 / spacing_um[-2])
     unit = "pixel" if spacing_um is None else "um"  # ImageJ takes a missing resolution for 1 unit
-    options: dict[str, Any] = {"imagej": True, "metadata": {"axes": axes, "unit": unit}}
+    said: dict[str, Any] = {"axes": axes, "unit": unit}
+    if spacing_um is not None and len(spacing_um) == 3:
+        said["spacing"] = spacing_um[0]
+    options: dict[str, Any] = {"imagej": True, "metadata": said}
     if not imagej:
         options = {"metadata": {"axes": axes}, "photometric": "minisblack"}
         if resolution is not None:
@@ -172,11 +195,12 @@ def _read_tiff(path: Path) -> Stack:
         series = tiff.series[0]
         _check_whole(path, tiff)
         pixels = series.asarray()
-        spacing = tiff_spacing(tiff)
+        spacing, z = tiff_spacing(tiff), slice_distance_um(tiff)
         axes = series.axes
     if pixels.dtype == bool:  # 1 bit per pixel, as Fiji and Pillow show it
         pixels = np.where(pixels, np.uint8(255), np.uint8(0))
-    return Stack(path, _pages_channels(path, pixels, axes), spacing)
+    page_axes = sum(n > 1 for n, axis in zip(pixels.shape, axes, strict=True) if axis not in "CSYX")
+    return Stack(path, _pages_channels(path, pixels, axes), spacing, z, page_axes)
 
 
 def _check_whole(path: Path, tiff: tifffile.TiffFile) -> None:
@@ -238,15 +262,15 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _check_values(stack: Stack) -> None:
-    pixels = stack.pixels
+def check_values(path: Path, pixels: NDArray[np.generic]) -> None:
+    """Raise UserError for pixels that are complex, none at all, NaN or infinite."""
     if pixels.dtype.kind not in "uifb":
-        raise UserError(f"{stack.path}: {pixels.dtype} pixels; allowed are integers and floats.")
+        raise UserError(f"{path}: {pixels.dtype} pixels; allowed are integers and floats.")
     if 0 in pixels.shape:
-        raise UserError(f"{stack.path}: the image is empty (shape {pixels.shape}).")
+        raise UserError(f"{path}: the image is empty (shape {pixels.shape}).")
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         count = int((~np.isfinite(pixels)).sum())
         raise UserError(
-            f"{stack.path}: {count} pixels are NaN or infinite. Replace them (in Fiji: Process > "
+            f"{path}: {count} pixels are NaN or infinite. Replace them (in Fiji: Process > "
             "Math > NaN Background, or Remove NaNs) and save the image again."
         )

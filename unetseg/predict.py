@@ -210,9 +210,12 @@ def _handed_out(
 
 
 def _averaged(net: Net, images: Tensor, average: int) -> Tensor:
-    """Probabilities averaged over the first `average` of: itself, 3 flips, and the 4 transposed."""
+    """Probabilities averaged over the first `average` of: itself, 3 flips, and the 4 transposed.
+
+    Of volumes the last 4 are flipped along z instead: slices are seldom as thick as pixels.
+    """
     total: Tensor | None = None
-    for turn, flips in _symmetries(average):
+    for turn, flips in _symmetries(average, net.dims):
         turned = images.transpose(-1, -2) if turn else images
         logits = net(turned.flip(flips))
         back = torch.softmax(logits.float(), dim=1).flip(flips)
@@ -221,9 +224,12 @@ def _averaged(net: Net, images: Tensor, average: int) -> Tensor:
     return cast(Tensor, total) / average
 
 
-def _symmetries(average: int) -> list[tuple[bool, tuple[int, ...]]]:
+def _symmetries(average: int, dims: int) -> list[tuple[bool, tuple[int, ...]]]:
+    """(whether to transpose y and x, axes to flip) of each prediction."""
     flips: list[tuple[int, ...]] = [(), (-1,), (-2,), (-2, -1)]
     every = [(turn, flip) for turn in (False, True) for flip in flips]
+    if dims == 3:
+        every = [(False, (*z, *flip)) for z in ((), (-3,)) for flip in flips]
     return every[:average]
 
 

@@ -74,9 +74,16 @@ def make_example(
     classes = target_classes(sample, settings)
     border = np.zeros(labels.shape, np.float32)
     if sample.kind == "instances" and settings.w0 > 0:
-        border = border_weights(separate_touching(labels), w0=settings.w0, sigma=settings.sigma)
+        objects, thickness = separate_touching(labels), relative_spacing(sample)
+        border = border_weights(objects, w0=settings.w0, sigma=settings.sigma, spacing=thickness)
     weight = weight_map(classes, border, class_weights, annotated=labels != NOT_ANNOTATED)
     return Example(sample.name, image, classes, weight)
+
+
+def relative_spacing(sample: Sample) -> tuple[float, ...] | None:
+    """The pixel sizes of a volume in pixels along x, (z, y, x); None for an image, or if unknown."""
+    sizes = sample.spacing_um
+    return None if sizes is None or len(sizes) < 3 else tuple(size / sizes[-1] for size in sizes)
 
 
 def target_classes(sample: Sample, settings: TargetSettings) -> NDArray[np.uint8]:
@@ -104,20 +111,24 @@ def count_classes(sample: Sample, classes: int, settings: TargetSettings) -> NDA
 
 
 def shrink_sample(sample: Sample, factor: int) -> Sample:
-    """The sample at `factor` times the pixel size: image by block mean, labels by majority."""
+    """The sample at `factor` times the pixel size in y and x: image by block mean, labels by majority.
+
+    Slices stay as they are: they are mostly thicker than the pixels already.
+    """
     if factor == 1:
         return sample
-    spacing = None if sample.spacing_um is None else tuple(factor * s for s in sample.spacing_um)
+    sizes = sample.spacing_um
+    spacing = None if sizes is None else (*sizes[:-2], *(factor * s for s in sizes[-2:]))
     labels = None if sample.labels is None else majority(sample.labels, factor)
     return replace(sample, image=shrink_image(sample.image, factor), labels=labels, spacing_um=spacing)
 
 
 def shrink_image(image: NDArray[np.generic], factor: int) -> NDArray[np.generic]:
-    """(c, *yx) by the mean of blocks of `factor` pixels per axis, the last ones mirror-filled."""
+    """(c, *yx) by the mean of blocks of `factor` pixels along y and x, the last ones mirror-filled."""
     if factor == 1:
         return image
-    filled = _fill_blocks(image, factor, image.ndim - 1)
-    blocks = (1,) + (factor,) * (image.ndim - 1)
+    filled = _fill_blocks(image, factor)
+    blocks = (1,) * (image.ndim - 2) + (factor,) * 2
     shrunk: NDArray[np.generic] = downscale_local_mean(filled, blocks).astype(np.float32)
     return shrunk
 
@@ -126,7 +137,7 @@ def enlarge(probabilities: NDArray[np.float32], shape: Sequence[int], factor: in
     """Undo `shrink_image` on probabilities (k, *yx): linear between pixel centres, cut to shape."""
     if factor == 1:
         return probabilities
-    full = tuple(factor * n for n in probabilities.shape[1:])
+    full = (*probabilities.shape[1:-2], *(factor * n for n in probabilities.shape[-2:]))
     cut = tuple(slice(0, n) for n in shape)
     channels = [resize(p, full, order=1, mode="edge", anti_aliasing=False)[cut] for p in probabilities]
     return np.stack(channels).astype(np.float32)
@@ -134,9 +145,8 @@ def enlarge(probabilities: NDArray[np.float32], shape: Sequence[int], factor: in
 
 def majority(labels: NDArray[np.int32], factor: int) -> NDArray[np.int32]:
     """The most frequent label of each block; the first in reading order wins a tie."""
-    filled = _fill_blocks(labels, factor, labels.ndim)
-    offsets = np.ndindex(*(factor,) * labels.ndim)
-    views = np.stack([filled[tuple(slice(o, None, factor) for o in offset)] for offset in offsets])
+    filled = _fill_blocks(labels, factor)
+    views = np.stack([filled[..., y::factor, x::factor] for y, x in np.ndindex(factor, factor)])
     votes = np.stack([(views == view).sum(0, dtype=np.uint16) for view in views])
     winner = votes.argmax(0)[None]
     return np.take_along_axis(views, winner, 0)[0]
@@ -148,9 +158,8 @@ def _labels(sample: Sample) -> NDArray[np.int32]:
     return sample.labels
 
 
-def _fill_blocks(array: NDArray[np.generic], factor: int, axes: int) -> NDArray[np.generic]:
-    last = array.shape[-axes:]
-    width = [(0, 0)] * (array.ndim - axes) + [(0, -n % factor) for n in last]
+def _fill_blocks(array: NDArray[np.generic], factor: int) -> NDArray[np.generic]:
+    width = [(0, 0)] * (array.ndim - 2) + [(0, -n % factor) for n in array.shape[-2:]]
     return np.pad(array, width, mode="symmetric")
 
 

@@ -25,6 +25,9 @@ class DataSettings:
     train "*" is all that the other parts leave.
     An empty `validate` holds back the last fifth of every training group, or of the groups if
     there are many.
+    volumes: the pages of a TIFF file are the slices of one volume (z, y, x), and a selection
+    "GROUP[start:stop]" is a block of slices; NIfTI files are volumes always. shrink: along y and x,
+    never along z.
     """
 
     task: Literal["cell-tracking", "isbi-em", "folder", "synthetic"] = "folder"
@@ -38,6 +41,7 @@ class DataSettings:
     classes: Annotated[int, Interval(ge=2, le=255)] | None = None
     normalise: Literal["per-image", "training-set", "percentile", "none"] = "per-image"
     shrink: Annotated[int, Interval(ge=1, le=16)] = 1
+    volumes: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,9 @@ class TargetSettings:
 class AugmentSettings:
     """How far a training crop may be changed; a half-width is drawn from uniform(−a, a).
 
-    elastic: standard deviation of the control points' displacements in pixels (0 = none);
-    rotate: half-width in degrees; scale: half-width of the natural log of the zoom;
+    elastic: standard deviation of the control points' displacements in pixels (0 = none), in a crop of
+    fewer slices than pixels along y and x smaller along z by that ratio;
+    rotate: half-width in degrees, of volumes about z; scale: half-width of the natural log of the zoom;
     shift: half-width in pixels beyond the crop's own random place; brightness, contrast, gamma:
     half-widths (in standard deviations, and of natural logs); noise, blur: upper ends of the
     uniform draws of the standard deviation (in grey-value standard deviations, and in pixels).
@@ -122,9 +127,10 @@ class LabelSettings:
     threshold: foreground probability of an object; seeds: a higher threshold whose components
     seed a watershed (0 = plain connected components); smallest and holes: areas in pixels of the
     original image below which objects are dropped and holes filled; grow: pixels by which objects
-    then grow into the background, to undo the ridge that separates them in training; average: 1, 4 (flips) or
-    8 (flips and quarter turns) predictions averaged; choose: after training, threshold, seeds
-    and grow are chosen by the validation part's score (`train.best_by`).
+    then grow into the background, to undo the ridge that separates them in training; average: 1, 4
+    (flips along y and x) or 8 (flips and quarter turns; of volumes flips along z too) predictions
+    averaged; choose: after training, threshold, seeds and grow are chosen by the validation part's
+    score (`train.best_by`).
     """
 
     threshold: Probability = 0.5

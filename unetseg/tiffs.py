@@ -55,6 +55,18 @@ def tiff_spacing(tiff: tifffile.TiffFile, image: int = 0) -> tuple[float, float]
     return unit * per_unit[0][1] / per_unit[0][0], unit * per_unit[1][1] / per_unit[1][0]
 
 
+def slice_distance_um(tiff: tifffile.TiffFile) -> float | None:
+    """The distance of the slices in µm, from OME or ImageJ metadata; None where it is not said."""
+    if tiff.is_ome and tiff.ome_metadata:
+        images = tifffile.xml2dict(tiff.ome_metadata)["OME"]["Image"]
+        pixels = (images[0] if isinstance(images, list) else images)["Pixels"]
+        size, unit = pixels.get("PhysicalSizeZ"), UNIT_UM.get(pixels.get("PhysicalSizeZUnit", "µm"))
+    else:
+        said = tiff.imagej_metadata or {}
+        size, unit = said.get("spacing"), UNIT_UM.get(str(said.get("unit")))
+    return float(size) * unit if size and unit else None
+
+
 def _resolution_unit(tiff: tifffile.TiffFile) -> float | None:
     """µm per resolution unit; inches are a printer's default and say nothing of the specimen."""
     if tiff.is_imagej and tiff.imagej_metadata and "unit" in tiff.imagej_metadata:

@@ -49,7 +49,7 @@ def draw(
     shift = rng.uniform(-1, 1, dims) * settings.shift
     centre = corner + shift + (np.asarray(crop) - 1) / 2
     matrix = _matrix(settings, dims, rng)
-    control = rng.normal(size=(dims, *[settings.control_points] * dims)) * settings.elastic
+    control = rng.normal(size=(dims, *[settings.control_points] * dims)) * _elastic(settings, crop)
     grey = rng.uniform(-1, 1, 3)
     noise, blur = rng.uniform(0, 1, 2)
     return Draw(
@@ -63,6 +63,17 @@ def draw(
         blur=float(blur * settings.blur),
         noise_seed=int(rng.integers(2**31)),
     )
+
+
+def _elastic(settings: AugmentSettings, crop: Sequence[int]) -> NDArray[np.float64]:
+    """Standard deviation of the displacement along each axis, to be multiplied with (d, p, …, p).
+
+    Along z by the crop's share of slices, so that a thin crop is strained no more than along y and x.
+    """
+    spread = np.full(len(crop), settings.elastic)
+    if len(crop) == 3:
+        spread[0] *= min(1, crop[0] / max(crop[1:]))
+    return spread.reshape(-1, *[1] * len(crop))
 
 
 def _matrix(settings: AugmentSettings, dims: int, rng: np.random.Generator) -> NDArray[np.float64]:

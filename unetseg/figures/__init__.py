@@ -6,6 +6,7 @@ from unetseg.figures.layers import agreement_layer, focus_picture, heat, label_l
 from unetseg.figures.pictures import (
     colours,
     grey,
+    middle_slice,
     outlines,
     save,
     write_curves,
@@ -24,6 +25,7 @@ __all__ = [
     "histogram_svg",
     "jpeg_uri",
     "label_layer",
+    "middle_slice",
     "outlines",
     "picture_uri",
     "png_uri",

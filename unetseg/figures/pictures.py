@@ -27,6 +27,11 @@ def grey(image: NDArray[Any]) -> NDArray[np.float32]:
     return np.repeat(scaled, 3 if len(planes) == 1 else 1, axis=0).transpose(1, 2, 0)
 
 
+def middle_slice(volume: NDArray[Any]) -> NDArray[Any]:
+    """(c, y, x) of the middle of a volume (c, z, y, x); an image (c, y, x) as it is."""
+    return volume[:, volume.shape[1] // 2] if volume.ndim == 4 else volume
+
+
 def colours(labels: NDArray[Any]) -> NDArray[np.float32]:
     """(y, x) labels to (y, x, 3): black background, distinct colours, not annotated grey."""
     ids = np.maximum(labels, 0).astype(np.int64)
@@ -61,13 +66,21 @@ def outline(labels: NDArray[Any]) -> NDArray[np.bool_]:
 def write_overlay(
     path: Path, image: NDArray[Any], truth: NDArray[Any] | None, predicted: NDArray[Any], title: str
 ) -> None:
-    """PNG: the image, the outlines on it, and the labels in colours."""
+    """PNG: the image, the outlines on it, and the labels in colours; of a volume its middle slice.
+
+    image (c, *yx), truth and predicted (*yx); objects are counted in the whole volume.
+    """
+    objects = {"predicted": len(np.unique(predicted[predicted > 0]))}
+    if truth is not None:
+        objects["in the truth"] = len(np.unique(truth[truth > 0]))
+        truth = middle_slice(truth[None])[0]
+    image, predicted = middle_slice(image), middle_slice(predicted[None])[0]
     panels: list[tuple[str, NDArray[Any]]] = [(title, grey(image))]
     legend = "predicted" if truth is None else "green: truth, pink: predicted, yellow: both"
     panels.append((legend, outlines(image, truth, predicted)))
-    panels.append((f"{len(np.unique(predicted[predicted > 0]))} objects predicted", colours(predicted)))
-    if truth is not None:
-        panels.append((f"{len(np.unique(truth[truth > 0]))} objects in the truth", colours(truth)))
+    layers = [predicted] if truth is None else [predicted, truth]
+    for (what, count), layer in zip(objects.items(), layers, strict=True):
+        panels.append((f"{count} objects {what}", colours(layer)))
     height = 4.4 * image.shape[1] / image.shape[2]
     figure = Figure(figsize=(4.4 * len(panels), height + 0.35), dpi=110, layout="constrained")
     for axes, (name, picture) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):

@@ -101,7 +101,7 @@ class LazyImage:
     axes: dict[str, int]
     shape: Shape
     dtype: np.dtype[Any]
-    spacing_um: tuple[float, float] | None
+    spacing_um: tuple[float, ...] | None
     chunks: tuple[int, int]
     identity: str
     read: Read = field(repr=False, compare=False)

@@ -39,7 +39,7 @@ class Grid:
     axes: dict[str, int]
     yx: tuple[int, int]
     chunk: int
-    spacing_um: tuple[float, float] | None
+    spacing_um: tuple[float, ...] | None
     channels: int = 0
 
     @classmethod

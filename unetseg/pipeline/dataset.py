@@ -16,7 +16,7 @@ from unetseg.sample import Entry, Example, Kind, Sample, count_classes, make_exa
 from unetseg.settings import DataSettings, Experiment, TargetSettings
 from unetseg.targets import balance_weights
 from unetseg.tasks import list_task
-from unetseg.tasks.listing import Listing, Split, split
+from unetseg.tasks.listing import Listing, Split, joined, split
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,11 @@ def class_weights(samples: Sequence[Sample], classes: int, target: TargetSetting
     if not counts.any():
         raise UserError("not one pixel of the training part is annotated. Check data.not_annotated.")
     return balance_weights(counts) if target.balance else np.ones(classes, np.float32)
+
+
+def all_entries(listing: Listing) -> list[Entry]:
+    """Every image or whole volume there is."""
+    return joined(listing, listing.entries)
 
 
 def evenly(entries: Sequence[Entry], most: int) -> list[Entry]:

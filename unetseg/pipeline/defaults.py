@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -10,17 +11,19 @@ from typing import Literal
 import numpy as np
 
 from unetseg.errors import UserError
-from unetseg.pipeline.dataset import evenly, list_data
-from unetseg.sample import Sample
+from unetseg.pipeline.dataset import all_entries, evenly, list_data
+from unetseg.sample import Entry, Kind, Sample
 from unetseg.settings import DataSettings, Experiment, LabelSettings, TrainSettings
 from unetseg.tasks.cell_tracking import SEQUENCE
-from unetseg.tasks.folder import LABEL_FOLDERS
+from unetseg.tasks.folder import IMAGE_FOLDERS, LABEL_FOLDERS
 
 Task = Literal["cell-tracking", "isbi-em", "folder"]
 LOOKED_AT = 8
 OBJECT_PX = 48
 """Objects are shrunk to about this diameter: the network sees a few of them at once."""
 STRIDE = 16
+VOLUME_DEPTH = 3
+VOLUME_STRIDE = 2**VOLUME_DEPTH
 
 
 def derive_experiment(root: Path, steps: int = 0) -> Experiment:
@@ -32,11 +35,14 @@ def derive_experiment(root: Path, steps: int = 0) -> Experiment:
     """
     data = DataSettings(task=guess_task(root), root=str(root))
     listing = list_data(data)
-    samples = [e.read() for e in evenly(listing.entries, LOOKED_AT)]
+    entries = all_entries(listing)
+    samples = [e.read() for e in evenly(entries, LOOKED_AT)]
+    if samples[0].image.ndim == 4:
+        return _of_volumes(Experiment(name=root.resolve().name, data=data), entries, listing.kind, steps)
     objects = listing.kind == "instances" and data.task != "isbi-em"
     areas = [a for s in samples for a in _areas(s)] if objects else []
     diameter = statistics.median(areas) ** 0.5 if areas else OBJECT_PX
-    side = min(min(e.read().image.shape[1:]) for e in listing.entries)
+    side = min(min(e.read().image.shape[1:]) for e in entries)
     shrink = max(1, min(round(diameter / OBJECT_PX), 4, side // 64))
     train = TrainSettings(crop=(_crop(side // shrink),), best_by="seg" if objects else "iou")
     labels = LabelSettings(smallest=int(statistics.median(areas) / 10) if areas else 0, average=4)
@@ -48,12 +54,26 @@ def derive_experiment(root: Path, steps: int = 0) -> Experiment:
     )
 
 
+def _of_volumes(experiment: Experiment, entries: Sequence[Entry], kind: Kind, steps: int) -> Experiment:
+    """A small 3-D net at full resolution, its crop up to 64 pixels along each axis."""
+    sides = np.min([e.read().image.shape[1:] for e in entries], axis=0)
+    crop = tuple(int(min(max(-(-n // VOLUME_STRIDE), 1), 8) * VOLUME_STRIDE) for n in sides)
+    best_by = "seg" if kind == "instances" else "iou"
+    train = replace(experiment.train, crop=crop, batch=2, best_by=best_by)
+    return replace(
+        experiment,
+        net={**experiment.net, "width": 8, "depth": VOLUME_DEPTH, "dims": 3},
+        train=replace(train, steps=steps or train.steps),
+        labels=LabelSettings(average=4, choose=kind == "instances"),
+    )
+
+
 def guess_task(root: Path) -> Task:
     """The layout of a data folder; raises UserError when it is none that is known."""
     if not root.is_dir():
         wrong = "a file, not a data folder" if root.exists() else "no such folder"
         raise UserError(f"{root}: {wrong}. Give the folder that holds images/ and labels/ (or masks/).")
-    if (root / "images").is_dir():
+    if any((root / folder).is_dir() for folder in IMAGE_FOLDERS):
         return "folder"
     if (root / "train-volume.tif").is_file():
         return "isbi-em"

@@ -15,6 +15,7 @@ from unetseg.figures import write_overlay
 from unetseg.io import image_files, label_dtype, plain_stem, read_stack, write_stack
 from unetseg.pipeline.model import Model, Tiling
 from unetseg.tasks.cell_tracking import frames
+from unetseg.volumes import read_volume, volume_ending, write_volume
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,11 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
 def predict_files(
     model: Model, paths: Sequence[Path], output: Output, tiling: Tiling, progress: Callable[[int], None]
 ) -> Iterator[Written]:
-    """STEM_labels.tif (object ids) or STEM_classes.tif of every image, one page per page."""
-    suffix = "classes" if model.recipe.kind == "classes" else "labels"
+    """STEM_labels.tif (object ids) or STEM_classes.tif of every image, one page per page.
+
+    A model of volumes takes each file for one; of NIfTI files the results are NIfTI, STEM_labels.nii.gz.
+    """
+    one = _predict_volume if model.net.dims == 3 else _predict_pages
     for path in paths:
         if path.resolve().parent == output.folder.resolve():
             raise UserError(
@@ -68,25 +72,57 @@ def predict_files(
                 "time. Choose another --out."
             )
     for path in paths:
-        target = output.folder / f"{plain_stem(path)}_{suffix}.tif"
-        stack = read_stack(path)
-        pages: list[NDArray[Any]] = []
-        maps: list[NDArray[np.float32]] = []
-        for number, image in enumerate(stack.pixels):
-            probabilities = model.probabilities(image, f"{path}[{number}]", tiling)
-            pages.append(model.labels(probabilities))
-            if output.probabilities:
-                maps.append(probabilities)
-            progress(1)
-        write_stack(target, label_dtype(np.stack(pages)), spacing_um=stack.spacing_um)
-        if maps:
-            write_probabilities(
-                target.with_name(f"{plain_stem(path)}_probabilities.tif"), maps, stack.spacing_um
-            )
-        if output.pictures:
-            picture = target.with_suffix(".png")
-            write_overlay(picture, stack.pixels[0], None, pages[0].astype(np.int32), path.name)
-        yield Written(target, len(pages), sum(len(np.unique(p[p > 0])) for p in pages))
+        yield one(model, path, output, tiling, progress)
+
+
+def _predict_pages(
+    model: Model, path: Path, output: Output, tiling: Tiling, progress: Callable[[int], None]
+) -> Written:
+    target = _result(output, path, model.recipe.kind)
+    stack = read_stack(path)
+    pages: list[NDArray[Any]] = []
+    maps: list[NDArray[np.float32]] = []
+    for number, image in enumerate(stack.pixels):
+        probabilities = model.probabilities(image, f"{path}[{number}]", tiling)
+        pages.append(model.labels(probabilities))
+        if output.probabilities:
+            maps.append(probabilities)
+        progress(1)
+    write_stack(target, label_dtype(np.stack(pages)), spacing_um=stack.spacing_um)
+    if maps:
+        write_probabilities(_result(output, path, "probabilities"), maps, stack.spacing_um)
+    if output.pictures:
+        _write_picture(target, path, stack.pixels[0], pages[0])
+    return Written(target, len(pages), sum(len(np.unique(p[p > 0])) for p in pages))
+
+
+def _predict_volume(
+    model: Model, path: Path, output: Output, tiling: Tiling, progress: Callable[[int], None]
+) -> Written:
+    target = _result(output, path, model.recipe.kind)
+    source = read_volume(path)
+    image = source.pixels[0]
+    probabilities = model.probabilities(image, str(path), tiling)
+    labels = model.labels(probabilities)
+    write_volume(target, label_dtype(labels), source)
+    if output.probabilities:
+        maps = probabilities[1] if len(probabilities) == 2 else probabilities
+        write_volume(_result(output, path, "probabilities"), maps, source)
+    if output.pictures:
+        _write_picture(target, path, image, labels)
+    progress(1)
+    return Written(target, len(labels), len(np.unique(labels[labels > 0])))
+
+
+def _result(output: Output, image: Path, what: str) -> Path:
+    """Where a result goes; what: "classes", "instances" or "probabilities"."""
+    suffix = "labels" if what == "instances" else what
+    return output.folder / f"{plain_stem(image)}_{suffix}{volume_ending(image)}"
+
+
+def _write_picture(target: Path, path: Path, image: NDArray[Any], labels: NDArray[Any]) -> None:
+    picture = target.with_name(f"{plain_stem(target)}.png")
+    write_overlay(picture, image, None, labels.astype(np.int32), path.name)
 
 
 def predict_sequence(

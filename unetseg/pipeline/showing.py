@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from unetseg.augment import apply, draw
 from unetseg.batches import load_example
-from unetseg.figures import colours, grey, write_sheet
+from unetseg.figures import colours, grey, middle_slice, write_sheet
 from unetseg.normalise import fit_normalisation
-from unetseg.pipeline.dataset import evenly, learnt_classes, list_data, make_examples
+from unetseg.pipeline.dataset import all_entries, evenly, learnt_classes, list_data, make_examples
 from unetseg.pipeline.training import crop_of
 from unetseg.sample import Entry, Example, Sample, shrink_sample
 from unetseg.settings import Experiment
@@ -28,9 +28,10 @@ def write_show(experiment: Experiment, path: Path) -> tuple[str, ...]:
     Returns what was recognised of the data.
     """
     listing = list_data(experiment.data)
-    rows = shown(experiment, listing.entries, learnt_classes(listing, experiment.target))
+    rows = shown(experiment, all_entries(listing), learnt_classes(listing, experiment.target))
     write_sheet(path, list(rows.values()), list(rows))
-    groups = f"{len(listing.entries)} labelled images in {len(listing.groups)} groups"
+    what = "slices" if listing.block else "images"
+    groups = f"{len(listing.entries)} labelled {what} in {len(listing.groups)} groups"
     return (*listing.notes, groups)
 
 
@@ -39,7 +40,7 @@ def shown(
 ) -> dict[str, dict[str, NDArray[Any]]]:
     """What the network is given of a few of the entries: pictures by their title, by sample name.
 
-    Pictures are (y, x, 3) in 0…1; the weight map is (y, x).
+    Pictures are (y, x, 3) in 0…1; the weight map is (y, x). Of volumes the middle slice is shown.
     """
     samples = [shrink_sample(e.read(), experiment.data.shrink) for e in evenly(entries, SAMPLES)]
     normalisation = fit_normalisation(experiment.data.normalise, [s.image for s in samples])
@@ -49,12 +50,13 @@ def shown(
 
 def _row(sample: Sample, example: Example, experiment: Experiment) -> dict[str, NDArray[Any]]:
     row: dict[str, NDArray[Any]] = {
-        "image": grey(sample.image),
-        "labels": colours(np.asarray(sample.labels)),
-        "class map": colours(example.classes.astype(np.int32)),
-        "weight map": example.weight,
+        "image": grey(middle_slice(sample.image)),
+        "labels": colours(middle_slice(np.asarray(sample.labels)[None])[0]),
+        "class map": colours(middle_slice(example.classes[None])[0].astype(np.int32)),
+        "weight map": middle_slice(example.weight[None])[0],
     }
-    return row | {f"draw {n + 1}": grey(c) for n, c in enumerate(_draws(example, experiment))}
+    draws = (middle_slice(c) for c in _draws(example, experiment))
+    return row | {f"draw {n + 1}": grey(c) for n, c in enumerate(draws)}
 
 
 def _draws(example: Example, experiment: Experiment) -> list[NDArray[np.float32]]:

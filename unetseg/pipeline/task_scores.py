@@ -105,8 +105,9 @@ def inside_border(truth: NDArray[Any], predicted: NDArray[Any], border: int) -> 
 
 def _isbi_em(run: Run, settings: DataSettings, pairs: Sequence[Pair]) -> dict[str, float]:
     """Sections pooled; the truth's cells are its objects."""
-    maps = [read_stack(run.tested(f"{name}_probability")).pixels[0, 0] for name, _, _ in pairs]
-    cells, probabilities = np.stack([truth > 0 for _, truth, _ in pairs]), np.stack(maps)
+    maps = [read_stack(run.tested(f"{name}_probability")).pixels[:, 0] for name, _, _ in pairs]
+    cells = np.concatenate([truth.reshape(-1, *truth.shape[-2:]) > 0 for _, truth, _ in pairs])
+    probabilities = np.concatenate(maps)
     return {name: score(cells, probabilities) for name, score in SECTION_SCORES.items()}
 
 

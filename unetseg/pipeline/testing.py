@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,10 @@ from unetseg.pipeline.model import Model, Tiling
 from unetseg.pipeline.scoring import Pair, score_pairs
 from unetseg.pipeline.task_scores import task_scores
 from unetseg.run import Run
-from unetseg.sample import Entry
+from unetseg.sample import Entry, Sample
 from unetseg.scores import FrameTable
 from unetseg.settings import DataSettings
-from unetseg.tasks.listing import describe_entries, select, split
+from unetseg.tasks.listing import describe_entries, joined, select, split
 
 PICTURES = 6
 
@@ -72,7 +73,8 @@ def scored_part(run: Run) -> tuple[str, DataSettings, tuple[Entry, ...]]:
         return "validate", settings, split(list_data(settings), settings).validate
     if settings.task == "cell-tracking":
         settings = replace(settings, truth="gold")
-    return "test", settings, tuple(select(list_data(settings), settings.test, "test"))
+    listing = list_data(settings)
+    return "test", settings, tuple(joined(listing, select(listing, settings.test, "test")))
 
 
 def _predicted(
@@ -87,17 +89,22 @@ def _predicted(
         sample = entry.read()
         probabilities = model.probabilities(sample.image, sample.name, tiling)
         labels: NDArray[Any] = model.labels(probabilities)
-        spacing = None if sample.spacing_um is None else sample.spacing_um[-2:]
-        write_stack(run.tested(entry.name), label_dtype(labels[None]), spacing_um=spacing)
+        _write_pages(run.tested(entry.name), label_dtype(labels), sample)
         if run.experiment.data.task == "isbi-em":
-            path = run.tested(f"{entry.name}_probability")
-            write_stack(path, 1 - probabilities[:1], spacing_um=spacing)
+            _write_pages(run.tested(f"{entry.name}_probability"), 1 - probabilities[0], sample)
         truth = np.asarray(sample.labels)
         if entry.name in kept:
             path = run.pictures / f"{entry.name.replace('/', '_')}.png"
             write_overlay(path, sample.image, truth, labels, entry.name)
         progress(1)
         yield entry.name, truth, labels
+
+
+def _write_pages(path: Path, pixels: NDArray[Any], sample: Sample) -> None:
+    """An image (y, x) as one page, a volume (z, y, x) as its slices."""
+    axes = "TYX" if pixels.ndim == 2 else "ZYX"
+    pages = pixels.reshape(-1, *pixels.shape[-2:])
+    write_stack(path, pages, spacing_um=sample.spacing_um, axes=axes)
 
 
 def _json(run: Run, result: TestScores, model: Model) -> dict[str, Any]:

@@ -226,8 +226,9 @@ def _check(experiment: Experiment, data: Dataset, net: Net) -> None:
     if not net.footprint.legal(crop):
         raise UserError(f"train.crop = {list(crop)}: {nearest_sizes(net.footprint, crop)}.")
     for example in data.examples:
-        out = net.footprint.output(crop)
-        if any(o > n for o, n in zip(out, example.classes.shape, strict=True)):
+        out, strides = net.footprint.output(crop), net.footprint.stride
+        sides = zip(out, example.classes.shape, strides, strict=True)
+        if any(o > -(-n // s) * s for o, n, s in sides):  # less than a stride beyond it is mirrored
             size = "×".join(map(str, example.classes.shape))
             raise UserError(
                 f"train.crop = {list(crop)}: larger than {example.name}, which is {size} pixels "

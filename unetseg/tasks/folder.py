@@ -2,6 +2,8 @@
 
 TIFF (also ImageJ and OME) or PNG; single images or stacks of pages; grey, RGB or several
 channels. A label file has its image's name, perhaps with an ending such as _mask or _labels.
+NIfTI files, and with data.volumes TIFF stacks, are volumes; the folders of the Medical Segmentation
+Decathlon, imagesTr/ and labelsTr/, are known too.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from unetseg.errors import UserError
-from unetseg.io import Stack, by_name, image_files, plain_stem, read_stack
+from unetseg.io import Stack, by_name, image_files, is_volume_file, plain_stem
 from unetseg.sample import Entry, Kind, Sample
 from unetseg.settings import DataSettings
 from unetseg.tasks.labels import (
@@ -26,21 +28,24 @@ from unetseg.tasks.labels import (
     read_labels,
     recognise,
 )
-from unetseg.tasks.listing import Listing
+from unetseg.tasks.listing import Listing, volume_entries
+from unetseg.volumes import read_images
 
-LABEL_FOLDERS = ("labels", "masks")
+IMAGE_FOLDERS = ("images", "imagesTr")
+LABEL_FOLDERS = ("labels", "masks", "labelsTr")
 COLLISION = "Keep one, or rename the other with its partner."
 ADDED = re.compile(r"[-_. ](labels?|(cp_)?masks?|gt|seg|segmentation|annotations?)$", re.IGNORECASE)
 
 
 def listing(root: Path, settings: DataSettings) -> Listing:
-    """Every labelled image or page: group = file name without ending, index = page."""
+    """Every labelled image, page or slice: group = file name without ending, index = page or slice."""
     _stack.cache_clear()  # files may have changed since
     pairs = paired_files(root)
+    volumes = settings.volumes or any(is_volume_file(image) for image, _ in pairs)
     facts: list[LabelFacts] = []
     pages: list[tuple[Path, Path, int]] = []
     for image, label in pairs:
-        stack = _labels_of(image, label)
+        stack = _labels_of(image, label, volumes)
         planes = [label_plane(p, f"{label}[{i}]") for i, p in enumerate(stack.pixels)]
         facts += [label_facts(p, settings.not_annotated) for p in planes]
         pages += [(image, label, i) for i in range(len(planes))]
@@ -48,10 +53,16 @@ def listing(root: Path, settings: DataSettings) -> Listing:
     meaning: Meaning = recognise(facts) if settings.labels == "auto" else settings.labels
     if not any(f.values for f in facts):
         raise UserError(f"{root}: every label image is empty (0 everywhere). Nothing can be learnt.")
-    entries = [_entry(image, label, i, meaning, settings) for image, label, i in pages]
     kind: Kind = "classes" if meaning == "classes" else "instances"
     classes = count_of_classes(meaning, facts, settings.classes, str(root))
-    return Listing(tuple(entries), classes, kind, (describe(meaning, facts, chosen),))
+    notes = (describe(meaning, facts, chosen),)
+    if volumes:
+        files = {plain_stem(image): (image, label) for image, label in pairs}
+        block = partial(_block, files, meaning, tuple(settings.not_annotated))
+        counted = [volume_entries(g, _stack(v, True).pixels.shape[2], block) for g, (_, v) in files.items()]
+        return Listing(tuple(e for entries in counted for e in entries), classes, kind, notes, block)
+    entries = [_entry(image, label, i, meaning, settings) for image, label, i in pages]
+    return Listing(tuple(entries), classes, kind, notes)
 
 
 def paired_files(root: Path) -> list[tuple[Path, Path]]:
@@ -59,14 +70,15 @@ def paired_files(root: Path) -> list[tuple[Path, Path]]:
     if not root.is_dir():
         raise UserError(f"{root}: no such folder. Give the folder that holds images/ and labels/.")
     label_folder = _label_folder(root)
-    images = by_name(image_files(root / "images"), plain_stem, COLLISION)
+    image_folder = next((root / f for f in IMAGE_FOLDERS if (root / f).is_dir()), root / "images")
+    images = by_name(image_files(image_folder), plain_stem, COLLISION)
     labels = by_name(image_files(label_folder), lambda path: _partner(path, images), COLLISION)
     if not images:
-        raise UserError(f"{root / 'images'}: no TIFF or PNG images in it (folders inside are not searched).")
+        raise UserError(f"{image_folder}: no TIFF or PNG images in it (folders inside are not searched).")
     lone = sorted(images.keys() ^ labels.keys())
     if lone:
         path = images.get(lone[0]) or labels[lone[0]]
-        other = label_folder.name if lone[0] in images else "images"
+        other = label_folder.name if lone[0] in images else image_folder.name
         more = f" {len(lone) - 1} more files have none either." if len(lone) > 1 else ""
         raise UserError(
             f"{path}: it has no partner of the same name in {other}/. Add it, or move the file away.{more}"
@@ -77,8 +89,9 @@ def paired_files(root: Path) -> list[tuple[Path, Path]]:
 def _label_folder(root: Path) -> Path:
     there = [root / f for f in LABEL_FOLDERS if (root / f).is_dir()]
     if len(there) > 1:
-        raise UserError(f"{root}: labels/ and masks/ are both there. Keep the one to learn from.")
-    if not (root / "images").is_dir() or not there:
+        both = " and ".join(f"{folder.name}/" for folder in there)
+        raise UserError(f"{root}: {both} are both there. Keep the one to learn from.")
+    if not any((root / f).is_dir() for f in IMAGE_FOLDERS) or not there:
         raise UserError(
             f"{root}: no images/ beside labels/ (or masks/). Put the images into {root / 'images'} "
             f"and the label images, of the same names, into {root / 'labels'}."
@@ -94,7 +107,7 @@ def _partner(label: Path, images: dict[str, Path]) -> str:
 
 def _entry(image: Path, label: Path, page: int, meaning: Meaning, settings: DataSettings) -> Entry:
     stem = plain_stem(image)
-    many = len(_stack(label).pixels) > 1
+    many = len(_stack(label, False).pixels) > 1
     name = f"{stem}[{page}]" if many else stem
     read = partial(_read, name, image, label, page, meaning, tuple(settings.not_annotated))
     return Entry(name, stem, page, read)
@@ -103,20 +116,42 @@ def _entry(image: Path, label: Path, page: int, meaning: Meaning, settings: Data
 def _read(
     name: str, image: Path, label: Path, page: int, meaning: Meaning, not_annotated: tuple[int, ...]
 ) -> Sample:
-    stack = _stack(image)
-    labels = read_labels(_stack(label).pixels[page], meaning, not_annotated, f"{label}[{page}]")
+    stack = _stack(image, False)
+    labels = read_labels(_stack(label, False).pixels[page], meaning, not_annotated, f"{label}[{page}]")
     kind: Kind = "classes" if meaning == "classes" else "instances"
     return Sample(name, np.asarray(stack.pixels[page]), labels, stack.spacing_um, kind)
 
 
-def _labels_of(image: Path, label: Path) -> Stack:
-    pages, planes = len(_stack(image).pixels), len(_stack(label).pixels)
-    if pages != planes:
-        raise UserError(f"{image} has {pages} pages and {label} {planes}; they must be as many.")
-    return _stack(label)
+def _block(
+    files: dict[str, tuple[Path, Path]],
+    meaning: Meaning,
+    not_annotated: tuple[int, ...],
+    group: str,
+    start: int,
+    stop: int,
+) -> Sample:
+    """The slices start…stop − 1 of a volume; whole volumes bear their group's name alone."""
+    image, label = files[group]
+    stack, truth = _stack(image, True), _stack(label, True).pixels[0]
+    whole = (start, stop) == (0, truth.shape[1])
+    name = group if whole else f"{group}[{start}-{stop - 1}]"
+    labels = read_labels(truth[:, start:stop], meaning, not_annotated, f"{label}[{start}:{stop}]")
+    kind: Kind = "classes" if meaning == "classes" else "instances"
+    return Sample(name, np.asarray(stack.pixels[0][:, start:stop]), labels, stack.spacing_um, kind)
+
+
+def _labels_of(image: Path, label: Path, volumes: bool) -> Stack:
+    pages, planes = (_stack(path, volumes).pixels for path in (image, label))
+    if len(pages) != len(planes):
+        raise UserError(f"{image} has {len(pages)} pages and {label} {len(planes)}; they must be as many.")
+    if volumes and pages.shape[2:] != planes.shape[2:]:
+        raise UserError(
+            f"{image} is {pages.shape[2:]} and {label} {planes.shape[2:]} (z, y, x); they must be the same."
+        )
+    return _stack(label, volumes)
 
 
 @lru_cache(maxsize=4)
-def _stack(path: Path) -> Stack:
+def _stack(path: Path, volumes: bool) -> Stack:
     """The pages of a stack follow each other: its file is read once for all of them."""
-    return read_stack(path, palette=path.parent.name in LABEL_FOLDERS)
+    return read_images(path, volumes=volumes, palette=path.parent.name in LABEL_FOLDERS)

@@ -11,14 +11,16 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from unetseg.errors import UserError
 from unetseg.io import Stack, read_stack
 from unetseg.sample import Entry, Sample
 from unetseg.settings import DataSettings
 from unetseg.tasks.labels import MASK, read_labels
-from unetseg.tasks.listing import Listing
+from unetseg.tasks.listing import Listing, volume_entries
 
-SPACING_UM = (0.004, 0.004)
+SPACING_UM = (0.05, 0.004, 0.004)
 GROUP = "train-volume"
 
 
@@ -26,7 +28,8 @@ def listing(root: Path, settings: DataSettings) -> Listing:
     """The 30 labelled slices: group "train-volume", index = slice. Cells are the foreground.
 
     Cells are made objects by edge-connected components, so the membranes between them get the
-    border weights. Split them by blocks, "train-volume[0:24]": neighbouring slices are alike.
+    border weights. Split them by blocks, "train-volume[0:24]": neighbouring slices are alike. With
+    `volumes` a block is one volume, and its objects are face-connected in three dimensions.
     """
     volume, labels = read_stack(root / "train-volume.tif"), read_stack(root / "train-labels.tif")
     if volume.pixels.shape != labels.pixels.shape:
@@ -34,12 +37,26 @@ def listing(root: Path, settings: DataSettings) -> Listing:
             f"{root}: train-volume.tif is {volume.pixels.shape} and train-labels.tif "
             f"{labels.pixels.shape} (pages, channels, y, x); they must be the same size."
         )
+    slices = len(volume.pixels)
+    notes = (f"{slices} slices; foreground = cells (255)",)
+    if settings.volumes:
+        block = partial(_block, volume, labels, settings.not_annotated)
+        return Listing(tuple(volume_entries(GROUP, slices, block)), notes=notes, block=block)
     read = partial(_read, volume, labels, settings.not_annotated)
-    entries = [Entry(f"{GROUP}[{z}]", GROUP, z, partial(read, z)) for z in range(len(volume.pixels))]
-    return Listing(tuple(entries), notes=(f"{len(entries)} slices; foreground = cells (255)",))
+    entries = [Entry(f"{GROUP}[{z}]", GROUP, z, partial(read, z)) for z in range(slices)]
+    return Listing(tuple(entries), notes=notes)
 
 
 def _read(volume: Stack, labels: Stack, not_annotated: tuple[int, ...], z: int) -> Sample:
     name = f"{GROUP}[{z}]"
     truth = read_labels(labels.pixels[z], MASK, not_annotated, f"{labels.path}[{z}]")
-    return Sample(name, volume.pixels[z], truth, SPACING_UM)
+    return Sample(name, volume.pixels[z], truth, SPACING_UM[1:])
+
+
+def _block(
+    volume: Stack, labels: Stack, not_annotated: tuple[int, ...], group: str, start: int, stop: int
+) -> Sample:
+    name = f"{group}[{start}-{stop - 1}]"
+    image, cells = (np.moveaxis(s.pixels[start:stop], 0, 1) for s in (volume, labels))
+    truth = read_labels(cells, MASK, not_annotated, f"{labels.path}[{start}:{stop}]")
+    return Sample(name, image, truth, SPACING_UM)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 
 from unetseg.errors import UserError
-from unetseg.sample import Entry, Kind
+from unetseg.sample import Entry, Kind, Sample
 from unetseg.settings import DataSettings
 
 HELD_BACK = 5
@@ -21,12 +22,16 @@ SHOWN = 6
 
 @dataclass(frozen=True)
 class Listing:
-    """Labelled entries in order, how many classes they have, and what was recognised, to be said."""
+    """Labelled entries in order, how many classes they have, and what was recognised, to be said.
+
+    block: of volumes, whose entries are their slices, reads the slices start…stop − 1 of a group.
+    """
 
     entries: tuple[Entry, ...]
     classes: int = 2
     kind: Kind = "instances"
     notes: tuple[str, ...] = ()
+    block: Callable[[str, int, int], Sample] | None = None
 
     @property
     def groups(self) -> list[str]:
@@ -60,7 +65,17 @@ def split(listing: Listing, settings: DataSettings) -> Split:
     if not settings.validate:
         train, validate = hold_back(train)
     _check_apart(train, validate, test, settings)
-    return Split(tuple(train), tuple(validate), tuple(test))
+    return Split(*(tuple(joined(listing, part)) for part in (train, validate, test)))
+
+
+def joined(listing: Listing, entries: Sequence[Entry]) -> list[Entry]:
+    """The entries; those of volumes a block for every run of slices, its name "GROUP[first-last]"."""
+    return list(entries) if listing.block is None else list(_blocks(listing, listing.block, entries))
+
+
+def volume_entries(group: str, slices: int, block: Callable[[str, int, int], Sample]) -> list[Entry]:
+    """An entry for every slice of a volume, to be selected from."""
+    return [Entry(f"{group}[{z}]", group, z, partial(block, group, z, z + 1)) for z in range(slices)]
 
 
 def select(listing: Listing, selections: Sequence[str], part: str) -> list[Entry]:
@@ -75,6 +90,20 @@ def select(listing: Listing, selections: Sequence[str], part: str) -> list[Entry
             )
         chosen.update({e.name: e for e in found})
     return [e for e in listing.entries if e.name in chosen]
+
+
+def _blocks(
+    listing: Listing, block: Callable[[str, int, int], Sample], entries: Sequence[Entry]
+) -> Iterator[Entry]:
+    of_group: dict[str, set[int]] = {}
+    for entry in entries:
+        of_group.setdefault(entry.group, set()).add(entry.index)
+    for group, kept in of_group.items():
+        whole = len(kept) == sum(e.group == group for e in listing.entries)
+        for first in sorted(z for z in kept if z - 1 not in kept):
+            last = next(z for z in range(first, max(kept) + 1) if z + 1 not in kept)
+            name = group if whole else f"{group}[{first}-{last}]"
+            yield Entry(name, name, 0, partial(block, group, first, last + 1))
 
 
 def hold_back(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
