@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from unetseg.errors import UserError
 
@@ -29,6 +29,13 @@ def conv_block(i: int, o: int, kernel: int, *, padding: str, norm: str, dims: in
     """Convolution ("same" or "valid"), batch norm if norm is "batch", ReLU."""
     conv = CONV[dims](i, o, kernel, padding=kernel // 2 if padding == "same" else 0)
     return [conv, *([NORM[dims](o)] if norm == "batch" else []), nn.ReLU(inplace=True)]
+
+
+def crop_to(skip: Tensor, size: Sequence[int]) -> Tensor:
+    """The central `size` of a skip connection (the paper's “copy and crop”)."""
+    for axis, n in enumerate(size, start=2):
+        skip = skip.narrow(axis, (skip.shape[axis] - n) // 2, n)
+    return skip
 
 
 def he_normal(module: nn.Module) -> None:

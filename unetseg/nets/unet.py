@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
-from unetseg.nets.blocks import CONV, POOL, UP_CONV, check_options, common_rules, double_conv, he_normal
+from unetseg.nets.blocks import (
+    CONV,
+    POOL,
+    UP_CONV,
+    check_options,
+    common_rules,
+    crop_to,
+    double_conv,
+    he_normal,
+)
 from unetseg.nets.contract import check_input
 from unetseg.nets.footprint import Branches, Conv, Layer, Up, derive_footprint, pool
 from unetseg.tiles import Footprint
@@ -73,7 +80,7 @@ class UNet(nn.Module):
         skips.pop()
         for up, merge in zip(self.up, self.merge, strict=True):
             x = up(x)
-            x = merge(torch.cat([_crop(skips.pop(), x.shape[2:]), x], dim=1))
+            x = merge(torch.cat([crop_to(skips.pop(), x.shape[2:]), x], dim=1))
         logits: Tensor = self.head(x)
         return logits
 
@@ -85,10 +92,3 @@ def unet_footprint(depth: int, *, valid: bool, dims: int = 2, convs: int = 2) ->
     for _ in range(depth):
         layers = [*block, Branches([], [pool(2), *layers, Up(2, 2)]), *block]
     return derive_footprint(layers, dims=dims, valid=valid)
-
-
-def _crop(skip: Tensor, size: Sequence[int]) -> Tensor:
-    """The central `size` of a skip connection (the paper's “copy and crop”)."""
-    for axis, n in enumerate(size, start=2):
-        skip = skip.narrow(axis, (skip.shape[axis] - n) // 2, n)
-    return skip
