@@ -22,7 +22,7 @@ from unetseg.predict import predict
 from unetseg.tiles import Footprint, even_grid
 
 SIDES = (16, 64, 128, 208)
-SHORT = (95, 79, 63, 47)
+SHORT = (191, 159, 127, 95, 79, 63, 47)
 
 
 def difference(

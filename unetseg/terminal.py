@@ -168,7 +168,7 @@ def show_comparison(found: Comparison, most: int, pictures: Path | None) -> None
     if worst:
         head = ["object of", "id", "iou", "area", "centre (y, x)"]
         rows = [[o.frame, str(o.id), f"{o.iou:.4f}", str(o.area), str(o.centre)] for o in worst]
-        click.echo(f"the worst objects\n{_columns([head, *rows])}")
+        click.echo(f"the worst objects\n{columns([head, *rows])}")
     if pictures is not None:
         for path in write_worst_pictures(found.pairs, worst, pictures):
             click.echo(f"wrote {path}")
@@ -192,7 +192,7 @@ def table_text(table: FrameTable, most: int = 12) -> str:
     order = sorted(range(len(first)), key=lambda i: (math.isnan(first[i]), first[i]))[:most]
     rows = [[table.frames[i], *map(_number, table.names, table.values[i])] for i in sorted(order)]
     head, last = ["frame", *table.names], ["all", *map(_number, table.names, table.pooled)]
-    text = _columns([head, *rows, last]).splitlines()
+    text = columns([head, *rows, last]).splitlines()
     left_out = len(table.frames) - len(order)
     if left_out > 0:
         text.insert(-1, f"… and {left_out} better frames")
@@ -204,7 +204,7 @@ def _number(name: str, value: float) -> str:
     return f"{value:.6f}" if name == "warping-error" else f"{value:.4f}"
 
 
-def _columns(lines: list[list[str]]) -> str:
+def columns(lines: list[list[str]]) -> str:
     """Lines of cells as aligned columns."""
     widths = [max(len(line[x]) for line in lines) for x in range(len(lines[0]))]
     padded = ((cell.ljust(w) for cell, w in zip(line, widths, strict=True)) for line in lines)

@@ -9,10 +9,10 @@ import click
 
 from unetseg.cli.group import cli
 from unetseg.cli.learn import demo, reproduce, show, train
-from unetseg.cli.use import data, predict, report, score
+from unetseg.cli.use import data, nets, predict, report, score
 from unetseg.errors import UserError
 
-__all__ = ["cli", "data", "demo", "main", "predict", "report", "reproduce", "score", "show", "train"]
+__all__ = ["cli", "data", "demo", "main", "nets", "predict", "report", "reproduce", "score", "show", "train"]
 
 
 def main() -> None:

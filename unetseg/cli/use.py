@@ -10,7 +10,7 @@ import click
 
 from unetseg.cli.group import PATH, Bytes, cli
 from unetseg.errors import UserError
-from unetseg.terminal import Progress, show_comparison
+from unetseg.terminal import Progress, columns, show_comparison
 
 if TYPE_CHECKING:
     from unetseg.pipeline.model import Model
@@ -134,6 +134,31 @@ def data(folder: Path | None) -> None:
         problems = check_dataset(dataset, folder)
         whole = "there, checksums fit" if dataset.files else "there (no checksums known)"
         click.echo("    " + ("\n    ".join(problems) or f"{whole}: {folder / dataset.folder}"))
+
+
+@cli.command()
+@click.argument("names", nargs=-1, metavar="[NET…]")
+@click.option("--out", type=PATH, help="Write the table as a page in Markdown.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+def nets(names: tuple[str, ...], out: Path | None, device: str) -> None:
+    """Table of the networks: size, context, cost.
+
+    Every NET, or all, as in its paper and as in the experiments for small machines; the time of a
+    prediction is measured here (minutes on a CPU).
+    """
+    from unetseg.device import choose_device
+    from unetseg.pipeline.net_table import HEAD, net_rows, write_net_page
+
+    where, rows = choose_device(device), []
+    with Progress(None, "network") as bar:
+        for row in net_rows(names, where):
+            rows.append(row)
+            bar.add(1)
+    if out is None:
+        click.echo(columns([list(HEAD), *(list(row.cells) for row in rows)]))
+        return
+    write_net_page(out, rows, where)
+    click.echo(f"wrote {out}")
 
 
 def _model(run: Path, options: dict[str, Any]) -> Model:

@@ -62,16 +62,20 @@ def benchmark(
 
 
 def experiment_file(task: str, budget: str) -> Path:
-    """experiments/TASK/BUDGET.toml of the source tree, or its copy in an installed package."""
+    """experiments/TASK/BUDGET.toml; raises UserError where there is none."""
     if task not in PUBLISHED:
         raise UserError(f"there is no benchmark {task!r}; {did_you_mean(task, PUBLISHED)}")
-    folder = Path(__file__).parents[2] / "experiments" / task
-    if not folder.is_dir():
-        folder = Path(str(files("unetseg.experiments").joinpath(task)))
+    folder = experiments_folder() / task
     if not (folder / f"{budget}.toml").is_file():
         there = ", ".join(b for b in BUDGETS if (folder / f"{b}.toml").is_file())
         raise UserError(f"{task} has no budget {budget!r}. Choose one with --budget: {there}.")
     return folder / f"{budget}.toml"
+
+
+def experiments_folder() -> Path:
+    """experiments/ of the source tree, or its copy in an installed package."""
+    source = Path(__file__).parents[2] / "experiments"
+    return source if source.is_dir() else Path(str(files("unetseg.experiments").joinpath("")))
 
 
 def open_or_create(entry: Entry) -> tuple[Run, bool]:
