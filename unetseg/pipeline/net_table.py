@@ -40,12 +40,13 @@ HEAD = (
     "GiB per tile",
     "s per megapixel",
 )
-WORDS = """`context`: pixels each side of an output pixel that it can see, derived from the layers. `kFLOP per
-pixel`: floating point operations (a multiplication and an addition are two) per output pixel, without the
-margins of tiles. `GiB per tile`, estimated, and `s per megapixel`, measured once: predicting an image of
-512×512 pixels (a volume of 64×64×64 voxels) as one tile with its margins. One channel, two classes; for
-networks of volumes pixels are voxels. A row without options is the paper's network, one with options that of
-`unetseg reproduce TASK --budget short`."""
+WORDS = """\
+`context`: pixels each side of an output pixel that it can see, derived from the layers. `kFLOP per pixel`:
+floating point operations (a multiplication and an addition are two) per output pixel, without the margins
+of tiles. `GiB per tile`, estimated, and `s per megapixel`, measured once (on a CPU processor time, all
+cores together): predicting an image of 512×512 pixels (a volume of 64×64×64 voxels) as one tile with its
+margins. One channel, two classes; for networks of volumes pixels are voxels. A row without options is the
+paper's network, one with options that of `unetseg reproduce TASK --budget short`."""
 
 
 @dataclass(frozen=True)
@@ -163,9 +164,10 @@ def _seconds_per_mega(net: Net, shape: tuple[int, ...], device: torch.device) ->
     net.to(device, memory_format=layout)
     image = np.random.default_rng(0).normal(size=(net.channels, *shape)).astype(np.float32)
     grid = choose_grid(net, shape, memory=0, side=max(shape))
-    started = time.perf_counter()
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    started = clock()
     predict(net, image, grid, device=device)
-    return (time.perf_counter() - started) * 1e6 / math.prod(shape)
+    return (clock() - started) * 1e6 / math.prod(shape)
 
 
 def _sizes(sizes: tuple[int, ...]) -> str:
