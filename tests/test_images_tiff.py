@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from unetseg.errors import UserError
 from unetseg.images import DamagedRegion, open_image
+from unetseg.images.tiff import Segments
 from unetseg.io import read_stack
 
 RNG = np.random.default_rng(0)
@@ -176,3 +179,54 @@ def test_numpys_indices(tmp_path: Path) -> None:
     assert plane[0, 5:5].shape == (0, 90)
     with pytest.raises(IndexError):
         plane[0, 0, 0, 0]
+
+
+def test_pages_of_a_plain_tiff_one_bit_and_png(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "pages.tif") as writer:
+        for page in noise(3, 70, 90):
+            writer.write(page, contiguous=False, metadata=None, compression="zlib")
+    for name, compression in (("bit.tif", None), ("group4.tif", "group4"), ("a.png", None)):
+        Image.fromarray(noise(70, 90) > 99).save(tmp_path / name, compression=compression)
+    Image.fromarray(noise(70, 90, 4)).save(tmp_path / "rgba.png")
+    for name in ("pages.tif", "bit.tif", "group4.tif", "a.png", "rgba.png"):
+        check(tmp_path / name)
+
+
+@pytest.mark.parametrize("keep", [0.02, 0.5, 0.99])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, kind: str, keep: float) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, noise(200, 200), **KINDS[kind])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * keep)])
+    with pytest.raises(UserError, match=r"a\.tif: "):
+        open_image(path)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_damaged_file_is_read_or_refused_but_never_crashes(tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, noise(70, 90), tile=(16, 32), compression="zlib" if seed % 2 else None)
+    damaged = bytearray(path.read_bytes())
+    for place in rng.integers(0, len(damaged), 5 * (1 + seed)):
+        damaged[place] = rng.integers(0, 256)
+    path.write_bytes(damaged)
+    with contextlib.suppress(UserError):
+        image = open_image(path)
+        assert image.plane(0)[...].shape == image.shape
+
+
+def test_only_the_tiles_that_a_region_touches_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, noise(70, 90, 3), tile=(16, 32), compression="zlib", photometric="rgb")
+    plane = open_image(path).plane(0)
+    decoded = []
+    decode = Segments._decode
+    monkeypatch.setattr(Segments, "_decode", lambda *args: decoded.append(args[2]) or decode(*args))
+    plane[:, 17:33, 10:40]
+    assert sorted(decoded) == [3, 4, 6, 7]
+    plane[1, 16:20, 40:60]
+    assert len(decoded) == 4

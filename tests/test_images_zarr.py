@@ -136,6 +136,18 @@ def test_the_order_of_writes_changes_no_byte(stored: Any) -> None:
     assert finished[0] == finished[1] == finished[2]
 
 
+def test_an_overwritten_result_stays_until_the_new_one_is_finished(stored: Any) -> None:
+    path, _ = stored("a")
+    LabelStore.open(path).finish()
+    before = bytes_below(path)
+    again, _ = stored("a", lambda jobs: jobs[:5])
+    assert bytes_below(path) == before
+    assert state(again) == "unfinished"
+    LabelStore.open(again).finish()
+    assert bytes_below(path) != before
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
 def test_an_unfinished_store_is_not_there(stored: Any) -> None:
     path, labels = stored("a")
     assert not path.exists()
@@ -221,24 +233,25 @@ def test_probabilities_are_kept_if_asked_for(tmp_path: Path, dtype: Any, step: f
     np.testing.assert_allclose(image.plane(1)[...] / scale, maps, atol=1.01 * step)
 
 
-def test_finish_killed_at_its_end_is_finished_by_asking(stored: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finish_killed_at_its_end(stored: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     path, _ = stored("whole")
     LabelStore.open(path).finish()
     whole = bytes_below(path)
-    for step in ("rmtree", "replace_folder"):
+
+    def killed(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    for step, left in (("replace_folder", "unfinished"), ("_drop", "finished")):
         again, _ = stored(step)
-
-        def killed(*args: Any) -> None:
-            raise KeyboardInterrupt
-
+        store = LabelStore.open(again)
+        store.scratch("ids", np.uint8)[0] = 1
         with monkeypatch.context() as patch:
-            patch.setattr(f"unetseg.images.ome_zarr.{'shutil.' if step == 'rmtree' else ''}{step}", killed)
-            store = LabelStore.open(again)
-            store.scratch("ids", np.uint8)
+            patch.setattr(f"unetseg.images.ome_zarr.{step}", killed)
             with pytest.raises(KeyboardInterrupt):
                 store.finish()
-        assert not again.exists()
-        assert state(again) == "finished"
+        assert state(again) == left
+        if left == "unfinished":
+            LabelStore.open(again).finish()
         assert bytes_below(again) == whole
 
 

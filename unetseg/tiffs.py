@@ -17,7 +17,7 @@ def check_not_cut_off(path: Path, series: tifffile.TiffPageSeries) -> None:
     pages = [page for page in series.pages if page is not None]
     ends = (o + n for p in pages for o, n in zip(p.dataoffsets, p.databytecounts, strict=False))
     size = path.stat().st_size
-    if max(ends, default=0) > size:
+    if max(ends, default=0) > size or not all(page.dataoffsets for page in pages):
         raise UserError(f"{path}: the file is cut off: it ends after {size} bytes. Copy or save it again.")
 
 

@@ -34,6 +34,7 @@ from unetseg.sample import majority, shrink_image
 Kind = Literal["labels", "classes"]
 KEY = "unetseg"
 """The root's attribute with the facts."""
+SCRATCH = "scratch"
 PROBABILITIES = "probabilities"
 
 
@@ -81,8 +82,7 @@ class LabelStore:
         that many probability maps, of dtype `probabilities`.
         """
         folder = unfinished(path)
-        if folder.exists():
-            shutil.rmtree(folder)
+        _drop(folder)
         grid = Grid.of(image, chunk)
         facts = Facts(kind, image.identity, _source(path, image, kind), classes)
         create_groups(folder, ("", "labels", f"labels/{kind}"))
@@ -143,13 +143,13 @@ class LabelStore:
     @property
     def scratch_folder(self) -> Path:
         """A folder for records and intermediate values; it goes when the store is finished."""
-        return self.folder / "scratch"
+        return self.folder / SCRATCH
 
     def finish(self, image: LazyImage | None = None) -> None:
-        """Build the pyramids, write the metadata, drop the scratch and give the store its name.
+        """Build the pyramids, write the metadata, give the store its name and drop the scratch.
 
         image: copied into the store with a pyramid of its own, so that one path opens both. Killed
-        on the way, the store is unfinished still and `finish` can be called again.
+        before it has its name, the store is unfinished still and `finish` can be called again.
         """
         kind = self.facts.kind
         group = self.folder / "labels" / kind
@@ -163,7 +163,10 @@ class LabelStore:
         about = {"version": VERSION, **({"source": {"image": source}} if source else {})}
         write_attributes(group, {**self.grid.metadata(kind), "image-label": about})
         write_attributes(self.folder / "labels", {"labels": [kind]})
-        _settle(self.path)
+        for partial in self.folder.rglob("*.partial"):  # of chunks that killed writers began
+            partial.unlink()
+        replace_folder(self.folder, self.path)
+        _drop(self.path / SCRATCH)
 
     @property
     def _mapped(self) -> Grid:
@@ -186,8 +189,7 @@ class LabelStore:
         """The image's pixels and their pyramid as the store's root."""
         grid = replace(self.grid, channels=image.shape[0])
         first = self.folder / "0"
-        if first.exists():
-            shutil.rmtree(first)
+        _drop(first)
         array = grid.create(first, grid.yx, image.dtype)
         for plane, y, x in grid.regions(grid.yx):
             array[grid.place(plane, y, x)] = image.plane(plane)[:, y, x]
@@ -207,25 +209,18 @@ def unfinished(path: Path) -> Path:
 
 
 def state(path: Path) -> Literal["none", "unfinished", "finished"]:
-    """What there is of a store; the last steps of `finish`, if it was killed in them, are done first.
-
-    An unfinished store beside a finished one of the same name counts as unfinished.
-    """
-    if "labels" in read_attributes(unfinished(path) / "labels"):
-        _settle(path)
+    """What there is of a store; an unfinished one beside a finished one of its name counts as unfinished."""
     if unfinished(path).is_dir():
         return "unfinished"
-    return "finished" if path.exists() else "none"
+    if not path.exists():
+        return "none"
+    _drop(path / SCRATCH)  # left by who was killed while tidying up
+    return "finished"
 
 
-def _settle(path: Path) -> None:
-    """Remove what only the making needed, and chunks that killed writers left; give the store its name."""
-    folder = unfinished(path)
-    for partial in folder.rglob("*.partial"):
-        partial.unlink()
-    if (folder / "scratch").exists():
-        shutil.rmtree(folder / "scratch")
-    replace_folder(folder, path)
+def _drop(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def _source(path: Path, image: LazyImage, kind: Kind) -> str:

@@ -79,6 +79,8 @@ def _check_codec(path: Path, series: tifffile.TiffPageSeries) -> None:
         ) from None
     if series.dtype is None or series.dtype.kind not in "uifb":
         raise UserError(f"{path}: {series.dtype} pixels; allowed are integers and floats.")
+    if page.shaped[1] > 1 and not _plain(series):
+        raise UserError(f"{path}: volumetric tiles cannot be read. Save its planes as pages of their own.")
     if 0 in series.shape:
         raise UserError(f"{path}: the image is empty (shape {series.shape}).")
 
