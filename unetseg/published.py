@@ -6,7 +6,7 @@ experiments/KEY/BUDGET.toml.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from unetseg.settings import DataSettings
@@ -119,7 +119,24 @@ PUBLISHED: dict[str, Benchmark] = {
         measured_on="their own split of 670 images",
         note=OTHER_SPLIT,
     ),
+    "hippocampus": Benchmark(
+        "Hippocampus MRI (Medical Segmentation Decathlon, task 4)",
+        tuple(Column(f"Dice of class {c}, mean over volumes", f"volume-dice-{c}", "higher") for c in (1, 2)),
+        {},
+        "none: no figure of the challenge's own test volumes could be checked",
+        folder="hippocampus3d",
+        note="Ours: 60 of the challenge's volumes with truth, split by their number.",
+    ),
+    "ovules": Benchmark(
+        "Plant ovules (confocal volumes)",
+        (Column("SEG", "seg", "higher"), Column("F1 at IoU ≥ 0.5", "f1", "higher")),
+        {},
+        "none on these two sample volumes",
+        folder="ovules3d",
+        note="Ours: trained on the larger volume, scored on the smaller.",
+    ),
 }
+PUBLISHED["isbi-em-volume"] = replace(PUBLISHED["isbi-em"], title="ISBI 2012 EM, as volumes")
 
 
 def benchmark_of(settings: DataSettings) -> str | None:

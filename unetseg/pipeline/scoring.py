@@ -26,14 +26,14 @@ def score_names(kind: Kind, classes: int) -> list[str]:
     if kind == "instances":
         return list(SCORES)
     of_one = [f"{score}-{c}" for score in ("iou", "dice") for c in range(classes)]
-    return ["iou", *of_one, *CLASS_SCORES, *(TWO_CLASS_SCORES if classes == 2 else ())]
+    return ["iou", "dice", *of_one, *CLASS_SCORES, *(TWO_CLASS_SCORES if classes == 2 else ())]
 
 
 def standard_names(kind: Kind, classes: int) -> list[str]:
     """The scores that are taken where none are asked for."""
     if kind == "instances":
         return list(standard_scores())
-    return ["iou", *[f"iou-{c}" for c in range(classes)], "pixel-error"]
+    return ["iou", "dice", *[f"iou-{c}" for c in range(classes)], "pixel-error"]
 
 
 def higher_is_better(name: str) -> bool:
@@ -44,7 +44,8 @@ def higher_is_better(name: str) -> bool:
 def score_pairs(pairs: Iterable[Pair], kind: Kind, classes: int, names: Sequence[str] = ()) -> FrameTable:
     """Scores per frame and pooled, the standard ones or those of `names`.
 
-    Of class maps, "iou" is the mean over the classes, "iou-2" that of class 2.
+    Of class maps, "iou" is the mean over the classes, "dice" that over all but the background, and
+    "iou-2" that of class 2.
     """
     allowed = score_names(kind, classes)
     for name in names:
@@ -69,6 +70,8 @@ def _class_score(counts: NDArray[np.int64], name: str, classes: int) -> float:
     """A score of class maps by its name, from their confusion matrix."""
     if name == "iou":
         return float(np.nanmean([iou_of(counts, c) for c in range(classes)]))
+    if name == "dice":
+        return float(np.nanmean([dice_of(counts, c) for c in range(1, classes)]))
     plain = CLASS_SCORES | TWO_CLASS_SCORES
     if name in plain:
         return plain[name](counts)

@@ -19,6 +19,7 @@ from unetseg.pipeline.dataset import evenly, list_data
 from unetseg.pipeline.model import Model, Tiling
 from unetseg.pipeline.scoring import Pair, score_pairs
 from unetseg.pipeline.task_scores import task_scores
+from unetseg.pipeline.volume_scores import Spacing, volume_scores
 from unetseg.run import Run
 from unetseg.sample import Entry, Sample
 from unetseg.scores import FrameTable
@@ -32,7 +33,7 @@ PICTURES = 6
 class TestScores:
     """The scores on the test part, or without one on the validation part; `part` says which.
 
-    own: the scores of the task's own challenge, such as "det"; seconds: for the prediction.
+    own: the scores of the task's own challenge, such as "det", and of volumes; seconds: for the prediction.
     """
 
     part: str
@@ -54,14 +55,17 @@ def test_run(run: Run, model: Model, tiling: Tiling, progress: Callable[[int], N
         return None
     started = time.perf_counter()
     kept = {e.name for e in evenly(entries, PICTURES)}
-    pairs = list(_predicted(run, model, entries, tiling, kept, progress))
+    done = list(_predicted(run, model, entries, tiling, kept, progress))
+    pairs, spacings = [pair for pair, _ in done], [spacing for _, spacing in done]
     seconds = time.perf_counter() - started
     table = score_pairs(pairs, model.recipe.kind, model.recipe.classes)
     truth = f", {settings.truth} truth" if settings.task == "cell-tracking" else ""
     what = describe_entries(entries)
     if settings.task in ("cell-tracking", "synthetic"):
         what = f"{len(entries)} frames of {_groups(entries)}{truth}"
-    result = TestScores(part, what, table, task_scores(run, settings, pairs), seconds)
+    own = task_scores(run, settings, pairs)
+    own |= volume_scores(pairs, spacings, model.recipe.kind, model.recipe.classes)
+    result = TestScores(part, what, table, own, seconds)
     run.write_json("scores.json", _json(run, result, model))
     return result
 
@@ -84,7 +88,7 @@ def _predicted(
     tiling: Tiling,
     kept: set[str],
     progress: Callable[[int], None],
-) -> Iterator[Pair]:
+) -> Iterator[tuple[Pair, Spacing]]:
     for entry in entries:
         sample = entry.read()
         probabilities = model.probabilities(sample.image, sample.name, tiling)
@@ -97,7 +101,7 @@ def _predicted(
             path = run.pictures / f"{entry.name.replace('/', '_')}.png"
             write_overlay(path, sample.image, truth, labels, entry.name)
         progress(1)
-        yield entry.name, truth, labels
+        yield (entry.name, truth, labels), sample.spacing_um
 
 
 def _write_pages(path: Path, pixels: NDArray[Any], sample: Sample) -> None:
