@@ -12,6 +12,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 GROUND = {
     "depths",
+    "greyvalues",
     "errors",
     "sample",
     "tiles",

@@ -13,6 +13,7 @@ from unetseg.errors import UserError
 
 ROUNDING = 1e-9
 """A spread below this fraction of the mean is rounding error, not contrast."""
+PERCENTILES = (1.0, 99.8)
 Method = Literal["per-image", "training-set", "percentile", "none"]
 
 
@@ -43,7 +44,7 @@ class Normalisation:
             case "per-image":
                 offset, scale = pixels.mean(1, dtype=np.float64), pixels.std(1, dtype=np.float64)
             case "percentile":
-                low, high = np.percentile(pixels, [1, 99.8], axis=1)
+                low, high = np.percentile(pixels, PERCENTILES, axis=1)
                 offset, scale = low, np.where(high > low, high - low, pixels.max(1) - low)
             case "training-set":
                 offset, scale = np.array(self.offset), np.array(self.scale)

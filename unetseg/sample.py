@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.transform import downscale_local_mean, resize
+from skimage.transform import downscale_local_mean
 
 from unetseg.depths import depth_classes
 from unetseg.errors import UserError
@@ -134,13 +134,14 @@ def shrink_image(image: NDArray[np.generic], factor: int) -> NDArray[np.generic]
 
 
 def enlarge(probabilities: NDArray[np.float32], shape: Sequence[int], factor: int) -> NDArray[np.float32]:
-    """Undo `shrink_image` on probabilities (k, *yx): linear between pixel centres, cut to shape."""
+    """Undo `shrink_image` on probabilities (k, *yx): linear between pixel centres, cut to shape.
+
+    A pixel depends on the nearest ones alone, so parts of a map enlarge as the whole does.
+    """
     if factor == 1:
         return probabilities
-    full = (*probabilities.shape[1:-2], *(factor * n for n in probabilities.shape[-2:]))
-    cut = tuple(slice(0, n) for n in shape)
-    channels = [resize(p, full, order=1, mode="edge", anti_aliasing=False)[cut] for p in probabilities]
-    return np.stack(channels).astype(np.float32)
+    large = _enlarge_axis(_enlarge_axis(probabilities, -2, factor), -1, factor)
+    return large[(slice(None), *(slice(0, n) for n in shape))]
 
 
 def majority(labels: NDArray[np.int32], factor: int) -> NDArray[np.int32]:
@@ -150,6 +151,18 @@ def majority(labels: NDArray[np.int32], factor: int) -> NDArray[np.int32]:
     votes = np.stack([(views == view).sum(0, dtype=np.uint16) for view in views])
     winner = votes.argmax(0)[None]
     return np.take_along_axis(views, winner, 0)[0]
+
+
+def _enlarge_axis(values: NDArray[np.float32], axis: int, factor: int) -> NDArray[np.float32]:
+    """Each value becomes `factor` values, of which phase r lies (r + 1/2)/factor − 1/2 pixels beside it."""
+    values = np.moveaxis(values, axis, 0)
+    large = np.empty((factor * len(values), *values.shape[1:]), np.float32)
+    before, after = np.concatenate([values[:1], values[:-1]]), np.concatenate([values[1:], values[-1:]])
+    for phase in range(factor):
+        beside = np.float32((phase + 0.5) / factor - 0.5)
+        neighbour = after if beside > 0 else before
+        large[phase::factor] = values + abs(beside) * (neighbour - values)
+    return np.moveaxis(large, 0, axis)
 
 
 def _labels(sample: Sample) -> NDArray[np.int32]:

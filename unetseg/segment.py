@@ -18,9 +18,15 @@ def object_labels(probabilities: NDArray[np.float32], settings: LabelSettings) -
     With two classes foreground is class 1. With more (background and classes of depth) it is all but
     class 0, and seeds are looked for in the expected depth.
     """
+    foreground, core = object_maps(probabilities)
+    return segment(foreground, settings, core)
+
+
+def object_maps(probabilities: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Foreground and core, each (*yx) float32, of class probabilities (k, *yx): see `object_labels`."""
     if len(probabilities) == 2:
-        return segment(probabilities[1], settings)
-    return segment(1 - probabilities[0], settings, core=depth(probabilities))
+        return probabilities[1], probabilities[1]
+    return 1 - probabilities[0], depth(probabilities)
 
 
 def segment(

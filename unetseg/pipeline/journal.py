@@ -1,0 +1,102 @@
+"""What is done of a long prediction: a record per tile, written when the tile's data are on disk.
+
+A record holds a checksum of the data it stands for. Who goes on reads the data back and does again
+what is missing or differs, so that it does not matter how the work was ended.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetseg.errors import UserError
+from unetseg.io import replacing, write_json
+
+Record = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Journal:
+    """The records in a folder: of a step ("predict"), by plane and number of the tile."""
+
+    folder: Path
+
+    def write(self, step: str, plane: int, index: int, record: Record) -> None:
+        """One tile is done; the file is there whole or not at all."""
+        with replacing(self._path(step, plane, index)) as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **record)
+
+    def read(self, step: str, plane: int, index: int) -> Record | None:
+        """What was written; None where there is nothing that can be read."""
+        try:
+            with np.load(self._path(step, plane, index), allow_pickle=False) as stored:
+                return dict(stored)
+        except Exception:  # whatever a file cut off by a power failure makes numpy and zipfile raise
+            return None
+
+    def write_facts(self, name: str, facts: dict[str, Any]) -> None:
+        """Facts about the whole, as JSON."""
+        write_json(self.folder / f"{name}.json", facts)
+
+    def read_facts(self, name: str) -> dict[str, Any] | None:
+        """What `write_facts` wrote; None where there is nothing that can be read."""
+        return read_facts(self.folder / f"{name}.json")
+
+    def write_rows(self, name: str, rows: Iterable[NDArray[np.int64]]) -> None:
+        """Rows of any lengths, in one file."""
+        kept = list(rows)
+        ends = np.cumsum([len(kept) + 1, *map(len, kept)])
+        with replacing(self.folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
+            np.save(file, np.concatenate([ends, *kept]))
+
+    def read_rows(self, name: str) -> Rows:
+        """What `write_rows` wrote."""
+        return Rows(np.load(self.folder / f"{name}.npy", mmap_mode="r"))
+
+    def has_rows(self, name: str) -> bool:
+        """Whether `write_rows` wrote it."""
+        return (self.folder / f"{name}.npy").is_file()
+
+    def _path(self, step: str, plane: int, index: int) -> Path:
+        return self.folder / step / f"{plane}" / f"{index}.npz"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of int64 on disk."""
+
+    stored: NDArray[np.int64]
+
+    def __getitem__(self, index: int) -> NDArray[np.int64]:
+        return np.asarray(self.stored[self.stored[index] : self.stored[index + 1]])
+
+
+def read_facts(path: Path) -> dict[str, Any] | None:
+    """A JSON object; None where there is none that can be read."""
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return facts if isinstance(facts, dict) else None
+
+
+def checksum(data: NDArray[Any]) -> int:
+    """CRC-32 of the values in reading order."""
+    return zlib.crc32(np.ascontiguousarray(data).data)
+
+
+def check_same(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise UserError, naming what differs, unless a result was begun with the settings of now."""
+    changed = [f"{k} ({before.get(k)} → {v})" for k, v in now.items() if before.get(k) != v]
+    if changed:
+        raise UserError(
+            f"{path}: was begun with other settings: {', '.join(changed)}. Give the same command to go on, "
+            "--overwrite to start again, or another --out."
+        )

@@ -1,0 +1,91 @@
+"""How a large image is cut: tiles that share no chunk of the output, within the memory that is allowed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from unetseg.errors import UserError
+from unetseg.pipeline.model import Model, Tiling
+from unetseg.predict import IN_FLIGHT, bytes_per_pixel
+from unetseg.tiles import Partition, TileGrid, leanest_grid
+
+CHUNK = 512
+"""Side in pixels of the output's chunks, about."""
+PROGRAM = 400 * 2**20
+"""What Python, torch and Zarr take before the first tile, in bytes."""
+LABELLING = 56
+"""Bytes per pixel of a tile for its components, tables and compression, at most."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """grid: the tiles in pixels of the network; partition: the same tiles in pixels of the image;
+    chunk: side of the output's chunks; batch: tiles computed at once; memory: bytes a batch takes.
+    """  # fmt: skip
+
+    grid: TileGrid
+    partition: Partition
+    chunk: int
+    batch: int
+    memory: int
+
+    @property
+    def units(self) -> int:
+        """Batches; what is in one is fixed, so that resuming computes the same numbers."""
+        return -(-len(self.partition) // self.batch)
+
+    def unit(self, number: int) -> range:
+        """The tiles of a batch."""
+        return range(number * self.batch, min((number + 1) * self.batch, len(self.partition)))
+
+    @property
+    def redundancy(self) -> float:
+        """Pixels that the network computes per pixel of its input."""
+        return len(self.grid) * prod(self.grid.read_shape) / prod(self.grid.shape)
+
+
+def make_plan(model: Model, shape: tuple[int, int], tiling: Tiling, *, halo: int = 0) -> Plan:
+    """The plan that computes the fewest pixels for an image of `shape` (y, x) within `tiling.memory`.
+
+    halo: pixels of the image around a tile whose probabilities are wanted too. Raises UserError where
+    not even the smallest tile fits.
+    """
+    factor, foot = model.recipe.shrink, model.net.footprint
+    base = factor * foot.stride[0]
+    around = -(-halo // factor) + (1 if factor > 1 else 0)  # enlarging looks at the next pixel
+    small = (-(-shape[0] // factor), -(-shape[1] // factor))
+    cost = tile_bytes_per_pixel(model)
+    allowed = max(tiling.memory - PROGRAM, tiling.memory // 2) // cost
+    count = max(CHUNK // base, 1)
+    while count:
+        unit = count * foot.stride[0]
+        grid = _side_grid(model, small, unit, tiling.side, around)
+        if grid is None and not tiling.side:
+            grid = leanest_grid(small, (unit, unit), foot, pixels=allowed, halo=around)
+        if grid is not None:
+            step = (grid.step[0] * factor, grid.step[1] * factor)
+            read = prod(grid.read_shape)
+            batch = max(1, min(tiling.batch, allowed // read))
+            return Plan(grid, Partition(shape, step), count * base, batch, batch * read * cost)
+        count //= 2
+    raise UserError(
+        f"prediction needs more than the {tiling.memory / 2**20:.0f} MiB that are allowed even for its "
+        "smallest tile. Raise --memory."
+    )
+
+
+def tile_bytes_per_pixel(model: Model) -> int:
+    """Bytes per pixel of a tile's input: the net, what is read ahead and handed out, and labelling."""
+    reading = 4 * model.net.channels * (IN_FLIGHT + 3)
+    handing = 4 * model.net.classes * (IN_FLIGHT + 2)
+    return bytes_per_pixel(model.net) + reading + handing + LABELLING * model.recipe.shrink**2
+
+
+def _side_grid(model: Model, shape: tuple[int, int], unit: int, side: int, halo: int) -> TileGrid | None:
+    """Tiles of `side` pixels of the image, rounded up to `unit`; None where chunks are larger than that."""
+    net_side = -(-side // model.recipe.shrink)
+    if not side or (unit > net_side and unit > model.net.footprint.stride[0]):
+        return None
+    step = -(-net_side // unit) * unit
+    return TileGrid(shape, (step, step), model.net.footprint, halo)
