@@ -68,7 +68,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def run(used: Model, path: Path, out: str = "out.zarr", skipping: Skipping = NONE) -> Summary:
     job = open_job(used, image(path), path / out, TILES, skipping)
-    events = [job] if isinstance(job, Summary) else list(make_result(job))
+    events = [job] if isinstance(job, Summary) else list(make_result(job, path / out))
     assert isinstance(events[-1], Summary)
     return events[-1]
 
@@ -140,7 +140,7 @@ def test_gone_on_with_after_any_tile_it_ends_in_the_same_bytes(labels: LabelSett
     run(used, tmp_path, "whole.zarr")
     out, stops = tmp_path / "out.zarr", 0
     while not out.exists():
-        events = make_result(open_job(used, image(tmp_path), out, TILES, NONE))  # type: ignore[arg-type]
+        events = make_result(open_job(used, image(tmp_path), out, TILES, NONE), out)  # type: ignore[arg-type]
         resumed = next(events)
         assert isinstance(resumed, Resumed)
         assert resumed.done == stops
@@ -156,14 +156,15 @@ def test_data_that_were_not_written_through_are_found_and_made_again(tmp_path: P
     used = balanced(LabelSettings(), pixels())
     run(used, tmp_path, "whole.zarr")
     job = open_job(used, image(tmp_path), tmp_path / "out.zarr", TILES, NONE)
-    events = make_result(job)  # type: ignore[arg-type]
+    events = make_result(job, tmp_path / "out.zarr")  # type: ignore[arg-type]
     for _ in range(12):
         next(events)
     events.close()  # type: ignore[attr-defined]
     chunks = [p for p in (tmp_path / "out.zarr.unfinished/scratch/parts").rglob("[0-9]*") if p.is_file()]
     chunks[3].unlink()
     (tmp_path / "out.zarr.unfinished/scratch/journal/predict/0/7.npz").write_bytes(b"PK")
-    events = make_result(open_job(used, image(tmp_path), tmp_path / "out.zarr", TILES, NONE))  # type: ignore[arg-type]
+    job = open_job(used, image(tmp_path), tmp_path / "out.zarr", TILES, NONE)
+    events = make_result(job, tmp_path / "out.zarr")  # type: ignore[arg-type]
     assert next(events) == Resumed(9, 50)
     list(events)
     assert tree(tmp_path / "out.zarr") == tree(tmp_path / "whole.zarr")
@@ -179,7 +180,7 @@ def test_other_settings_are_refused_and_the_same_ones_find_it_finished(tmp_path:
         run(other, tmp_path)
     assert tree(tmp_path / "out.zarr") == before
     job = open_job(other, image(tmp_path), tmp_path / "out.zarr", TILES, NONE, overwrite=True)
-    list(make_result(job))  # type: ignore[arg-type]
+    list(make_result(job, tmp_path / "out.zarr"))  # type: ignore[arg-type]
     assert tree(tmp_path / "out.zarr") != before
     with pytest.raises(UserError, match="no result of this command"):
         open_job(used, image(tmp_path), tmp_path / "image.zarr", TILES, NONE, overwrite=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unetseg.cli.group import PATH, Bytes, cli
+from unetseg.cli.large import large_options, large_targets, predict_large
 from unetseg.errors import UserError
 from unetseg.terminal import Progress, columns, show_comparison
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @cli.command()
 @click.argument("run", type=PATH)
 @click.argument("images", type=PATH, nargs=-1, required=True)
-@click.option("--out", type=PATH, help="Folder to write to (default: RUN/predictions).")
+@click.option("--out", type=PATH, help="Folder, NAME.ome.zarr or NAME.ome.tif (default: RUN/predictions).")
 @click.option("--challenge", is_flag=True, help="IMAGES are challenge sequences: write NN_RES/mask000.tif.")
 @click.option(
     "--probabilities",
@@ -40,18 +41,24 @@ if TYPE_CHECKING:
 @click.option("--tile", type=click.IntRange(1), help="Side of the tiles in pixels, instead of --memory.")
 @click.option("--level", type=click.IntRange(1), help="Prune a UNet++ to this level: smaller, faster.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@large_options
 def predict(run: Path, images: tuple[Path, ...], **options: Any) -> None:
     """Label IMAGES (files or folders) with a trained RUN.
 
-    RUN is a run folder, or a model file such as best.pt.
+    RUN is a run folder, or a model file such as best.pt. Of an image of any size, --out BIG.ome.zarr
+    or BIG.ome.tif is written tile by tile; killed, the same command goes on (docs/large-images.md).
     """
     from unetseg.pipeline.model import Tiling
     from unetseg.pipeline.prediction import Output, find_images, predict_files, predict_sequence
 
     model = _model(run, options)
-    out = options["out"] or (run if run.is_dir() else run.parent) / "predictions"
-    output = Output(out, options["probabilities"], options["pictures"])
-    tiling = Tiling(memory=options["memory"], side=options["tile"] or 0)
+    base = run if run.is_dir() else run.parent
+    tiling = Tiling(memory=options["memory"], side=options["tile"] or 0, precision=options["precision"])
+    targets = [] if options["challenge"] else large_targets(base, images, options["out"])
+    if targets:
+        predict_large(model, targets, tiling, options)
+        return
+    output = Output(options["out"] or base / "predictions", options["probabilities"], options["pictures"])
     if options["challenge"]:
         for folder in images:
             with Progress(None, "frames") as bar:

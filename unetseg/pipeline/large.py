@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from unetseg.errors import UserError
 from unetseg.images import LazyImage
+from unetseg.images.space import label_bytes
 from unetseg.normalise import Normalisation
 from unetseg.pipeline.journal import check_same
 from unetseg.pipeline.model import Model
@@ -61,10 +62,9 @@ class Summary:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a prediction will take. redundancy: pixels computed per pixel; seconds: from one timed tile."""
+    """What a prediction will take. output_bytes: at most, on the disk; seconds: from one timed tile."""
 
     plan: Plan
-    planes: int
     output_bytes: int
     seconds: float
 
@@ -133,9 +133,8 @@ def estimate(job: Job, clock: Callable[[], float] = time.perf_counter) -> Estima
     for _ in predict_tiles(job, 0, source, unit):
         pass
     seconds = (clock() - begun) * job.plan.units * len(job.image.planes)
-    depth = 1 if job.model.recipe.kind == "classes" else 4
     pixels = prod(job.plan.partition.shape) * len(job.image.planes)
-    return Estimate(job.plan, len(job.image.planes), depth * pixels, seconds)
+    return Estimate(job.plan, label_bytes(pixels), seconds)
 
 
 def _step(job: Job, step: str, plane: int, left: Sequence[int]) -> Iterator[TileDone]:

@@ -14,18 +14,19 @@ from numpy.typing import DTypeLike, NDArray
 
 from unetseg.errors import UserError
 from unetseg.images import LazyImage
-from unetseg.images.ome_zarr import Kind, LabelStore, unfinished
+from unetseg.images.ome_zarr import Kind, LabelStore, state, unfinished
+from unetseg.images.space import check_space, label_bytes
+from unetseg.images.tiff_pyramid import write_tiff_pyramid
 from unetseg.io import write_json
 from unetseg.pipeline.journal import Journal, check_same, read_facts
-from unetseg.pipeline.large import Resumed, Summary, TileDone, settings_of, work
+from unetseg.pipeline.large import Estimate, Resumed, Summary, TileDone, estimate, settings_of, work
 from unetseg.pipeline.model import Model, Tiling
-from unetseg.pipeline.plan import make_plan
+from unetseg.pipeline.plan import Plan, make_plan
 from unetseg.pipeline.tile_steps import Job, Skipping
 
 FACTS = "unetseg.json"
 """In the finished result: the settings it was made with, and the summary."""
-BYTES_PER_PIXEL = 1.0
-"""Free space that is asked for; labels and scratch take a fraction of it when compressed."""
+OME_TIFFS = (".ome.tif", ".ome.tiff")
 
 
 @dataclass(frozen=True)
@@ -50,36 +51,44 @@ class MemoryStore:
         return self.arrays[name]
 
 
+def is_large_name(path: Path) -> bool:
+    """Whether a result of this name is streamed: an OME-Zarr, or an OME-TIFF."""
+    return path.name.lower().endswith((".zarr", *OME_TIFFS))
+
+
 def open_job(
     model: Model, image: LazyImage, out: Path, tiling: Tiling, skipping: Skipping, *, overwrite: bool = False
 ) -> Job | Summary:
     """The job that makes `out` (begun, or gone on with), or the summary of a result that is finished.
 
-    Raises UserError where `out` was made with other settings, is something else, or has no space.
+    out: NAME.zarr or NAME.ome.tif. Raises UserError where it was made with other settings, is
+    something else, or has no space.
     """
-    plan = make_plan(model, image.shape[1:], tiling)
-    journal = Journal(unfinished(out) / "scratch" / "journal")
+    if out.resolve() == image.path.resolve():
+        raise UserError(f"{out}: is the image itself. Choose another --out.")
+    plan, store = make_plan(model, image.shape[1:], tiling), _store_path(out)
     settings = settings_of(model, image, plan, skipping, tiling.precision)
-    facts = _finished(out, image)
-    if overwrite or journal.read_facts("settings") is None:
+    there = state(store)
+    journal = Journal(unfinished(store) / "scratch" / "journal")
+    facts = _finished(out)
+    if overwrite or there != "unfinished" or journal.read_facts("settings") is None:
         if facts is not None and not overwrite:
             check_same(out, facts["settings"], settings)
             return _summary(facts["summary"])
-        _check_space(out, image)
-        kind: Kind = "classes" if model.recipe.kind == "classes" else "labels"
-        dtype = np.uint8 if kind == "classes" else np.uint32
-        LabelStore.create(out, image, chunk=plan.chunk, kind=kind, dtype=dtype)
-    return Job(model, image, plan, LabelStore.open(out), journal, skipping, tiling.precision)
+        if store == out or there != "finished":
+            _create(store, model, image, plan)
+    return Job(model, image, plan, LabelStore.open(store), journal, skipping, tiling.precision)
 
 
-def make_result(job: Job) -> Iterator[Resumed | TileDone | Summary]:
-    """Do what is left of a job of `open_job`, then finish its result; see `large.work`."""
-    store = job.store
+def make_result(job: Job, out: Path) -> Iterator[Resumed | TileDone | Summary]:
+    """Do what is left of the job that `open_job` gave for `out`, then finish it; see `large.work`."""
     for event in work(job):
-        if isinstance(event, Summary) and isinstance(store, LabelStore):
+        if isinstance(event, Summary) and isinstance(job.store, LabelStore):
             settings = settings_of(job.model, job.image, job.plan, job.skipping, job.precision)
-            write_json(store.folder / FACTS, {"settings": settings, "summary": asdict(event)})
-            store.finish()
+            write_json(job.store.folder / FACTS, {"settings": settings, "summary": asdict(event)})
+            job.store.finish()
+            if job.store.path != out:
+                _to_tiff(job.store.path, job.store.facts.kind, out)
         yield event
 
 
@@ -95,29 +104,54 @@ def label_array(model: Model, image: LazyImage, tiling: Tiling, skipping: Skippi
     return store.labels
 
 
-def _finished(out: Path, image: LazyImage) -> dict[str, Any] | None:
+def estimate_job(model: Model, image: LazyImage, tiling: Tiling, skipping: Skipping) -> Estimate:
+    """What a prediction of the image will take; nothing is kept."""
+    plan = make_plan(model, image.shape[1:], tiling)
+    with TemporaryDirectory() as folder:
+        store = LabelStore.create(
+            Path(folder) / "dry.zarr", image, chunk=plan.chunk, kind="labels", dtype="u4"
+        )
+        job = Job(model, image, plan, store, Journal(Path(folder)), skipping, tiling.precision)
+        return estimate(job)
+
+
+def _store_path(out: Path) -> Path:
+    """The OME-Zarr that is made: the result itself, or what an OME-TIFF is made from."""
+    return out if out.name.lower().endswith(".zarr") else out.with_name(out.name + ".zarr")
+
+
+def _facts_path(out: Path) -> Path:
+    return out / FACTS if out.name.lower().endswith(".zarr") else out.with_name(out.name + ".json")
+
+
+def _to_tiff(store: Path, kind: str, out: Path) -> None:
+    """The finished store as an OME-TIFF; its facts lie in NAME.ome.tif.json beside it."""
+    write_tiff_pyramid(out, store / "labels" / kind)
+    facts = read_facts(store / FACTS) or {}
+    write_json(_facts_path(out), facts)
+    shutil.rmtree(store)
+
+
+def _create(store: Path, model: Model, image: LazyImage, plan: Plan) -> None:
+    """An empty store, if there is room for it and what it takes while it is made."""
+    pixels = len(image.planes) * image.shape[1] * image.shape[2]
+    core = 4 * pixels if model.recipe.labels.seeds > 0 else 0
+    check_space(store, 3 * label_bytes(pixels) + core)
+    kind: Kind = "classes" if model.recipe.kind == "classes" else "labels"
+    dtype = np.uint8 if kind == "classes" else np.uint32
+    LabelStore.create(store, image, chunk=plan.chunk, kind=kind, dtype=dtype)
+
+
+def _finished(out: Path) -> dict[str, Any] | None:
     """The facts of a finished result; None where nothing is. Anything else in the way is an error."""
     if not out.exists():
         return None
-    facts = read_facts(out / FACTS)
-    if facts is None or out.resolve() == image.path.resolve():
+    facts = read_facts(_facts_path(out))
+    if facts is None:
         raise UserError(f"{out}: exists and is no result of this command. Choose another --out.")
-    shutil.rmtree(out / "scratch", ignore_errors=True)  # left by who was killed while tidying up
     return facts
 
 
 def _summary(stored: dict[str, Any]) -> Summary:
     damaged = tuple(tuple(region) for region in stored["damaged"])
     return Summary(**{**stored, "objects": tuple(stored["objects"]), "damaged": damaged})
-
-
-def _check_space(out: Path, image: LazyImage) -> None:
-    """Raise UserError where the disk cannot hold what is about to be written."""
-    there = next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())
-    free = shutil.disk_usage(there).free
-    wanted = BYTES_PER_PIXEL * len(image.planes) * image.shape[1] * image.shape[2]
-    if free < wanted:
-        raise UserError(
-            f"{out}: the disk has {free / 2**30:.1f} GiB free, and the labels of this image may take "
-            f"{wanted / 2**30:.1f} GiB while they are made. Make room, or choose another --out."
-        )

@@ -1,0 +1,178 @@
+"""`unetseg predict` of large images: options, dry run, progress and what came out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from unetseg.errors import UserError
+from unetseg.terminal import Progress
+
+if TYPE_CHECKING:
+    from unetseg.images import LazyImage
+    from unetseg.pipeline.large import Summary
+    from unetseg.pipeline.model import Model, Tiling
+    from unetseg.pipeline.tile_steps import Skipping
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+OPTIONS = (
+    click.option("--series", type=click.IntRange(0), default=0, help="The image of several in a file."),
+    click.option("--level", type=click.IntRange(0), default=0, help="The pyramid's level; 0 is full size."),
+    click.option("--channel", type=click.IntRange(0), multiple=True, help="Only this channel (repeatable)."),
+    click.option("--plane", multiple=True, help="Only this plane, such as t3_z12 (repeatable)."),
+    click.option("--axes", help="The axes where a file does not tell, such as ZCYX."),
+    click.option("--rescale", is_flag=True, help="Resample to the pixel size of the training."),
+    click.option("--skip-below", type=float, help="Leave out chunks whose grey values are all lower."),
+    click.option(
+        "--mask", type=click.Path(path_type=Path), help="Image of the same size; where it is 0 is nothing."
+    ),
+    click.option("--skip-damaged", is_flag=True, help="Go on where the image cannot be read, and list it."),
+    click.option("--overwrite", is_flag=True, help="Start again over a result of other settings."),
+    click.option("--dry-run", is_flag=True, help="Tell tiles, memory, output and time, and stop."),
+    click.option(
+        "--precision", type=click.Choice(["float32", "bf16", "fp16"]), default="float32", show_default=True
+    ),
+)
+
+
+def large_options(command: Command) -> Command:
+    """The options of large images."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+def large_targets(run: Path, images: tuple[Path, ...], out: Path | None) -> list[tuple[Path, Path]]:
+    """Image and result of each image, if they are to be streamed; else nothing."""
+    from unetseg.images.zarrs import is_zarr
+    from unetseg.pipeline.results import is_large_name
+
+    if out is not None and is_large_name(out):
+        if len(images) > 1:
+            raise UserError(f"{out}: holds one image; {len(images)} are given. Predict them one by one.")
+        return [(images[0], out)]
+    zarrs = [is_zarr(path) for path in images]
+    if not any(zarrs):
+        return []
+    if not all(zarrs):
+        raise UserError("Zarr images and others together: predict them apart.")
+    folder = out or run / "predictions"
+    return [(path, folder / f"{path.name.split('.')[0]}.ome.zarr") for path in images]
+
+
+def predict_large(
+    model: Model, targets: list[tuple[Path, Path]], tiling: Tiling, options: dict[str, Any]
+) -> None:
+    """Predict each image into its result, or only tell what that takes."""
+    for path, out in targets:
+        image, skipping = _image(path, model, options), _skipping(options)
+        if options["dry_run"]:
+            _tell_estimate(model, image, out, tiling, skipping)
+        else:
+            _predict(model, image, out, tiling, skipping, overwrite=options["overwrite"])
+
+
+def _image(path: Path, model: Model, options: dict[str, Any]) -> LazyImage:
+    from unetseg.images import open_image
+    from unetseg.images.rescale import pixel_size_note, rescaled
+
+    image = open_image(
+        path,
+        series=options["series"],
+        level=options["level"],
+        channels=options["channel"] or None,
+        planes=options["plane"] or None,
+        axes=options["axes"],
+    )
+    trained = model.recipe.spacing_um
+    if options["rescale"]:
+        if image.spacing_um is None or trained is None:
+            raise UserError(f"{path}: --rescale needs the pixel sizes of the image and of the training.")
+        return rescaled(image, (trained[-2], trained[-1]))
+    note = pixel_size_note(image.spacing_um, trained)
+    if note:
+        click.echo(f"note: {note} (--rescale)", err=True)
+    return image
+
+
+def _skipping(options: dict[str, Any]) -> Skipping:
+    from unetseg.images import open_image
+    from unetseg.pipeline.tile_steps import Skipping
+
+    mask = None if options["mask"] is None else open_image(options["mask"])
+    return Skipping(options["skip_below"], mask, options["skip_damaged"])
+
+
+def _predict(
+    model: Model, image: LazyImage, out: Path, tiling: Tiling, skipping: Skipping, *, overwrite: bool
+) -> None:
+    from unetseg.pipeline.large import Resumed, Summary, TileDone
+    from unetseg.pipeline.results import make_result, open_job
+
+    job = open_job(model, image, out, tiling, skipping, overwrite=overwrite)
+    if isinstance(job, Summary):
+        click.echo(
+            f"{out}: finished already, with these settings: {_found(job)}. (--overwrite starts again.)"
+        )
+        return
+    begun, pixels, steps = time.perf_counter(), 0, len(job.steps)
+    kept = f"What is done is kept in {job.journal.folder.parents[1]}; the same command goes on."
+    try:
+        with Progress(None, "tile") as bar:
+            for event in make_result(job, out):
+                match event:
+                    case Resumed(done, total):
+                        bar.bar.reset(total)
+                        bar.add(done)
+                        if done:
+                            bar.say(f"going on: {done} of {total} steps of tiles were done")
+                    case TileDone():
+                        pixels += event.pixels
+                        bar.add(1)
+                        bar.note(f"{pixels / steps / 1e6 / (time.perf_counter() - begun):.2f} Mpx/s")
+                    case Summary():
+                        seconds = time.perf_counter() - begun
+                        bar.say(f"{out}: {_found(event)} in {seconds:.0f} s")
+    except KeyboardInterrupt:
+        click.echo(f"\ninterrupted. {kept}", err=True)
+        raise SystemExit(130) from None
+    except OSError as error:
+        raise UserError(f"{out}: {error.strerror or error}. {kept}") from None
+    except UserError as error:
+        raise UserError(f"{error} {kept}") from None
+
+
+def _found(summary: Summary) -> str:
+    """What came out, in a line."""
+    words = [f"{sum(summary.objects)} objects in {summary.tiles} tiles"]
+    if summary.skipped:
+        words.append(f"{summary.skipped} tiles ({summary.skipped / summary.tiles:.0%}) skipped")
+    if summary.damaged:
+        regions = ", ".join(f"y {y0}:{y1}, x {x0}:{x1}" for _, y0, y1, x0, x1 in summary.damaged[:5])
+        words.append(f"{len(summary.damaged)} damaged regions without labels ({regions} …)")
+    if summary.cut:
+        words.append(f"{summary.cut} objects of clumps too large for one watershed, which may differ")
+    return "; ".join(words)
+
+
+def _tell_estimate(model: Model, image: LazyImage, out: Path, tiling: Tiling, skipping: Skipping) -> None:
+    from unetseg.pipeline.results import estimate_job
+
+    found = estimate_job(model, image, tiling, skipping)
+    rows, columns = found.plan.partition.rows, found.plan.partition.columns
+    step = "×".join(map(str, found.plan.partition.step))
+    c, y, x = image.shape
+    click.echo(f"{image.path}: {y}×{x} pixels, {c} channels, {len(image.planes)} planes of {image.dtype}")
+    click.echo(
+        f"tiles:  {rows * columns * len(image.planes)} of {step} pixels; "
+        f"{found.plan.redundancy:.2f} pixels are computed for each"
+    )
+    click.echo(
+        f"memory: {found.plan.memory / 2**20:.0f} MiB for tiles, of {tiling.memory / 2**20:.0f} allowed"
+    )
+    click.echo(f"output: at most {found.output_bytes / 1e6:.0f} MB in {out}")
+    click.echo(f"time:   {found.seconds:.0f} s, from one tile")
