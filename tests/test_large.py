@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 import zarr
 
@@ -182,8 +183,34 @@ def test_other_settings_are_refused_and_the_same_ones_find_it_finished(tmp_path:
     job = open_job(other, image(tmp_path), tmp_path / "out.zarr", TILES, NONE, overwrite=True)
     list(make_result(job, tmp_path / "out.zarr"))  # type: ignore[arg-type]
     assert tree(tmp_path / "out.zarr") != before
-    with pytest.raises(UserError, match="no result of this command"):
-        open_job(used, image(tmp_path), tmp_path / "image.zarr", TILES, NONE, overwrite=True)
+    (tmp_path / "mine.zarr").mkdir()
+    for there, error in (("image.zarr", "the image itself"), ("mine.zarr", "no result of this command")):
+        with pytest.raises(UserError, match=error):
+            open_job(used, image(tmp_path), tmp_path / there, TILES, NONE, overwrite=True)
+
+
+def test_an_ome_tiff_holds_the_same_labels_and_knows_it_is_finished(tmp_path: Path) -> None:
+    used = balanced(LabelSettings(), pixels())
+    first = run(used, tmp_path, "out.ome.tif")
+    run(used, tmp_path)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out.ome.tif"), written(tmp_path))
+    assert run(used, tmp_path, "out.ome.tif") == first
+    names = {"image.zarr", "out.ome.tif", "out.ome.tif.json", "out.zarr"}
+    assert {p.name for p in tmp_path.iterdir()} == names
+
+
+def test_every_plane_of_a_stack(tmp_path: Path) -> None:
+    stack = np.stack([pixels(), pixels()[::-1], pixels()])
+    zarr.save_array(tmp_path / "image.zarr", stack, zarr_format=2)
+    lazy = open_image(tmp_path / "image.zarr", axes="ZYX")
+    used = balanced(LabelSettings(), pixels())
+    job = open_job(used, lazy, tmp_path / "out.zarr", TILES, NONE)
+    summary = list(make_result(job, tmp_path / "out.zarr"))[-1]  # type: ignore[arg-type]
+    labels = written(tmp_path)
+    for plane, values in zip(labels, stack, strict=True):
+        whole = used.labels(used.probabilities(values[None], "image", Tiling()))
+        np.testing.assert_array_equal(plane, whole)
+    assert summary.objects == tuple(int(p.max()) for p in labels)  # type: ignore[union-attr]
 
 
 @pytest.fixture

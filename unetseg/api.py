@@ -18,9 +18,14 @@ from numpy.typing import NDArray
 from unetseg.config import read_experiment as _read_experiment
 from unetseg.device import choose_device
 from unetseg.errors import UserError
+from unetseg.images import open_image
+from unetseg.images.arrays import array_image
+from unetseg.images.ome_zarr import open_labels
 from unetseg.pipeline.defaults import derive_experiment as _derive_experiment
 from unetseg.pipeline.model import DEFAULT_MEMORY, Model, Tiling, pruned
 from unetseg.pipeline.model import load_model as _load_model
+from unetseg.pipeline.results import label_array, make_result, open_job
+from unetseg.pipeline.tile_steps import Job, Skipping
 from unetseg.pipeline.training import train_run
 from unetseg.run import Run
 from unetseg.scores import score
@@ -90,3 +95,26 @@ def predict(model: Model, image: NDArray[Any], *, memory: int = DEFAULT_MEMORY, 
         raise UserError(f"an image of shape {image.shape}: give {axes}.")
     probabilities = model.probabilities(channels, "image", Tiling(memory=memory, side=tile))
     return Prediction(model.labels(probabilities), probabilities)
+
+
+def predict_large(
+    model: Model, image: Any, out: str | Path | None = None, *, memory: int = DEFAULT_MEMORY, tile: int = 0
+) -> Any:
+    """Labels of an image of any size, computed tile by tile: those `predict` gives.
+
+    image: (y, x) or (c, y, x), anything that slices like an array (numpy, Zarr, Dask), or the path of
+    an image file. out: path of an OME-Zarr to write, which is returned as a Zarr array (y, x), or
+    (…, y, x) of a file with several planes; called again it goes on where it was ended. Without
+    `out` the labels are a numpy array. memory: bytes that bound what is alive at once; tile: see
+    `predict`.
+    """
+    lazy = open_image(Path(image)) if isinstance(image, str | Path) else array_image(image)
+    tiling = Tiling(memory=memory, side=tile)
+    if out is None:
+        labels = label_array(model, lazy, tiling, Skipping())
+        return labels if lazy.axes else labels[0]
+    job = open_job(model, lazy, Path(out), tiling, Skipping())
+    if isinstance(job, Job):
+        for _ in make_result(job, Path(out)):
+            pass
+    return open_labels(Path(out), "classes" if model.recipe.kind == "classes" else "labels")

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 OPTIONS = (
     click.option("--series", type=click.IntRange(0), default=0, help="The image of several in a file."),
-    click.option("--level", type=click.IntRange(0), default=0, help="The pyramid's level; 0 is full size."),
+    click.option(
+        "--pyramid-level", type=click.IntRange(0), default=0, help="Of an image's pyramid; 0 is full size."
+    ),
     click.option("--channel", type=click.IntRange(0), multiple=True, help="Only this channel (repeatable)."),
     click.option("--plane", multiple=True, help="Only this plane, such as t3_z12 (repeatable)."),
     click.option("--axes", help="The axes where a file does not tell, such as ZCYX."),
@@ -83,16 +85,18 @@ def _image(path: Path, model: Model, options: dict[str, Any]) -> LazyImage:
     image = open_image(
         path,
         series=options["series"],
-        level=options["level"],
+        level=options["pyramid_level"],
         channels=options["channel"] or None,
         planes=options["plane"] or None,
         axes=options["axes"],
     )
-    trained = model.recipe.spacing_um
+    trained = None
+    if model.recipe.spacing_um is not None:  # that of the network's input
+        trained = tuple(size / model.recipe.shrink for size in model.recipe.spacing_um[-2:])
     if options["rescale"]:
         if image.spacing_um is None or trained is None:
             raise UserError(f"{path}: --rescale needs the pixel sizes of the image and of the training.")
-        return rescaled(image, (trained[-2], trained[-1]))
+        return rescaled(image, (trained[0], trained[1]))
     note = pixel_size_note(image.spacing_um, trained)
     if note:
         click.echo(f"note: {note} (--rescale)", err=True)

@@ -203,6 +203,11 @@ class LabelStore:
                 raise ValueError(f"{s}: not on borders of {chunk}-pixel chunks of {n} pixels")
 
 
+def open_labels(path: Path, kind: Kind) -> Any:
+    """The labels of a finished store, a Zarr array to read from."""
+    return zarr_module().open_array(path / "labels" / kind / "0", mode="r")
+
+
 def unfinished(path: Path) -> Path:
     """Where a store lies until it is finished."""
     return path.with_name(path.name + ".unfinished")
