@@ -1,0 +1,97 @@
+"""`unetseg predict` of large images from the command line."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+import zarr
+from conftest import Unetseg
+from test_large import balanced, model, pixels
+
+from unetseg import api
+from unetseg.pipeline.model import save_model
+from unetseg.settings import LabelSettings
+
+
+@pytest.fixture
+def best(tmp_path: Path) -> Path:
+    used = balanced(LabelSettings(smallest=3), pixels())
+    save_model(tmp_path / "best.pt", used.recipe, used.net, {})
+    return tmp_path / "best.pt"
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Path:
+    tifffile.imwrite(tmp_path / "big.ome.tif", pixels(), tile=(64, 64))
+    return tmp_path / "big.ome.tif"
+
+
+def test_one_command_is_all(unetseg: Unetseg, best: Path, big: Path) -> None:
+    out = big.with_name("big.ome.zarr")
+    dry = unetseg("predict", best, big, "--out", out, "--tile", 64, "--dry-run")
+    assert (dry.code, dry.err) == (0, "")
+    assert "tiles:  9 of 64×64 pixels" in dry.out
+    assert not out.exists()
+    done = unetseg("predict", best, big, "--out", out, "--tile", 64)
+    whole = api.predict(api.load_model(best), pixels()).labels
+    assert done.code == 0
+    assert f"{out}: {whole.max()} objects in 9 tiles" in done.out
+    np.testing.assert_array_equal(zarr.open_array(out / "labels/labels/0", mode="r"), whole)
+    again = unetseg("predict", best, big, "--out", out, "--tile", 64)
+    assert (again.code, "finished already" in again.out) == (0, True)
+    other = unetseg("predict", best, big, "--out", out, "--tile", 64, "--smallest", 9)
+    assert other.code == 2
+    assert "labels" in other.err
+    assert "--overwrite" in other.err
+
+
+def test_a_zarr_image_is_streamed_wherever_it_goes(unetseg: Unetseg, best: Path, tmp_path: Path) -> None:
+    zarr.save_array(tmp_path / "big.zarr", pixels())
+    done = unetseg("predict", best, tmp_path / "big.zarr", "--skip-below", 100, "--tile", 32)
+    assert done.code == 0
+    assert "16%) skipped" in done.out
+    assert (tmp_path / "predictions/big.ome.zarr/labels/labels/0").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--pyramid-level", "3"], "level"),
+        (["--channel", "2"], "channels"),
+        (["--plane", "t9"], "no plane t9"),
+        (["--rescale"], "pixel sizes"),
+        (["--memory", "1M"], "Raise --memory"),
+        (["--mask", "none.tif"], "none.tif"),
+    ],
+)
+def test_mistakes_end_with_2_and_one_line(
+    unetseg: Unetseg, best: Path, big: Path, options: list[str], said: str
+) -> None:
+    done = unetseg("predict", best, big, "--out", big.with_name("x.ome.zarr"), *options)
+    assert done.code == 2
+    assert said in done.err
+    assert len(done.err.strip().splitlines()) == 1
+    assert not list(big.parent.glob("x.ome.zarr*"))
+
+
+def test_any_array_in_python(tmp_path: Path) -> None:
+    dask = pytest.importorskip("dask.array")
+    used = balanced(LabelSettings(holes=9), pixels())
+    whole = api.predict(used, pixels()).labels
+    zarr.save_array(tmp_path / "big.zarr", pixels())
+    lazy = zarr.open_array(tmp_path / "big.zarr", mode="r")
+    for array in (pixels(), pixels()[None], lazy, dask.from_array(lazy, chunks=50)):
+        np.testing.assert_array_equal(api.predict_large(used, array, tile=64), whole)
+    np.testing.assert_array_equal(api.predict_large(used, lazy, tmp_path / "out.zarr", tile=64), whole)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_a_gpu_streamed_is_whole() -> None:
+    used = model(LabelSettings(smallest=3))
+    used.net.to("cuda")
+    on_gpu = type(used)(used.recipe, used.net, torch.device("cuda"))
+    whole = api.predict(on_gpu, pixels()).labels
+    np.testing.assert_array_equal(api.predict_large(on_gpu, pixels(), tile=64), whole)
