@@ -51,6 +51,8 @@ def make_plan(model: Model, shape: tuple[int, int], tiling: Tiling, *, halo: int
     halo: pixels of the image around a tile whose probabilities are wanted too. Raises UserError where
     not even the smallest tile fits.
     """
+    if model.net.dims != 2:
+        raise UserError("a network of volumes does not predict images tile by tile; give --out a folder.")
     factor, foot = model.recipe.shrink, model.net.footprint
     base = factor * foot.stride[0]
     around = -(-halo // factor) + (1 if factor > 1 else 0)  # enlarging looks at the next pixel
