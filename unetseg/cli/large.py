@@ -97,7 +97,8 @@ def _image(path: Path, model: Model, options: dict[str, Any]) -> LazyImage:
         if image.spacing_um is None or trained is None:
             raise UserError(f"{path}: --rescale needs the pixel sizes of the image and of the training.")
         return rescaled(image, (trained[0], trained[1]))
-    note = pixel_size_note(image.spacing_um, trained)
+    size = image.spacing_um
+    note = pixel_size_note(None if size is None else (size[-2], size[-1]), trained)
     if note:
         click.echo(f"note: {note} (--rescale)", err=True)
     return image
