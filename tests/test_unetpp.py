@@ -33,6 +33,8 @@ def test_the_papers_size_by_hand() -> None:
     assert parameter_count(one) == path + nested + conv(1, 32, 2)
     unet: Any = build_net("unet", channels=1, classes=2, width=32)
     assert parameter_count(unet) == 7_759_554
+    pruned = [parameter_count(four.pruned(level)) for level in (1, 2, 3, 4)]
+    assert pruned == [100_994, 511_138, 2_204_994, 9_041_634]
 
 
 def nested(**options: Any) -> UNetPlusPlus:
