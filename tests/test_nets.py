@@ -60,7 +60,8 @@ def make(case: tuple[str, dict[str, Any]], seed: int = 0) -> Any:
         norm.momentum = None  # the mean of all batches so far, which is one
     if norms:
         torch.manual_seed(seed)
-        net.train()(0.2 + 1.5 * torch.randn(2, 2, *[4 * s for s in net.footprint.stride]))
+        size = [n + 3 * s for n, s in zip(net.footprint.smallest, net.footprint.stride, strict=True)]
+        net.train()(0.2 + 1.5 * torch.randn(2, 2, *size))
     return net.eval()
 
 
