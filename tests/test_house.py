@@ -48,6 +48,7 @@ HOMES = {
     "tifffile": {"images", "io", "tiffs"},
     "torch": TORCH | {"pipeline"},
     "dask": {"pipeline"},
+    "distributed": {"pipeline"},
     "numcodecs": {"images"},
     "zarr": {"images"},
 }
@@ -111,7 +112,7 @@ def test_the_default_path_needs_no_optional_package() -> None:
         "unetseg.pipeline.demo, unetseg.pipeline.testing, unetseg.report\n"
         "print(*sorted({m.split('.')[0] for m in sys.modules} "
         "& {'albumentations', 'cv2', 'elasticdeform', 'monai', 'nibabel', 'edt', 'ctc_metrics', 'zarr', "
-        "'dask'}))"
+        "'dask', 'distributed'}))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == []

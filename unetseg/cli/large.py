@@ -14,7 +14,7 @@ from unetseg.terminal import Progress
 
 if TYPE_CHECKING:
     from unetseg.images import LazyImage
-    from unetseg.pipeline.large import Summary
+    from unetseg.pipeline.large import Perform, Summary
     from unetseg.pipeline.model import Model, Tiling
     from unetseg.pipeline.tile_steps import Skipping
 
@@ -35,6 +35,10 @@ OPTIONS = (
     click.option("--skip-damaged", is_flag=True, help="Go on where the image cannot be read, and list it."),
     click.option("--overwrite", is_flag=True, help="Start again over a result of other settings."),
     click.option("--dry-run", is_flag=True, help="Tell tiles, memory, output and time, and stop."),
+    click.option(
+        "--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes, or one a GPU."
+    ),
+    click.option("--scheduler", help="A running Dask scheduler, such as tcp://10.0.0.1:8786."),
     click.option(
         "--precision", type=click.Choice(["float32", "bf16", "fp16"]), default="float32", show_default=True
     ),
@@ -70,12 +74,15 @@ def predict_large(
     model: Model, targets: list[tuple[Path, Path]], tiling: Tiling, options: dict[str, Any]
 ) -> None:
     """Predict each image into its result, or only tell what that takes."""
+    from unetseg.pipeline.workers import performer
+
     for path, out in targets:
         image, skipping = _image(path, model, options), _skipping(options)
         if options["dry_run"]:
             _tell_estimate(model, image, out, tiling, skipping)
         else:
-            _predict(model, image, out, tiling, skipping, overwrite=options["overwrite"])
+            with performer(options["workers"], options["scheduler"]) as perform:
+                _predict(model, image, out, tiling, skipping, perform, overwrite=options["overwrite"])
 
 
 def _image(path: Path, model: Model, options: dict[str, Any]) -> LazyImage:
@@ -113,7 +120,14 @@ def _skipping(options: dict[str, Any]) -> Skipping:
 
 
 def _predict(
-    model: Model, image: LazyImage, out: Path, tiling: Tiling, skipping: Skipping, *, overwrite: bool
+    model: Model,
+    image: LazyImage,
+    out: Path,
+    tiling: Tiling,
+    skipping: Skipping,
+    perform: Perform,
+    *,
+    overwrite: bool,
 ) -> None:
     from unetseg.pipeline.large import Resumed, Summary, TileDone
     from unetseg.pipeline.results import make_result, open_job
@@ -128,7 +142,7 @@ def _predict(
     kept = f"What is done is kept in {job.journal.folder.parents[1]}; the same command goes on."
     try:
         with Progress(None, "tile") as bar:
-            for event in make_result(job, out):
+            for event in make_result(job, out, perform):
                 match event:
                     case Resumed(done, total):
                         bar.bar.reset(total)

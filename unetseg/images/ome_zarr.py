@@ -104,6 +104,9 @@ class LabelStore:
         sizes = {"yx": tuple(grid["yx"]), "spacing_um": None if spacing is None else tuple(spacing)}
         return cls(path, Grid(**{**grid, **sizes}), Facts(**table["facts"]))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LabelStore.open, (self.path.absolute(),)
+
     def write(self, plane: int, y: slice, x: slice, labels: NDArray[Any]) -> None:
         """Write labels (y, x) to a region on chunk borders (or the image's edge): no lock is needed.
 

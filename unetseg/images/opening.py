@@ -40,7 +40,9 @@ def open_image(
     image = _opened(path, choice, ChunkCache(cache_bytes))
     image = _with_planes(_with_channels(image, channels), planes)
     again: dict[str, Any] = {"series": series, "level": level, "channels": channels, "planes": planes}
-    return replace(image, read=Reader(path, again | {"axes": axes, "cache_bytes": cache_bytes}, image.read))
+    return replace(
+        image, read=Reader(path.absolute(), again | {"axes": axes, "cache_bytes": cache_bytes}, image.read)
+    )
 
 
 @dataclass

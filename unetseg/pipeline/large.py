@@ -29,6 +29,9 @@ from unetseg.pipeline.plan import Plan
 from unetseg.pipeline.tile_steps import Job, Skipping, flood_tile, label_tile, parts_of, predict_tiles
 from unetseg.stitch import object_ids
 
+Perform = Callable[[Job, str, int, Sequence[int]], Iterator[int]]
+"""(job, step, plane, tiles) to the number of each tile as it is done."""
+
 
 @dataclass(frozen=True)
 class TileDone:
@@ -89,9 +92,19 @@ def settings_of(
     }
 
 
-def work(job: Job) -> Iterator[Resumed | TileDone | Summary]:
+def tiles_here(job: Job, step: str, plane: int, left: Sequence[int]) -> Iterator[int]:
+    """Do a step of some tiles of a plane, in this process; gives the number of each that is done."""
+    if step == "predict":
+        units = sorted({index // job.plan.batch for index in left})
+        return predict_tiles(job, plane, fitted_source(job, plane), units) if units else iter(())
+    act = partial(flood_tile if step == "flood" else label_tile, job, plane)
+    return (index for index in left if act(index) is None)
+
+
+def work(job: Job, perform: Perform = tiles_here) -> Iterator[Resumed | TileDone | Summary]:
     """Do what is left, tile by tile; the store is not yet finished at the end.
 
+    perform: does the tiles, here or elsewhere (`pipeline.workers`).
     Raises UserError where the settings differ from those it was begun with, and for a damaged region;
     what is done is kept.
     """
@@ -106,7 +119,7 @@ def work(job: Job) -> Iterator[Resumed | TileDone | Summary]:
     yield Resumed(steps - sum(map(len, left.values())), steps)
     for plane in planes:
         for step in job.steps:
-            yield from _step(job, step, plane, left[step, plane])
+            yield from _step(job, step, plane, left[step, plane], perform)
     yield summary(job)
 
 
@@ -137,17 +150,9 @@ def estimate(job: Job, clock: Callable[[], float] = time.perf_counter) -> Estima
     return Estimate(job.plan, label_bytes(pixels), seconds)
 
 
-def _step(job: Job, step: str, plane: int, left: Sequence[int]) -> Iterator[TileDone]:
+def _step(job: Job, step: str, plane: int, left: Sequence[int], perform: Perform) -> Iterator[TileDone]:
     """One step of a plane, and what follows from all its tiles."""
-    if step == "predict":
-        units = sorted({index // job.plan.batch for index in left})
-        done: Iterator[int] = (
-            predict_tiles(job, plane, _fitted_source(job, plane), units) if units else iter(())
-        )
-    else:
-        act = partial(flood_tile if step == "flood" else label_tile, job, plane)
-        done = (index for index in left if act(index) is None)
-    for index in done:
+    for index in perform(job, step, plane, left):
         yield TileDone(step, plane, prod(s.stop - s.start for s in job.plan.partition[index]))
     _conclude(job, step, plane, fresh=bool(left))
 
@@ -198,7 +203,7 @@ def _source(job: Job, plane: int, rule: Normalisation) -> NetworkInput:
     return NetworkInput(Shrunk(job.image.plane(plane), job.model.recipe.shrink), rule)
 
 
-def _fitted_source(job: Job, plane: int) -> NetworkInput:
+def fitted_source(job: Job, plane: int) -> NetworkInput:
     """The plane as the network sees it; the statistics of the whole plane are taken once."""
     rule, source = job.model.recipe.normalisation, _source(job, plane, job.model.recipe.normalisation)
     if rule.channels != job.image.shape[0]:

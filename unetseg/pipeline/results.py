@@ -19,7 +19,17 @@ from unetseg.images.space import check_space, label_bytes
 from unetseg.images.tiff_pyramid import write_tiff_pyramid
 from unetseg.io import write_json
 from unetseg.pipeline.journal import Journal, check_same, read_facts
-from unetseg.pipeline.large import Estimate, Resumed, Summary, TileDone, estimate, settings_of, work
+from unetseg.pipeline.large import (
+    Estimate,
+    Perform,
+    Resumed,
+    Summary,
+    TileDone,
+    estimate,
+    settings_of,
+    tiles_here,
+    work,
+)
 from unetseg.pipeline.model import Model, Tiling
 from unetseg.pipeline.plan import Plan, make_plan
 from unetseg.pipeline.tile_steps import Job, Skipping
@@ -80,9 +90,9 @@ def open_job(
     return Job(model, image, plan, LabelStore.open(store), journal, skipping, tiling.precision)
 
 
-def make_result(job: Job, out: Path) -> Iterator[Resumed | TileDone | Summary]:
+def make_result(job: Job, out: Path, perform: Perform = tiles_here) -> Iterator[Resumed | TileDone | Summary]:
     """Do what is left of the job that `open_job` gave for `out`, then finish it; see `large.work`."""
-    for event in work(job):
+    for event in work(job, perform):
         if isinstance(event, Summary) and isinstance(job.store, LabelStore):
             settings = settings_of(job.model, job.image, job.plan, job.skipping, job.precision)
             write_json(job.store.folder / FACTS, {"settings": settings, "summary": asdict(event)})
