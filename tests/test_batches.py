@@ -11,12 +11,13 @@ import torch
 from scipy import ndimage
 
 from unetseg.augment import apply
+from unetseg.augment.draw import class_places
 from unetseg.augment.engines import transform_example
 from unetseg.batches import Batch, batches, draws_of_batch, load_example, stack_examples
 from unetseg.errors import UserError
 from unetseg.nets.unet import unet_footprint
 from unetseg.sample import Example
-from unetseg.settings import NO_AUGMENT, AugmentSettings
+from unetseg.settings import NO_AUGMENT, AugmentSettings, TrainSettings
 from unetseg.tiles import Footprint
 
 CPU = torch.device("cpu")
@@ -39,10 +40,10 @@ def examples(*sizes: tuple[int, int]) -> list[Example]:
 def make(start: int = 0, seed: int = 3, **changes: Any) -> Any:
     options: dict[str, Any] = {"settings": AugmentSettings(), "footprint": PADDED}
     options |= changes
-    return batches(
-        options.pop("data", examples((40, 50), (32, 32), (60, 40))),
-        crop=(24, 24), size=2, seed=seed, start=start, device=CPU, **options,
-    )  # fmt: skip
+    options.setdefault("crop", (24, 24))
+    options.setdefault("train", TrainSettings(batch=2))
+    data = options.pop("data", examples((40, 50), (32, 32), (60, 40)))
+    return batches(data, seed=seed, start=start, device=CPU, **options)
 
 
 def equal(a: Batch, b: Batch) -> bool:
@@ -125,3 +126,59 @@ def test_a_wrong_albumentations_file_is_the_users_error(tmp_path: Path) -> None:
     for path in (wrong, tmp_path / "none.json"):
         with pytest.raises(UserError, match=path.name):
             next(make(settings=replace(AugmentSettings(), albumentations=str(path))))
+
+
+RARE = Example(
+    "rare", np.zeros((1, 40, 50), np.float32), np.zeros((40, 50), np.uint8), np.ones((40, 50), np.float32)
+)
+RARE.classes[3, 4], RARE.classes[20:30, 20:30], RARE.classes[:, 45:] = 1, 2, 3
+RARE.weight[:, 45:] = 0  # so class 3 is not there to be learnt, nor is the background below it
+
+
+@pytest.mark.parametrize("settings", [NO_AUGMENT, AugmentSettings(scale=0.3)], ids=["plain", "elastic"])
+def test_balanced_crops_lie_around_pixels_of_every_class_alike(settings: AugmentSettings) -> None:
+    """A third each for 1, 100 and 1699 pixels, none of weight 0, whatever moves the rest of the crop."""
+    data = [replace(RARE, image=RARE.classes[None].astype(np.float32))]
+    train = TrainSettings(batch=64, balanced=True)
+    footprint = Footprint((11, 11), (1, 1), True, (0, 0))
+    made = make(data=data, settings=settings, footprint=footprint, crop=(23, 23), train=train)
+    centres = [next(made) for _ in range(30)]
+    classes = torch.cat([b.classes for b in centres]).flatten()
+    assert classes.shape == (1920,)
+    assert torch.cat([b.weight for b in centres]).min() > 0
+    shares = torch.bincount(classes, minlength=4) / len(classes)
+    np.testing.assert_allclose(shares, [1 / 3, 1 / 3, 1 / 3, 0], atol=4 * (2 / 9 / 1920) ** 0.5)
+
+
+def test_balanced_centres_are_every_pixel_of_a_class_alike() -> None:
+    """Each of the 100 pixels of class 2 is as likely; the count lies within five standard deviations."""
+    places = [class_places(RARE.classes, RARE.weight)]
+    assert [len(p) for p in places[0]] == [1699, 1, 100]
+    centres = [
+        draws_of_batch(NO_AUGMENT, [(40, 50)], (1, 1), 1, seed=1, n=n, places=places)[1][0].centre
+        for n in range(6000)
+    ]
+    inside = [tuple(c) for c in centres if RARE.classes[tuple(c.astype(int))] == 2]
+    counts = np.unique(inside, axis=0, return_counts=True)[1]
+    assert len(counts) == 100
+    assert np.abs(counts - len(inside) / 100).max() < 5 * (len(inside) / 100) ** 0.5
+
+
+def test_balanced_batches_are_a_function_of_seed_and_number() -> None:
+    train = TrainSettings(batch=2, balanced=True)
+    first = list(itertools.islice(make(train=train), 5))
+    later = list(itertools.islice(make(train=train, start=3), 2))
+    assert all(equal(a, b) for a, b in zip(first[3:], later, strict=True))
+    assert not equal(first[0], next(make()))
+
+
+def test_an_even_balanced_crop_is_not_interpolated() -> None:
+    places = [class_places(RARE.classes, RARE.weight)]
+    (drawn,) = draws_of_batch(NO_AUGMENT, [(40, 50)], (4, 5), 1, seed=1, n=0, places=places)[1]
+    assert (drawn.centre % 1).tolist() == [0.5, 0.0]
+
+
+def test_an_example_without_annotation_is_drawn_from_anywhere() -> None:
+    data = [replace(RARE, weight=np.zeros_like(RARE.weight))]
+    batch = next(make(data=data, train=TrainSettings(batch=2, balanced=True)))
+    assert batch.weight.max() == 0

@@ -44,7 +44,7 @@ def steps(
 ) -> list[Any]:
     source = batches(
         disc_examples(), settings=AugmentSettings(), crop=(16, 16), footprint=state.net.footprint,
-        size=settings.batch, seed=7, start=state.step, device=device,
+        train=settings, seed=7, start=state.step, device=device,
     )  # fmt: skip
     done = train(state, source, weighted_cross_entropy, settings, seed=7, device=device)
     return list(itertools.islice(done, count))
@@ -79,7 +79,7 @@ def test_another_seed_gives_other_weights() -> None:
     steps(one, SMALL)
     source = batches(
         disc_examples(), settings=AugmentSettings(), crop=(16, 16), footprint=other.net.footprint,
-        size=2, seed=8, start=0, device=CPU,
+        train=SMALL, seed=8, start=0, device=CPU,
     )  # fmt: skip
     list(train(other, source, weighted_cross_entropy, SMALL, seed=8, device=CPU))
     assert not same_weights(one, other)

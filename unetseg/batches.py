@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unetseg.augment.apply import apply
-from unetseg.augment.draw import Draw, draw
+from unetseg.augment.draw import Draw, Places, class_places, draw
 from unetseg.augment.engines import (
     apply_with_elasticdeform,
     load_albumentations,
@@ -20,7 +20,7 @@ from unetseg.augment.engines import (
 from unetseg.device import memory_errors
 from unetseg.distributed import own_part
 from unetseg.sample import Example
-from unetseg.settings import AugmentSettings
+from unetseg.settings import AugmentSettings, TrainSettings
 from unetseg.tiles import Footprint
 
 
@@ -75,15 +75,17 @@ def draws_of_batch(
     *,
     seed: int,
     n: int,
+    places: Sequence[Places] = (),
 ) -> tuple[list[int], list[Draw]]:
     """Which examples batch `n` holds, and their draws: a function of the arguments alone.
 
-    Every example is seen once before any is seen again, in a new order each time round.
+    Every example is seen once before any is seen again, in a new order each time round. places: of
+    every example, where crops are to be balanced between the classes.
     """
     positions = range(n * size, (n + 1) * size)
     chosen = [_example_at(position, len(shapes), seed) for position in positions]
     rng = np.random.default_rng([seed, n])
-    return chosen, [draw(settings, shapes[i], crop, rng) for i in chosen]
+    return chosen, [draw(settings, shapes[i], crop, rng, places[i] if places else ()) for i in chosen]
 
 
 def batches(
@@ -92,24 +94,26 @@ def batches(
     settings: AugmentSettings,
     crop: Sequence[int],
     footprint: Footprint,
-    size: int,
+    train: TrainSettings,
     seed: int,
     start: int,
     device: torch.device,
 ) -> Iterator[Batch]:
-    """Batches start, start + 1, … of `size` crops, without end; of several processes each its part.
+    """Batches start, start + 1, … of `train.batch` crops, without end; of several processes each its part.
 
-    The network's output lies uniformly inside the image; what a valid net reads beyond is mirrored.
+    The network's output lies uniformly inside the image, or with `train.balanced` around a pixel of
+    any class with equal probability; what a valid net reads beyond is mirrored.
     """
     pipeline = load_albumentations(settings.albumentations) if settings.albumentations else None
     with memory_errors("Use fewer or smaller images, or raise data.shrink."):
         resident = [load_example(e, device) for e in examples]
     shapes = [e.classes.shape for e in examples]
     engine = apply_with_elasticdeform if settings.engine == "elasticdeform" else apply
-    learnt, own = footprint.output(crop), own_part(size)
+    places = [class_places(e.classes, e.weight) for e in examples] if train.balanced else []
+    learnt, own = footprint.output(crop), own_part(train.batch)
     n = start
     while True:
-        chosen, draws = draws_of_batch(settings, shapes, learnt, size, seed=seed, n=n)
+        chosen, draws = draws_of_batch(settings, shapes, learnt, train.batch, seed=seed, n=n, places=places)
         chosen, draws = chosen[own], draws[own]
         if pipeline is None:
             part = stack_examples([resident[i] for i in chosen])

@@ -97,6 +97,8 @@ NO_AUGMENT = AugmentSettings(
 class TrainSettings:
     """The optimisation. crop: side of the network's input in pixels, every axis.
 
+    balanced: a crop's learnt region lies around a pixel of a class drawn with equal probability
+    among those of the image (Cireşan 2012), not anywhere in the image.
     batch: of all processes together. checkpointing: activations are computed again instead of kept,
     for large crops; compile: by torch.compile, once a minute or so is well spent.
     """
@@ -104,6 +106,7 @@ class TrainSettings:
     steps: Annotated[int, Gt(0)] = 1000
     batch: Annotated[int, Gt(0)] = 4
     crop: Annotated[tuple[Annotated[int, Gt(0)], ...], Len(1, 3)] = (256,)
+    balanced: bool = False
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: Annotated[float, Gt(0)] = 2e-3
     momentum: Annotated[float, Interval(ge=0, lt=1)] = 0.99

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from unetseg.augment.elastic import spline_matrix
 from unetseg.settings import AugmentSettings
+
+Places = Sequence[NDArray[np.intp]]
+"""For each class of an image the flat indices of its pixels, none empty."""
 
 
 @dataclass(frozen=True)
@@ -35,21 +39,28 @@ class Draw:
 
 
 def draw(
-    settings: AugmentSettings, shape: Sequence[int], crop: Sequence[int], rng: np.random.Generator
+    settings: AugmentSettings,
+    shape: Sequence[int],
+    crop: Sequence[int],
+    rng: np.random.Generator,
+    places: Places = (),
 ) -> Draw:
     """The draw of one crop of size `crop` from an image of `shape` (both yx or zyx).
 
     The crop lies uniformly inside the image (centred where the image is smaller), moved by up to
-    `shift`. The same number of random values is taken whatever the settings, so switching one
-    change off leaves the others as they were.
+    `shift`. With `places` its centre is a pixel of a class drawn with equal probability, elastic
+    displacement or not (in an even crop the last one before its middle). The same number of
+    random values is taken whatever the settings, so switching one change off leaves the others as
+    they were.
     """
     dims = len(shape)
-    slack = np.maximum(np.subtract(shape, crop), 0)
-    corner = np.floor(rng.random(dims) * (slack + 1)) - np.maximum(np.subtract(crop, shape), 0) / 2
-    shift = rng.uniform(-1, 1, dims) * settings.shift
-    centre = corner + shift + (np.asarray(crop) - 1) / 2
+    chances = rng.random(dims)
+    where = _place(places, shape, crop, chances) if places else _anywhere(shape, crop, chances)
+    centre = where + rng.uniform(-1, 1, dims) * settings.shift
     matrix = _matrix(settings, dims, rng)
     control = rng.normal(size=(dims, *[settings.control_points] * dims)) * _elastic(settings, crop)
+    if places:
+        control -= _at_centre(control)
     grey = rng.uniform(-1, 1, 3)
     noise, blur = rng.uniform(0, 1, 2)
     return Draw(
@@ -74,6 +85,34 @@ def _elastic(settings: AugmentSettings, crop: Sequence[int]) -> NDArray[np.float
     if len(crop) == 3:
         spread[0] *= min(1, crop[0] / max(crop[1:]))
     return spread.reshape(-1, *[1] * len(crop))
+
+
+def class_places(classes: NDArray[np.uint8], weight: NDArray[np.float32]) -> Places:
+    """The places of every class of a class map (*yx) with a weight above 0; none of the others."""
+    return [np.flatnonzero((classes == c) & (weight > 0)) for c in np.unique(classes[weight > 0])]
+
+
+def _anywhere(shape: Sequence[int], crop: Sequence[int], chances: NDArray[np.float64]) -> NDArray[np.float64]:
+    slack = np.maximum(np.subtract(shape, crop), 0)
+    corner = np.floor(chances * (slack + 1)) - np.maximum(np.subtract(crop, shape), 0) / 2
+    return corner + (np.asarray(crop) - 1) / 2
+
+
+def _place(
+    places: Places, shape: Sequence[int], crop: Sequence[int], chances: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    of_class = places[int(chances[0] * len(places))]
+    pixel = np.unravel_index(of_class[int(chances[1] * len(of_class))], shape)
+    return np.asarray(pixel) + np.where(np.asarray(crop) % 2, 0.0, 0.5)
+
+
+def _at_centre(control: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The displacement of the crop's centre by control points (d, p, …, p), as (d, 1, …, 1)."""
+    weights = spline_matrix(control.shape[1], 3)[1]
+    value = control
+    for _ in control.shape[1:]:
+        value = value @ weights
+    return value.reshape(-1, *[1] * (control.ndim - 1))
 
 
 def _matrix(settings: AugmentSettings, dims: int, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -113,7 +113,7 @@ class _Fit:
             settings=experiment.augment,
             crop=crop_of(settings, self.model.net.dims),
             footprint=self.model.net.footprint,
-            size=settings.batch,
+            train=settings,
             seed=experiment.seed,
             start=self.state.step,
             device=device,
