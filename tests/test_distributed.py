@@ -39,7 +39,7 @@ with joined("cpu"):
     options = {"width": 4, "depth": 2, "padding": "same", "norm": "none", "dropout": 0.0}
     state = new_state(build_net("unet", channels=1, classes=2, seed=1, **options), settings, device)
     source = batches(disc_examples(), settings=AugmentSettings(), crop=(16, 16), device=device,
-                     footprint=state.net.footprint, size=4, seed=7, start=0)
+                     footprint=state.net.footprint, train=settings, seed=7, start=0)
     losses = [s.loss for s in train(state, source, weighted_cross_entropy, settings, seed=7, device=device)]
     torch.save({"weights": state.net.state_dict(), "losses": losses}, f"{sys.argv[1]}/{rank()}.pt")
 """

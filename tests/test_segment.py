@@ -1,6 +1,6 @@
 import numpy as np
 
-from unetseg.segment import class_labels, object_labels, segment
+from unetseg.segment import class_labels, median_filtered, object_labels, segment
 from unetseg.settings import LabelSettings
 
 
@@ -59,3 +59,23 @@ def test_classes_of_depth_seed_from_the_deep_and_keep_the_rim() -> None:
     probabilities = np.stack([1 - interior - border, border, interior])
     labels = object_labels(probabilities, LabelSettings(seeds=0.5))
     np.testing.assert_array_equal(labels, [[0, 1, 1, 1, 2, 2, 2, 0]])
+
+
+def test_the_median_hand_worked() -> None:
+    """A speck of one pixel goes, a line two wide stays; beyond the border pixels are mirrored."""
+    foreground = np.zeros((6, 7), np.float32)
+    foreground[2, 2] = 1
+    foreground[:, 5:] = 0.8
+    both = np.stack([1 - foreground, foreground])
+    filtered = median_filtered(both, 1)[1]
+    assert filtered[2, 2] == 0
+    np.testing.assert_allclose(filtered[:, 5:], 0.8, atol=1e-6)
+    assert filtered[:, 4].max() == 0
+    assert median_filtered(both, 0) is both
+
+
+def test_where_every_class_is_a_minority_the_median_leaves_probabilities_as_they_are() -> None:
+    hot = np.eye(3, dtype=np.float32)[np.arange(15).reshape(3, 5) % 3].transpose(2, 0, 1)
+    filtered = median_filtered(hot, 1)
+    np.testing.assert_allclose(filtered.sum(0), 1)
+    assert not np.isnan(filtered).any()

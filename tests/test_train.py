@@ -148,7 +148,7 @@ def test_several_heads_are_trained_by_the_mean_of_their_losses() -> None:
     (step,) = steps(state, settings, count=1)
     source = batches(
         disc_examples(), settings=AugmentSettings(), crop=(16, 16), footprint=net.footprint,
-        size=settings.batch, seed=7, start=0, device=CPU,
+        train=settings, seed=7, start=0, device=CPU,
     )  # fmt: skip
     batch = next(source)
     one, two = (weighted_cross_entropy(x, batch.classes, batch.weight) for x in by_hand(batch.images))

@@ -22,7 +22,7 @@ from unetseg.images import open_image
 from unetseg.images.arrays import array_image
 from unetseg.images.ome_zarr import open_labels
 from unetseg.pipeline.defaults import derive_experiment as _derive_experiment
-from unetseg.pipeline.model import DEFAULT_MEMORY, Model, Tiling, pruned
+from unetseg.pipeline.model import DEFAULT_MEMORY, Model, Tiling, average_models, pruned
 from unetseg.pipeline.model import load_model as _load_model
 from unetseg.pipeline.results import label_array, make_result, open_job
 from unetseg.pipeline.tile_steps import Job, Skipping
@@ -33,6 +33,7 @@ from unetseg.settings import Experiment
 
 __all__ = [
     "Prediction",
+    "average",
     "derive_experiment",
     "load_model",
     "predict",
@@ -76,6 +77,11 @@ def load_model(path: str | Path, device: str = "auto") -> Model:
     """The best model of a run folder, or a model file; no code in it is run."""
     run = Path(path)
     return _load_model(Run.open(run).best if run.is_dir() else run, choose_device(device))
+
+
+def average(*models: Model) -> Model:
+    """One model of several whose calibrated probabilities are averaged; see `model.average_models`."""
+    return average_models({f"model {number}": model for number, model in enumerate(models, 1)})
 
 
 def predict(model: Model, image: NDArray[Any], *, memory: int = DEFAULT_MEMORY, tile: int = 0) -> Prediction:

@@ -58,6 +58,22 @@ def segment(
     return result
 
 
+def median_filtered(probabilities: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
+    """Probabilities (k, *yx), each class's median within `radius` pixels, scaled to sum to 1.
+
+    The neighbourhood is a disk (a ball in 3-D), mirrored beyond the border. Cireşan et al. 2012 take a
+    radius of 2 pixels.
+    """
+    if radius == 0:
+        return probabilities
+    offsets = np.indices((2 * radius + 1,) * (probabilities.ndim - 1)) - radius
+    near = (offsets**2).sum(0) <= radius**2
+    medians = np.stack([ndimage.median_filter(p, footprint=near, mode="mirror") for p in probabilities])
+    total = medians.sum(0)  # 0 where every class is a minority
+    scaled: NDArray[np.float32] = np.where(total > 0, medians / np.where(total > 0, total, 1), probabilities)
+    return scaled
+
+
 def class_labels(probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The most probable class of each pixel, (*yx) uint8, of probabilities (k, *yx)."""
     return probabilities.argmax(0).astype(np.uint8)

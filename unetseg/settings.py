@@ -132,8 +132,10 @@ class LabelSettings:
     original image below which objects are dropped and holes filled; grow: pixels by which objects
     then grow into the background, to undo the ridge that separates them in training; average: 1, 4
     (flips along y and x) or 8 (flips and quarter turns; of volumes flips along z too) predictions
-    averaged; choose: after training, threshold, seeds and grow are chosen by the validation part's
-    score (`train.best_by`).
+    averaged; median: probabilities become the median within this many pixels of the original image
+    (0 = none); calibrate: after training, a polynomial that makes the foreground's probability that
+    of the validation part; choose: after training, threshold, seeds and grow are chosen by the
+    validation part's score (`train.best_by`).
     """
 
     threshold: Probability = 0.5
@@ -142,7 +144,14 @@ class LabelSettings:
     holes: Annotated[int, Ge(0)] = 0
     grow: Annotated[int, Ge(0)] = 0
     average: Literal[1, 4, 8] = 1
+    median: Annotated[int, Interval(ge=0, le=64)] = 0
+    calibrate: bool = False
     choose: bool = False
+
+    @property
+    def halo(self) -> int:
+        """Pixels of the original image around a region that its final probabilities depend on."""
+        return self.median
 
 
 @dataclass(frozen=True)

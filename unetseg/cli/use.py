@@ -34,6 +34,15 @@ if TYPE_CHECKING:
 )
 @click.option("--smallest", type=click.IntRange(0), help="Drop objects below this area in pixels.")
 @click.option("--holes", type=click.IntRange(0), help="Fill holes below this area in pixels.")
+@click.option("--median", type=click.IntRange(0, 64), help="Median filter of this radius in pixels.")
+@click.option(
+    "--with",
+    "others",
+    type=PATH,
+    multiple=True,
+    metavar="RUN",
+    help="Average with this run's probabilities (repeatable).",
+)
 @click.option("--average", type=click.Choice(["1", "4", "8"]), help="Average over flips and turns.")
 @click.option(
     "--memory", type=Bytes(), default="2G", show_default=True, help="Limit that sets the tile size."
@@ -48,10 +57,10 @@ def predict(run: Path, images: tuple[Path, ...], **options: Any) -> None:
     RUN is a run folder, or a model file such as best.pt. Of an image of any size, --out BIG.ome.zarr
     or BIG.ome.tif is written tile by tile; killed, the same command goes on (docs/large-images.md).
     """
-    from unetseg.pipeline.model import Tiling
+    from unetseg.pipeline.model import Tiling, average_models
     from unetseg.pipeline.prediction import Output, find_images, predict_files, predict_sequence
 
-    model = _model(run, options)
+    model = average_models({str(path): _model(path, options) for path in (run, *options["others"])})
     base = run if run.is_dir() else run.parent
     tiling = Tiling(memory=options["memory"], side=options["tile"] or 0, precision=options["precision"])
     targets = [] if options["challenge"] else large_targets(base, images, options["out"])
@@ -178,7 +187,7 @@ def _model(run: Path, options: dict[str, Any]) -> Model:
     model = load_model(path, choose_device(options["device"]))
     if options["level"] is not None:
         model = pruned(model, options["level"])
-    named = ("threshold", "seeds", "smallest", "holes", "average")
+    named = ("threshold", "seeds", "smallest", "holes", "average", "median")
     given = {n: options[n] for n in named if options[n] is not None}
     if "average" in given:
         given["average"] = int(given["average"])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
+from unetseg.calibration import fit_calibration
 from unetseg.pipeline.model import Model, Tiling
 from unetseg.pipeline.scoring import higher_is_better, score_pairs
-from unetseg.sample import Sample
+from unetseg.sample import NOT_ANNOTATED, Sample
 from unetseg.settings import LabelSettings
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
@@ -41,6 +43,20 @@ def choose_labels(model: Model, samples: Sequence[Sample], best_by: str) -> tupl
     grown = [replace(best, grow=g * model.recipe.shrink) for g in GROW]
     best = _best([best, *grown], value)
     return best, sign * value(best)
+
+
+def calibrate_model(model: Model, samples: Sequence[Sample]) -> Model:
+    """The model with its foreground probability calibrated by labelled samples: never those scored."""
+    plain = replace(model, recipe=replace(model.recipe, calibration=()))
+
+    def maps() -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+        for sample in samples:
+            labels = np.asarray(sample.labels)
+            known = labels != NOT_ANNOTATED
+            probability = plain.own_probabilities(sample.image, sample.name, Tiling(), lambda tiles: None)[1]
+            yield probability[known], labels[known] > 0
+
+    return replace(plain, recipe=replace(plain.recipe, calibration=fit_calibration(maps())))
 
 
 def _best(candidates: Sequence[LabelSettings], value: Callable[[LabelSettings], float]) -> LabelSettings:

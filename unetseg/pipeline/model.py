@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from unetseg.calibration import calibrated
 from unetseg.errors import UserError
 from unetseg.nets import Net, build_net
 from unetseg.normalise import Normalisation
 from unetseg.predict import choose_grid, predict
 from unetseg.sample import Kind, enlarge, shrink_image
-from unetseg.segment import class_labels, object_labels
+from unetseg.segment import class_labels, median_filtered, object_labels
 from unetseg.settings import LabelSettings, NetOption
 from unetseg.tiles import TileGrid
 
@@ -27,7 +28,10 @@ DEFAULT_MEMORY = 2 * 2**30
 
 @dataclass(frozen=True)
 class Recipe:
-    """What makes a network's weights a model; plain values only, so it loads without running code."""
+    """What makes a network's weights a model; plain values only, so it loads without running code.
+
+    calibration: the coefficients of `calibrated`, empty for none.
+    """
 
     net: dict[str, NetOption]
     classes: int
@@ -36,6 +40,7 @@ class Recipe:
     shrink: int
     labels: LabelSettings
     spacing_um: tuple[float, ...] | None
+    calibration: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,11 +55,12 @@ class Tiling:
 
 @dataclass(frozen=True)
 class Model:
-    """A recipe with its network on a device."""
+    """A recipe with its network on a device, and other models that it is averaged with."""
 
     recipe: Recipe
     net: Net
     device: torch.device
+    others: tuple[Model, ...] = ()
 
     def normalised(self, image: NDArray[Any], name: str) -> NDArray[np.float32]:
         """Image (c, *yx) as on disk to the network's input, shrunk and normalised."""
@@ -71,7 +77,16 @@ class Model:
         tiling: Tiling,
         progress: Callable[[int], None] = lambda tiles: None,
     ) -> NDArray[np.float32]:
-        """Class probabilities (k, *yx) float32 at the size of image (c, *yx); see `predict`."""
+        """Class probabilities (k, *yx) float32 at the size of image (c, *yx), all post-processing done."""
+        total = self.own_probabilities(image, name, tiling, progress)
+        for other in self.others:
+            total = total + other.own_probabilities(image, name, tiling, progress)
+        return median_filtered(total / np.float32(1 + len(self.others)), self.recipe.labels.median)
+
+    def own_probabilities(
+        self, image: NDArray[Any], name: str, tiling: Tiling, progress: Callable[[int], None]
+    ) -> NDArray[np.float32]:
+        """Calibrated probabilities (k, *yx) of this network alone, before any median; see `predict`."""
         pixels = self.normalised(image, name)
         small = predict(
             self.net,
@@ -83,13 +98,39 @@ class Model:
             precision=tiling.precision,
             progress=progress,
         )
-        return enlarge(small, image.shape[1:], self.recipe.shrink)
+        return enlarge(calibrated(small, self.recipe.calibration), image.shape[1:], self.recipe.shrink)
 
     def labels(self, probabilities: NDArray[np.float32]) -> NDArray[Any]:
         """Object ids (*yx) int32, or the class map (*yx) uint8, of `probabilities` (k, *yx)."""
         if self.recipe.kind == "classes":
             return class_labels(probabilities)
         return object_labels(probabilities, self.recipe.labels)
+
+
+def average_models(models: Mapping[str, Model]) -> Model:
+    """One model of several, named for errors: their calibrated probabilities are averaged.
+
+    Median and label settings are the first one's. Raises UserError where they do not tell the same
+    classes of the same kind of image.
+    """
+    (first, one), *rest = models.items()
+    for name, other in rest:
+        for what, ours, theirs in zip(_COMPARED, _compared(one), _compared(other), strict=True):
+            if ours != theirs and None not in (ours, theirs):
+                raise UserError(
+                    f"{name} has {what} {theirs}, {first} {ours}: only models of the same classes, "
+                    "channels and pixel size can be averaged."
+                )
+    return replace(one, others=tuple(other for _, other in rest))
+
+
+_COMPARED = ("kind of labels", "classes", "channels", "image axes", "pixel size in µm")
+
+
+def _compared(model: Model) -> tuple[object, ...]:
+    recipe = model.recipe
+    spacing = None if recipe.spacing_um is None else tuple(recipe.spacing_um)
+    return recipe.kind, recipe.classes, recipe.normalisation.channels, model.net.dims, spacing
 
 
 def new_net(recipe: Recipe, seed: int) -> Net:

@@ -14,7 +14,7 @@ from unetseg.distributed import any_of_all, processes, rank
 from unetseg.errors import UserError, did_you_mean
 from unetseg.losses import LOSSES
 from unetseg.nets import Net, nearest_sizes
-from unetseg.pipeline.choosing import choose_labels
+from unetseg.pipeline.choosing import calibrate_model, choose_labels
 from unetseg.pipeline.dataset import Dataset, read_dataset
 from unetseg.pipeline.environment import environment
 from unetseg.pipeline.model import (
@@ -130,9 +130,8 @@ class _Fit:
             due = last or step.number % settings.validate_every == 0
             if due and self.run.writes:
                 yield self._validate()
-                if last and experiment.labels.choose:
-                    yield Note("choosing the label settings by the validation part")
-                    yield self._choose_labels()
+                if last and (experiment.labels.choose or experiment.labels.calibrate):
+                    yield from self._finish()
             stopping = any_of_all(stopped(), device)  # asked once: what ends the run has also saved it
             if self.run.writes and (due or stopping):
                 self._save()
@@ -155,21 +154,35 @@ class _Fit:
         self.run.log({"step": step, "validation": scores, "best": better, "seconds": seconds})
         return Validated(step, scores, better)
 
-    def _choose_labels(self) -> Note:
-        """Choose the best model's label settings by the validation part, and keep them in it."""
-        if self.model.recipe.kind == "classes" or not self.data.validate:
-            return Note("labels: as set (nothing to choose them by)")
+    def _finish(self) -> Iterator[Note]:
+        """Calibrate the best model and choose its label settings by the validation part; keep both in it."""
+        labels, samples = self.experiment.labels, self.data.validate
+        choose = labels.choose and self.model.recipe.kind != "classes"
+        if not samples or not (choose or labels.calibrate):
+            yield Note("labels: as set (nothing to choose them by)")
+            return
         best = load_model(self.run.best, self.model.device)
         best = replace(best, recipe=self.model.recipe)  # a run killed here chooses from the same start
-        labels, score = choose_labels(best, self.data.validate, self.experiment.train.best_by)
-        recipe = replace(best.recipe, labels=labels)
+        if labels.calibrate:
+            yield Note("calibrating the probabilities by the validation part")
+            best = calibrate_model(best, samples)
+            values = ", ".join(f"{b:.4f}" for b in best.recipe.calibration)
+            self.run.log({"step": self.state.step, "calibration": values})
+        if choose:
+            yield Note("choosing the label settings by the validation part")
+            best, note = self._choose_labels(best)
+            yield note
         with self.run.replacing(self.run.best.name) as path:
-            save_model(path, recipe, best.net, {"step": self.state.step, "scores": {}})
+            save_model(path, best.recipe, best.net, {"step": self.state.step, "scores": {}})
+
+    def _choose_labels(self, best: Model) -> tuple[Model, Note]:
+        labels, score = choose_labels(best, self.data.validate, self.experiment.train.best_by)
         words = f"threshold {labels.threshold}, seeds {labels.seeds}, grow {labels.grow}"
         self.run.log({"step": self.state.step, "labels": words, "score": score})
-        return Note(
+        note = Note(
             f"labels: {words} chosen by the validation part ({self.experiment.train.best_by} {score:.4f})"
         )
+        return replace(best, recipe=replace(best.recipe, labels=labels)), note
 
     def _save(self) -> None:
         saved = {"format": STATE_FORMAT, "state": self.state.state_dict(), "best": self.best}
@@ -217,6 +230,10 @@ def _check(experiment: Experiment, data: Dataset, net: Net) -> None:
     allowed = score_names(data.kind, data.classes)
     if settings.best_by not in allowed:
         raise UserError(f"train.best_by = {settings.best_by!r}: {did_you_mean(settings.best_by, allowed)}")
+    if experiment.labels.calibrate and data.classes != 2:
+        raise UserError(
+            f"labels.calibrate: for two classes, and these data have {data.classes}. Leave it out."
+        )
     axes = data.examples[0].classes.ndim
     if net.dims != axes:
         raise UserError(f"net.dims = {net.dims}: the images have {axes} axes. Set net.dims = {axes}.")
