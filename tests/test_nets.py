@@ -26,6 +26,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("unet", {"width": 3, "depth": 1, "dims": 3, "padding": "same", "norm": "batch"}),
     ("window", {"window": 23, "width": 4, "hidden": 6}),
     ("window", {"window": 47, "width": 3, "hidden": 5}),
+    *[("window-sp", {"width": 2, "hidden": 6, "step": step}) for step in (1, 3, 5)],
     ("3d-unet", {"width": 2, "depth": 1}),
     ("3d-unet", {"width": 2, "depth": 1, "flat_levels": 1, "padding": "same"}),
     ("v-net", {"width": 2, "depth": 1}),

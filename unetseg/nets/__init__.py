@@ -12,15 +12,25 @@ from collections.abc import Callable
 import torch
 
 from unetseg.errors import UserError, did_you_mean
-from unetseg.nets.contract import Net, check_input, nearest_sizes, parameter_count
+from unetseg.nets.contract import Fitted, Net, check_input, nearest_sizes, parameter_count
 from unetseg.nets.fcn import FCN8s, FCN16s, FCN32s
 from unetseg.nets.unet import UNet
 from unetseg.nets.unet3d import UNet3d
 from unetseg.nets.unetpp import UNetPlusPlus
 from unetseg.nets.v_net import VNet
 from unetseg.nets.window import Window
+from unetseg.nets.window_sp import WindowSP
 
-__all__ = ["NETS", "Net", "build_net", "check_input", "nearest_sizes", "net_options", "parameter_count"]
+__all__ = [
+    "NETS",
+    "Fitted",
+    "Net",
+    "build_net",
+    "check_input",
+    "nearest_sizes",
+    "net_options",
+    "parameter_count",
+]
 
 NETS: dict[str, Callable[..., Net]] = {
     "unet": UNet,
@@ -31,6 +41,7 @@ NETS: dict[str, Callable[..., Net]] = {
     "fcn-16s": FCN16s,
     "fcn-8s": FCN8s,
     "window": Window,
+    "window-sp": WindowSP,
 }
 
 

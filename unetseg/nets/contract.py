@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,18 @@ class Net(Protocol):
     def parameters(self) -> Iterator[nn.Parameter]: ...
     def state_dict(self) -> dict[str, Tensor]: ...
     def load_state_dict(self, state_dict: dict[str, Tensor]) -> Any: ...
+
+
+@runtime_checkable
+class Fitted(Protocol):
+    """What a network may offer besides: buffers set by the training images before the first step.
+
+    A whitening, for example. `fit` takes as many batches (b, channels, *crop) as it needs of an
+    endless row: crops as in training, not augmented, the same for the same seed. Buffers are part of
+    the state, so a resumed run and a saved model have them.
+    """
+
+    def fit(self, images: Iterable[Tensor]) -> None: ...
 
 
 def check_input(net: Net, images: Tensor) -> None:

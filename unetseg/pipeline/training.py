@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from unetseg.batches import batches
+from unetseg.batches import Batch, batches
 from unetseg.device import choose_device, describe_device, make_deterministic
 from unetseg.distributed import any_of_all, processes, rank
 from unetseg.errors import UserError, did_you_mean
 from unetseg.losses import LOSSES
-from unetseg.nets import Net, nearest_sizes
+from unetseg.nets import Fitted, Net, nearest_sizes
 from unetseg.pipeline.choosing import calibrate_model, choose_labels
 from unetseg.pipeline.dataset import Dataset, read_dataset
 from unetseg.pipeline.environment import environment
@@ -31,7 +31,7 @@ from unetseg.pipeline.scoring import higher_is_better, score_names, score_pairs,
 from unetseg.pipeline.weights import start_from_weights
 from unetseg.run import Run
 from unetseg.sample import Sample
-from unetseg.settings import Experiment, TrainSettings
+from unetseg.settings import NO_AUGMENT, AugmentSettings, Experiment, TrainSettings
 from unetseg.train import State, Step, new_state, train
 
 STATE_FORMAT = "unetseg-state-1"
@@ -91,6 +91,8 @@ def _prepare(run: Run, resume: bool) -> tuple[_Fit, list[str]]:
     if not resume:
         run.write_json("environment.json", environment(device, data))
     fit = _Fit(run, experiment, data, Model(recipe, net, device), state, best)
+    if isinstance(net, Fitted) and not resume:
+        net.fit(batch.images for batch in fit.batches(NO_AUGMENT))
     several = f" and {processes() - 1} more of the kind" if processes() > 1 else ""
     return fit, [f"device: {describe_device(device)}{several}", *data.notes]
 
@@ -108,16 +110,7 @@ class _Fit:
 
     def steps(self, stopped: Callable[[], bool]) -> Iterator[Event]:
         experiment, settings, device = self.experiment, self.experiment.train, self.model.device
-        source = batches(
-            self.data.examples,
-            settings=experiment.augment,
-            crop=crop_of(settings, self.model.net.dims),
-            footprint=self.model.net.footprint,
-            train=settings,
-            seed=experiment.seed,
-            start=self.state.step,
-            device=device,
-        )
+        source = self.batches(experiment.augment)
         if self.run.writes and self.state.step >= settings.steps and not self.run.best.is_file():
             yield Note("best.pt is lost: the last weights take its place")
             yield self._validate()
@@ -137,6 +130,20 @@ class _Fit:
                 self._save()
             if stopping:
                 return
+
+    def batches(self, augment: AugmentSettings) -> Iterator[Batch]:
+        """The batches from the next step on."""
+        settings, net = self.experiment.train, self.model.net
+        return batches(
+            self.data.examples,
+            settings=augment,
+            crop=crop_of(settings, net.dims),
+            footprint=net.footprint,
+            train=settings,
+            seed=self.experiment.seed,
+            start=self.state.step,
+            device=self.model.device,
+        )
 
     def _validate(self) -> Validated:
         """The real tiled prediction and score of the validation part; the best model is kept."""
