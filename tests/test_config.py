@@ -48,7 +48,7 @@ MISTAKES = {
     "[target]\nsigma = nan": "target.sigma = nan: must be a finite number.",
     "[data]\nclasses = 1": "data.classes = 1: must be greater than or equal to 2.",
     "[labels]\naverage = 3": "labels.average = 3: must be 1, 4 or 8.",
-    '[data]\ntask = "foldr"': "data.task = \"foldr\": must be 'cell-tracking', 'isbi-em', 'folder' or",
+    '[data]\ntask = "foldr"': "data.task = \"foldr\": must be 'cell-tracking', 'isbi-em', 'drive', 'folder'",
     "[labels]\nthreshold = 1.5": "labels.threshold = 1.5: must be less than or equal to 1.",
     # no TOML
     "steps: 3": "not a TOML file: Expected '=' after a key",

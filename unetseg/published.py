@@ -52,6 +52,10 @@ OTHER_SPLIT = (
     "of their names. Our IoU is that of the nuclei's pixels; the authors' code takes the mean of nuclei and "
     "background, over thresholds from 0.5 to 0.95. They show the order of magnitude, not a rank."
 )
+SAME_IMAGES = (
+    "The published figures were measured on the same test images, by the first observer's truth, inside the "
+    "field of view."
+)
 BUDGETS = {
     "smoke": "a minute a fold, to see that it runs",
     "short": "about four minutes a net on one core, to compare nets",
@@ -119,6 +123,21 @@ PUBLISHED: dict[str, Benchmark] = {
         folder="nuclei-dsb2018",
         measured_on="their own split of 670 images",
         note=OTHER_SPLIT,
+    ),
+    "drive": Benchmark(
+        "DRIVE",
+        (
+            Column("AUC", "auc", "higher"),
+            Column("accuracy", "accuracy", "higher"),
+            Column("kappa", "kappa", "higher"),
+            Column("sensitivity", "sensitivity", "higher"),
+            Column("specificity", "specificity", "higher"),
+        ),
+        {"no-pooling (Liskowski & Krawiec 2016)": (0.972, 0.9495, 0.778, 0.776, 0.977)},
+        "Liskowski & Krawiec 2016, IEEE TMI 35(11), 2369",
+        task="drive",
+        measured_on="the same 20 test images",
+        note=SAME_IMAGES,
     ),
     "hippocampus": Benchmark(
         "Hippocampus MRI (Medical Segmentation Decathlon, task 4)",

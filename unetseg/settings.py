@@ -30,7 +30,7 @@ class DataSettings:
     never along z.
     """
 
-    task: Literal["cell-tracking", "isbi-em", "folder", "synthetic"] = "folder"
+    task: Literal["cell-tracking", "isbi-em", "drive", "folder", "synthetic"] = "folder"
     root: str = ""
     train: tuple[str, ...] = ("*",)
     validate: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Scores that belong to a task: those of the Cell Tracking Challenge and of the ISBI 2012 challenge."""
+"""Scores that belong to a task: those of the Cell Tracking Challenge, the ISBI 2012 challenge, and DRIVE."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from unetseg.config import find_data
 from unetseg.io import read_stack
-from unetseg.pipeline.scoring import Pair
+from unetseg.pipeline.scoring import Pair, score_pairs
 from unetseg.run import Run
+from unetseg.sample import NOT_ANNOTATED
+from unetseg.scores.binary import auc
 from unetseg.scores.ctc import det, field_of_interest, op_csb, seg
 from unetseg.scores.em import pixel_error, rand_error, v_info, v_rand
 from unetseg.scores.warping import warping_error
@@ -111,7 +113,22 @@ def _isbi_em(run: Run, settings: DataSettings, pairs: Sequence[Pair]) -> dict[st
     return {name: score(cells, probabilities) for name, score in SECTION_SCORES.items()}
 
 
+def _drive(run: Run, settings: DataSettings, pairs: Sequence[Pair]) -> dict[str, float]:
+    """Pixels inside the field of view pooled over the images (Staal et al. 2004), with the ROC's area."""
+    maps = [read_stack(run.tested(f"{name}_probability")).pixels[0, 0] for name, _, _ in pairs]
+    inside = [truth != NOT_ANNOTATED for _, truth, _ in pairs]
+    vessels = np.concatenate([truth[i] for (_, truth, _), i in zip(pairs, inside, strict=True)]) > 0
+    found = np.concatenate([p[i] for p, i in zip(maps, inside, strict=True)])
+    names = ["accuracy", "kappa", "sensitivity", "specificity"]
+    table = score_pairs(pairs, "classes", 2, names)
+    return {"auc": auc(found, vessels), **dict(zip(names, table.pooled.tolist(), strict=True))}
+
+
+SCORED_BY_PROBABILITIES = ("isbi-em", "drive")
+"""Tasks whose scores need the foreground's probabilities, which `test_run` writes for them."""
+
 TASK_SCORES: dict[str, Callable[[Run, DataSettings, Sequence[Pair]], dict[str, float]]] = {
     "cell-tracking": _cell_tracking,
     "isbi-em": _isbi_em,
+    "drive": _drive,
 }

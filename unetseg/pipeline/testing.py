@@ -18,7 +18,7 @@ from unetseg.nets import parameter_count
 from unetseg.pipeline.dataset import evenly, list_data
 from unetseg.pipeline.model import Model, Tiling
 from unetseg.pipeline.scoring import Pair, score_pairs
-from unetseg.pipeline.task_scores import task_scores
+from unetseg.pipeline.task_scores import SCORED_BY_PROBABILITIES, task_scores
 from unetseg.pipeline.volume_scores import Spacing, volume_scores
 from unetseg.run import Run
 from unetseg.sample import Entry, Sample
@@ -94,7 +94,7 @@ def _predicted(
         probabilities = model.probabilities(sample.image, sample.name, tiling)
         labels: NDArray[Any] = model.labels(probabilities)
         _write_pages(run.tested(entry.name), label_dtype(labels), sample)
-        if run.experiment.data.task == "isbi-em":
+        if run.experiment.data.task in SCORED_BY_PROBABILITIES:
             _write_pages(run.tested(f"{entry.name}_probability"), 1 - probabilities[0], sample)
         truth = np.asarray(sample.labels)
         if entry.name in kept:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from unetseg.errors import UserError
 from unetseg.settings import DataSettings
-from unetseg.tasks import cell_tracking, films, folder, isbi_em
+from unetseg.tasks import cell_tracking, drive, films, folder, isbi_em
 from unetseg.tasks.listing import Listing
 
 TASKS: dict[str, Callable[[Path, DataSettings], Listing]] = {
     "cell-tracking": cell_tracking.listing,
     "isbi-em": isbi_em.listing,
+    "drive": drive.listing,
     "folder": folder.listing,
     "synthetic": films.listing,
 }
