@@ -13,7 +13,7 @@ from scipy import ndimage
 from unetseg.augment import apply
 from unetseg.augment.draw import class_places
 from unetseg.augment.engines import transform_example
-from unetseg.batches import Batch, batches, draws_of_batch, load_example, stack_examples
+from unetseg.batches import Batch, batches, draws_of_batch, load_example
 from unetseg.errors import UserError
 from unetseg.nets.unet import unet_footprint
 from unetseg.sample import Example
@@ -74,8 +74,9 @@ def test_a_valid_net_gets_the_central_targets() -> None:
     data, settings = examples((40, 50), (40, 50)), replace(AugmentSettings(), noise=0)
     cut = next(make(data=data, settings=settings, footprint=footprint))
     chosen, draws = draws_of_batch(settings, [(40, 50)] * 2, (8, 8), 2, seed=3, n=0)
-    whole = stack_examples([load_example(data[i], CPU) for i in chosen])
-    images, targets = apply(draws, whole.images, whole.targets, whole.shapes, (24, 24))
+    sources = [load_example(data[i], CPU) for i in chosen]
+    whole = [torch.cat([getattr(s, key) for s in sources]) for key in ("images", "targets")]
+    images, targets = apply(draws, *whole, torch.tensor([(40, 50)] * 2), (24, 24))
     assert torch.equal(images, cut.images)
     assert torch.equal(targets[:, 0, 8:16, 8:16].long(), cut.classes)
     assert torch.equal(targets[:, 1, 8:16, 8:16], cut.weight)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from unetseg.augment.apply import apply
@@ -23,6 +22,9 @@ from unetseg.sample import Example
 from unetseg.settings import AugmentSettings, TrainSettings
 from unetseg.tiles import Footprint
 
+Engine = Callable[[Sequence[Draw], Tensor, Tensor, Tensor, Sequence[int]], tuple[Tensor, Tensor]]
+"""An engine of `augment`, see `apply`."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -34,36 +36,18 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class ExampleStack:
-    """Examples in one tensor, filled up to the largest of them.
-
-    images (n, c, *yx), targets (n, 2, *yx) with classes and weight, both float32; shapes (n, d)
-    the real size of each.
-    """
+class Resident:
+    """One example on a device: images (1, c, *yx), targets (1, 2, *yx) with classes and weight, float32."""
 
     images: Tensor
     targets: Tensor
-    shapes: Tensor
 
 
-def load_example(example: Example, device: torch.device) -> ExampleStack:
-    """One example on the device, as a stack of one."""
+def load_example(example: Example, device: torch.device) -> Resident:
+    """One example on the device."""
     targets = np.stack([example.classes.astype(np.float32), example.weight])
-    return ExampleStack(
-        torch.from_numpy(example.image)[None].to(device),
-        torch.from_numpy(targets)[None].to(device),
-        torch.tensor([example.classes.shape], device=device),
-    )
-
-
-def stack_examples(stacks: Sequence[ExampleStack]) -> ExampleStack:
-    """Several stacks as one; smaller examples are filled with zeros, which are never read."""
-    shapes = torch.cat([s.shapes for s in stacks])
-    full = [max(s.images.shape[axis] for s in stacks) for axis in range(2, stacks[0].images.ndim)]
-    return ExampleStack(
-        torch.cat([_filled(s.images, full) for s in stacks]),
-        torch.cat([_filled(s.targets, full) for s in stacks]),
-        shapes,
+    return Resident(
+        torch.from_numpy(example.image)[None].to(device), torch.from_numpy(targets)[None].to(device)
     )
 
 
@@ -108,7 +92,7 @@ def batches(
     with memory_errors("Use fewer or smaller images, or raise data.shrink."):
         resident = [load_example(e, device) for e in examples]
     shapes = [e.classes.shape for e in examples]
-    engine = apply_with_elasticdeform if settings.engine == "elasticdeform" else apply
+    engine: Engine = apply_with_elasticdeform if settings.engine == "elasticdeform" else apply
     places = [class_places(e.classes, e.weight) for e in examples] if train.balanced else []
     learnt, own = footprint.output(crop), own_part(train.batch)
     n = start
@@ -116,14 +100,35 @@ def batches(
         chosen, draws = draws_of_batch(settings, shapes, learnt, train.batch, seed=seed, n=n, places=places)
         chosen, draws = chosen[own], draws[own]
         if pipeline is None:
-            part = stack_examples([resident[i] for i in chosen])
+            sources = [resident[i] for i in chosen]
         else:
             pairs = zip(chosen, draws, strict=True)
             changed = [transform_example(pipeline, examples[i], d.noise_seed) for i, d in pairs]
-            part = stack_examples([load_example(e, device) for e in changed])
-        images, targets = engine(draws, part.images, part.targets, part.shapes, crop)
+            sources = [load_example(e, device) for e in changed]
+        images, targets = _crops(engine, draws, sources, crop)
         yield _batch(images, targets, footprint)
         n += 1
+
+
+def _crops(
+    engine: Engine, draws: Sequence[Draw], sources: Sequence[Resident], crop: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """The crops of each draw from its source, source by source.
+
+    Many small crops are resampled in less time than it takes to copy their whole images into a batch.
+    """
+    places: dict[int, list[int]] = {}
+    for place, source in enumerate(sources):
+        places.setdefault(id(source), []).append(place)
+    done = []
+    for group in places.values():
+        images, targets = sources[group[0]].images, sources[group[0]].targets
+        shapes = torch.tensor([images.shape[2:]] * len(group), device=images.device)
+        several = [t.expand(len(group), *t.shape[1:]) for t in (images, targets)]
+        done.append(engine([draws[place] for place in group], *several, shapes, crop))
+    order = torch.tensor([place for group in places.values() for place in group]).argsort()
+    crops, cut = (torch.cat(parts)[order] for parts in zip(*done, strict=True))
+    return crops, cut
 
 
 def _batch(images: Tensor, targets: Tensor, footprint: Footprint) -> Batch:
@@ -131,13 +136,6 @@ def _batch(images: Tensor, targets: Tensor, footprint: Footprint) -> Batch:
     for axis, n in enumerate(footprint.output(images.shape[2:]), start=2):
         targets = targets.narrow(axis, (targets.shape[axis] - n) // 2, n)
     return Batch(images, targets[:, 0].long(), targets[:, 1].contiguous())
-
-
-def _filled(stack: Tensor, full: Sequence[int]) -> Tensor:
-    missing = [n - m for n, m in zip(full, stack.shape[2:], strict=True)]
-    if not any(missing):
-        return stack
-    return F.pad(stack, [side for n in reversed(missing) for side in (0, n)])
 
 
 def _example_at(position: int, count: int, seed: int) -> int:
