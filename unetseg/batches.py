@@ -37,17 +37,29 @@ class Batch:
 
 @dataclass(frozen=True)
 class Resident:
-    """One example on a device: images (1, c, *yx), targets (1, 2, *yx) with classes and weight, float32."""
+    """One example on a device, as often as it is to be sampled.
+
+    images (n, c, *yx), targets (n, 2, *yx) with classes and weight, both float32; shapes (n, d) its
+    size.
+    """
 
     images: Tensor
     targets: Tensor
+    shapes: Tensor
+
+    def times(self, n: int) -> Resident:
+        """The same n times, without copying it."""
+        views = [t.expand(n, *t.shape[1:]) for t in (self.images, self.targets, self.shapes)]
+        return Resident(views[0], views[1], views[2])
 
 
 def load_example(example: Example, device: torch.device) -> Resident:
-    """One example on the device."""
+    """One example on the device, once."""
     targets = np.stack([example.classes.astype(np.float32), example.weight])
     return Resident(
-        torch.from_numpy(example.image)[None].to(device), torch.from_numpy(targets)[None].to(device)
+        torch.from_numpy(example.image)[None].to(device),
+        torch.from_numpy(targets)[None].to(device),
+        torch.tensor([example.classes.shape], device=device),
     )
 
 
@@ -122,10 +134,8 @@ def _crops(
         places.setdefault(id(source), []).append(place)
     done = []
     for group in places.values():
-        images, targets = sources[group[0]].images, sources[group[0]].targets
-        shapes = torch.tensor([images.shape[2:]] * len(group), device=images.device)
-        several = [t.expand(len(group), *t.shape[1:]) for t in (images, targets)]
-        done.append(engine([draws[place] for place in group], *several, shapes, crop))
+        source, of_it = sources[group[0]].times(len(group)), [draws[place] for place in group]
+        done.append(engine(of_it, source.images, source.targets, source.shapes, crop))
     order = torch.tensor([place for group in places.values() for place in group]).argsort()
     crops, cut = (torch.cat(parts)[order] for parts in zip(*done, strict=True))
     return crops, cut

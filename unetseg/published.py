@@ -32,8 +32,8 @@ class Benchmark:
     """What was published on a data set: a row per method, a figure per column, None where there is none.
 
     task and folder tell the data set by its settings: data.task, and the name of the folder data.root
-    (any, where there is none); measured_on: the data of the published figures; note: in what they
-    differ from ours.
+    (any, where there is none); measured_on: the data of the published figures; ours_on: of ours; note:
+    in what they differ.
     """
 
     title: str
@@ -43,6 +43,7 @@ class Benchmark:
     task: str = "folder"
     folder: str = ""
     measured_on: str = "hidden test data"
+    ours_on: str = "held-back training data"
     note: str = NOT_THE_SAME
 
 
@@ -137,6 +138,7 @@ PUBLISHED: dict[str, Benchmark] = {
         "Liskowski & Krawiec 2016, IEEE TMI 35(11), 2369",
         task="drive",
         measured_on="the same 20 test images",
+        ours_on="the 20 test images",
         note=SAME_IMAGES,
     ),
     "hippocampus": Benchmark(

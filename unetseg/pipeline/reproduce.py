@@ -118,7 +118,7 @@ def _markdown(task: str, done: Sequence[Entry]) -> str:
         lines.append(
             _row(
                 f"**{net}, mean of {len(rows)} fold{'s' * (len(rows) > 1)}**",
-                "held-back training data",
+                published.ours_on,
                 means,
             )
         )

@@ -62,11 +62,10 @@ def _row(sample: Sample, example: Example, experiment: Experiment) -> dict[str, 
 def _draws(example: Example, experiment: Experiment) -> list[NDArray[np.float32]]:
     shape = example.classes.shape
     crop = [min(c, n) for c, n in zip(crop_of(experiment.train, len(shape)), shape, strict=True)]
-    whole = load_example(example, torch.device("cpu"))
+    whole = load_example(example, torch.device("cpu")).times(DRAWS)
     drawn = [
         draw(experiment.augment, shape, crop, np.random.default_rng([experiment.seed, n]))
         for n in range(DRAWS)
     ]
-    many = [t.expand(DRAWS, *t.shape[1:]) for t in (whole.images, whole.targets, whole.shapes)]
-    images, _ = apply(drawn, many[0], many[1], many[2], crop)
+    images, _ = apply(drawn, whole.images, whole.targets, whole.shapes, crop)
     return list(images.numpy())
