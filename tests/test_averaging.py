@@ -16,6 +16,7 @@ from unetseg.errors import UserError
 from unetseg.normalise import Normalisation
 from unetseg.pipeline.choosing import calibrate_model
 from unetseg.pipeline.model import Model, Recipe, Tiling, load_model, new_net, save_model
+from unetseg.pipeline.plan import make_plan
 from unetseg.run import Run
 from unetseg.sample import Sample
 from unetseg.settings import LabelSettings
@@ -108,3 +109,13 @@ def test_the_command_averages_runs(tmp_path: Path, unetseg: Any) -> None:
     wrong = unetseg(*command, *out, "--with", tmp_path / "2.pt")
     assert wrong.code == 2
     assert "classes 3" in wrong.err
+
+
+def test_images_of_any_size_refuse_what_is_not_done_tile_by_tile() -> None:
+    for model in (
+        api.average(made(1), made(2)),
+        made(1, labels=LabelSettings(median=1)),
+        made(1, calibration=(0.0, 0.1, 0.2, 0.9)),
+    ):
+        with pytest.raises(UserError, match="not made tile by tile"):
+            make_plan(model, (100, 100), Tiling())

@@ -53,6 +53,11 @@ def make_plan(model: Model, shape: tuple[int, int], tiling: Tiling, *, halo: int
     """
     if model.net.dims != 2:
         raise UserError("a network of volumes does not predict images tile by tile; give --out a folder.")
+    if model.others or model.recipe.calibration or model.recipe.labels.median:
+        raise UserError(
+            "calibrated, median-filtered and averaged probabilities are not made tile by tile yet; give "
+            "--out a folder."
+        )
     factor, foot = model.recipe.shrink, model.net.footprint
     base = factor * foot.stride[0]
     around = -(-halo // factor) + (1 if factor > 1 else 0)  # enlarging looks at the next pixel
