@@ -92,6 +92,16 @@ def test_folders_pair_by_name_and_pictures_beside_predictions_are_passed_over(
     assert "has no prediction for it" in result.err
 
 
+@pytest.mark.parametrize("name", ["t.tif", "man_seg000.tif"])
+def test_an_image_given_for_its_labels_is_an_error(unetseg: Unetseg, tmp_path: Path, name: str) -> None:
+    truth = write(tmp_path / name, np.pad(TRUTH, 60))
+    image = np.random.default_rng(1).integers(0, 256, (TRUTH.shape[0] + 120, TRUTH.shape[1] + 120))
+    result = unetseg("score", write(tmp_path / "p.tif", image.astype(np.uint8)), truth)
+    assert result.code == 2
+    assert "p.tif: " in result.err
+    assert "an image, not labels" in result.err
+
+
 def test_two_predictions_for_one_truth_are_an_error(unetseg: Unetseg, tmp_path: Path) -> None:
     write(tmp_path / "truth" / "a.tif", TRUTH)
     for name in ("a_labels.tif", "a_mask.tif"):

@@ -28,11 +28,22 @@ from unetseg.sample import Kind
 from unetseg.scores import FrameTable
 from unetseg.settings import DataSettings
 from unetseg.tasks.cell_tracking import read_truth
-from unetseg.tasks.labels import LabelFacts, Meaning, label_facts, label_plane, read_labels, recognise
+from unetseg.tasks.labels import (
+    MOST_CLASSES,
+    LabelFacts,
+    Meaning,
+    label_facts,
+    label_plane,
+    read_labels,
+    recognise,
+)
 
 ENDING = re.compile(r"[-_. ](labels?|masks?|classes|gt|seg|probabilities)$", re.IGNORECASE)
 CHALLENGE_TRUTH = re.compile(r"man_seg_?(\d{3,4})(?:_(\d{3,4}))?\.tif")
 """man_seg007.tif of frame 7; man_seg_007_012.tif of its slice 12, where only slices were annotated."""
+
+SCATTERED = 20
+"""Pieces per label above which a prediction is an image: labels have one or a few each."""
 
 
 @dataclass(frozen=True)
@@ -155,13 +166,14 @@ def _pairs(files: Sequence[tuple[Path, Path]], meaning: Meaning, settings: DataS
         for page, (p, t) in enumerate(zip(found.pixels, true.pixels, strict=True)):
             name = f"{truth.stem}[{page}]" if len(true.pixels) > 1 else truth.stem
             labels = read_labels(t, meaning, settings.not_annotated, f"{truth}[{page}]")
-            yield name, labels, _predicted(label_plane(p, f"{predicted}[{page}]"), meaning)
+            yield name, labels, _predicted(label_plane(p, f"{predicted}[{page}]"), meaning, predicted)
 
 
 def _challenge_pair(found: Stack, true: Stack) -> Pair:
     """A frame of a challenge: a plane, partly annotated perhaps, or a volume, whose objects are 3-D."""
     if len(true.pixels) == 1:
         plane = label_plane(found.pixels[0], str(found.path)).astype(np.int32)
+        _check_labels(plane, found.path)
         return true.path.stem, read_truth(true.path), plane
     volumes = [np.stack([label_plane(page, str(s.path)) for page in s.pixels]) for s in (true, found)]
     return true.path.stem, volumes[0].astype(np.int32), volumes[1].astype(np.int32)
@@ -196,11 +208,23 @@ def _shape(stack: Stack) -> str:
     return f"{pages} pages of {height}×{width} pixels"
 
 
-def _predicted(plane: np.ndarray, meaning: Meaning) -> np.ndarray:
+def _predicted(plane: np.ndarray, meaning: Meaning, path: Path) -> np.ndarray:
     """Predicted labels as they are; a 0/255 mask against a mask truth becomes components."""
+    if meaning != "classes":
+        _check_labels(plane, path)
     if meaning == "mask" and len(np.unique(plane[plane != 0])) <= 1:
         return read_labels(plane[None], "mask", (), "prediction")
     return plane.astype(np.int32)
+
+
+def _check_labels(plane: np.ndarray, path: Path) -> None:
+    """Raise UserError for grey values: an image given for its labels would be scored without a word."""
+    facts = label_facts(plane, ())
+    if facts.components > SCATTERED * len(facts.values) > SCATTERED * MOST_CLASSES:
+        raise UserError(
+            f"{path}: {len(facts.values)} values in {facts.components} pieces: an image, not labels. "
+            "Give the label image that was predicted from it."
+        )
 
 
 def _key(path: Path) -> str:
