@@ -106,6 +106,7 @@ def test_the_table_hand_worked(tmp_path: Path) -> None:
         scores |= {
             "parameters": 1234567,
             "train_seconds": 90,
+            "train_processor_seconds": 60,
             "predict_seconds": 3.0,
             "frames": {"a": {}, "b": {}},
         }
@@ -116,7 +117,7 @@ def test_the_table_hand_worked(tmp_path: Path) -> None:
     assert "| **unet, mean of 2 folds** | held-back training data | 0.8500 | 0.5000 |" in text
     assert "| U-Net (2015) | hidden test data | 0.7756 | – |" in text
     assert "not the same thing" in text
-    assert "| unet, fold 01 | 1,234,567 | 60 | 1.5 | 1.50 | an abacus |" in text
+    assert "| unet, fold 01 | 1,234,567 | 60 | 1.5 | 1.0 | 1.50 | an abacus |" in text
     assert json.loads((tmp_path / "results.json").read_text())["unet-02"]["scores"]["seg"] == 0.9
 
 

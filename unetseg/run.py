@@ -137,6 +137,11 @@ class Run:
         """Seconds spent on steps and validations so far, by the log."""
         return sum(float(r.get("total_s", 0)) + float(r.get("seconds", 0)) for r in self.records())
 
+    @property
+    def processor_seconds(self) -> float:
+        """Processor seconds of the steps so far, all threads together, by the log."""
+        return sum(float(r.get("cpu_s", 0)) for r in self.records())
+
     def forget_after(self, step: int) -> None:
         """Drop log lines of later steps: they are run again from the checkpoint of `step`."""
         if not self.writes:

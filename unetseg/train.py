@@ -52,13 +52,17 @@ class State:
 
 @dataclass(frozen=True)
 class Step:
-    """One step done: its number from 1, loss, learning rate, and seconds on data and in all."""
+    """One step done: its number from 1, loss, learning rate, seconds on data and in all.
+
+    cpu_s: processor seconds of all threads, which other work on the machine does not lengthen.
+    """
 
     number: int
     loss: float
     learning_rate: float
     data_s: float
     total_s: float
+    cpu_s: float
 
 
 def new_state(net: Net, settings: TrainSettings, device: torch.device) -> State:
@@ -104,7 +108,7 @@ def train(
     """
     forward = _forward(state.net, settings, device)
     while state.step < settings.steps:
-        started = time.perf_counter()
+        started, processor = time.perf_counter(), time.process_time()
         batch = next(batches)
         _wait(device)
         ready = time.perf_counter()
@@ -115,8 +119,8 @@ def train(
         with memory_errors(f"Lower train.batch ({settings.batch}), train.crop or net.width."):
             value = _one_step(state, forward, batch, loss, settings, device)
         state.step += 1
-        now = time.perf_counter()
-        yield Step(state.step, value, rate, ready - started, now - started)
+        seconds, cpu = time.perf_counter() - started, time.process_time() - processor
+        yield Step(state.step, value, rate, ready - started, seconds, cpu)
 
 
 def _one_step(

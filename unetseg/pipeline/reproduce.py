@@ -131,8 +131,9 @@ def _markdown(task: str, done: Sequence[Entry]) -> str:
 def _costs(done: Sequence[Entry]) -> list[str]:
     """What each net took, in a table: parameters, steps, time of training and of prediction."""
     lines = [
-        "| | parameters | steps | training (min) | prediction (s/image) | device |",
-        "|---|---|---|---|---|---|",
+        "| | parameters | steps | training (min) | processor time of the steps (min) | prediction (s/image) "
+        "| device |",
+        "|---|---|---|---|---|---|---|",
     ]
     for e in done:
         each = e.scores.get("predict_seconds", 0) / max(len(e.scores.get("frames", {})), 1)
@@ -141,6 +142,7 @@ def _costs(done: Sequence[Entry]) -> list[str]:
             f"{e.scores.get('parameters', 0):,}",
             str(e.experiment.train.steps),
             f"{e.scores.get('train_seconds', 0) / 60:.1f}",
+            f"{e.scores.get('train_processor_seconds', 0) / 60:.1f}",
             f"{each:.2f}",
             str(Run(e.path).read_json("environment.json").get("device", "")),
         ]

@@ -124,6 +124,7 @@ def _json(run: Run, result: TestScores, model: Model) -> dict[str, Any]:
         },
         "parameters": parameter_count(model.net),
         "train_seconds": round(run.seconds, 1),
+        "train_processor_seconds": round(run.processor_seconds, 1),
         "predict_seconds": round(result.seconds, 2),
         "peak_memory_mib": peak_memory(model.device) >> 20,
     }
