@@ -46,18 +46,20 @@ def faster(name: str, ours_s: float, peer_name: str, peer_s: float, note: str = 
 def interleaved_s(works: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
     """The shortest time of each work in `repeats` rounds; they take turns, so a busy machine meets all.
 
-    Every work runs once before. GPU work is waited for.
+    Every work runs once before. Where there is a GPU, wall time, the GPU's work included; else the
+    processor time of all threads, which other programs on the machine do not stretch.
     """
+    clock = time.perf_counter if torch.cuda.is_available() else time.process_time
     for work in works.values():
         work()
     times: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(repeats):
         for name, work in works.items():
             _wait()
-            started = time.perf_counter()
+            started = clock()
             work()
             _wait()
-            times[name].append(time.perf_counter() - started)
+            times[name].append(clock() - started)
     return {name: min(found) for name, found in times.items()}
 
 

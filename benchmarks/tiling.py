@@ -2,7 +2,8 @@
 
     python -m benchmarks.tiling RUN IMAGE [PAGE]
 
-Prints, for several tile sides, the largest difference of a probability and the pixels whose class
+`rows` compares tiles with the whole image on a net of random weights. The command, on a trained
+model, prints, for several tile sides, the largest difference of a probability and the pixels whose class
 differs from the whole image in one tile; then the same with footprints declared too small.
 """
 
@@ -10,19 +11,39 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from benchmarks.rows import Row, faster, interleaved_s
 from unetseg.api import load_model
 from unetseg.io import read_stack
+from unetseg.nets import build_net
 from unetseg.pipeline.model import Model
 from unetseg.predict import predict
 from unetseg.tiles import Footprint, even_grid
 
 SIDES = (16, 64, 128, 208)
 SHORT = (191, 159, 127, 95, 79, 63, 47)
+
+
+def rows(*, quick: bool = False) -> list[Row]:
+    """The time of tiles of several sides against that of the whole image in one tile."""
+    side, width = (64, 4) if quick else (512, 16)
+    net = build_net("unet", channels=1, classes=2, width=width, padding="same", norm="batch", dropout=0.0)
+    image = np.random.default_rng(0).normal(size=(1, side, side)).astype(np.float32)
+    grids = {s: even_grid((side, side), [s, s], net.footprint) for s in (side, side // 2, side // 4)}
+    works = {s: partial(predict, net, image, grid, device=torch.device("cpu")) for s, grid in grids.items()}
+    times = interleaved_s({str(s): work for s, work in works.items()}, 3)
+    whole = works[side]()
+    return [
+        faster(f"{len(grids[s])} tiles of {s}²", times[str(s)], f"whole image of {side}²", times[str(side)],
+               f"difference {np.abs(works[s]() - whole).max():.1g}")
+        for s in grids if s != side
+    ]  # fmt: skip
 
 
 def difference(

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.rows import Row, table
 from unetseg.nets import build_net
 
 BATCHES = (4, 16, 64)
@@ -51,9 +52,14 @@ def sampled_windows(image: Tensor, window: int, count: int) -> tuple[Tensor, Ten
     return torch.stack(windows), rows, columns
 
 
+def rows(*, quick: bool = False) -> list[Row]:
+    """All windows of a square at once against each by itself."""
+    side, windows = (16, (65,)) if quick else (128, (95, 65))
+    return [_row(window, side) for window in windows]
+
+
 @torch.no_grad()
-def row(window: int, side: int) -> str:
-    """A row of the table for one window's side."""
+def _row(window: int, side: int) -> Row:
     layout = torch.channels_last
     net: Any = build_net("window", channels=1, classes=2, window=window)
     net.eval().to(memory_format=layout)
@@ -66,22 +72,16 @@ def row(window: int, side: int) -> str:
     dense = seconds(lambda: net(whole), 2)
     apart = torch.cat([plain(p) for p in parts[best]])[:, :, 0, 0]
     off = float((net(whole)[0, :, rows, columns].T - apart).abs().max())
-    all_of_them = each[best] * side * side
-    return (
-        f"| {window} | {all_of_them:.0f} ({each[best] * 1e3:.2f} ms each, batches of {best}) | {dense:.2f} "
-        f"| {all_of_them / dense:.0f} | {off:.1g} |"
-    )
+    note = f"scaled from {SAMPLE} windows; difference of a logit {off:.1g}"
+    title, peer = f"window net {window}, {side}²", f"~each by itself, batches of {best}"
+    return Row(title, dense, peer, each[best] * side * side, "s", each[best] * side * side / dense, note)
 
 
 def main() -> None:
     side = int(sys.argv[1]) if len(sys.argv) > 1 else 512
     torch.set_num_threads(int(sys.argv[2]) if len(sys.argv) > 2 else 1)
-    print(f"{side}×{side} pixels, {torch.get_num_threads()} threads, float32")
-    print(f"(each by itself: timed on {SAMPLE} windows and extrapolated to {side * side})")
-    print("| window | each by itself, s | at once, s | ratio | largest difference of a logit |")
-    print("|---|---|---|---|---|")
-    for window in (95, 65):
-        print(row(window, side), flush=True)
+    print(f"{torch.get_num_threads()} threads, float32")
+    print(table([_row(window, side) for window in (95, 65)]))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,184 @@
+"""All that waits for a GPU, in one call on a bare machine without network: Python, torch and NumPy suffice.
+
+    python experiments/gpu.py wheels WHEELS [--python 3.12]      with network: what else is needed
+    python experiments/gpu.py run --wheels WHEELS --data DATA    on the machine with the GPU
+
+`run` installs the wheels into a folder of their own, then runs the GPU tests, the benchmarks, and the
+paper's full network on both folds of DIC-C2DH-HeLa and on ISBI 2012 EM. DATA holds the folders
+DIC-C2DH-HeLa and isbi2012. Every part is a process of its own: one that fails leaves the others alone, one
+that is done is not run again, and a training that was cut off goes on; give the same command again.
+`--minutes` ends a part in time (a training saves first), `--parts` chooses parts.
+Small files with the scores, logs and times collect in experiments/results-gpu/DEVICE.
+
+    python experiments/gpu.py run --check --data DATA            tiny sizes, any machine, to see that it runs
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+CARRIED_NOT = ("torch", "numpy")
+EXTRA = ["pytest==9.2.0", "hypothesis==6.170.15", "edt==3.1.2", "albumentations==2.0.8"]
+ALONE = ["monai==1.6.1"]  # without what it asks for, which is torch
+TASKS = {"dic-hela": ("DIC-C2DH-HeLa", ("01", "02")), "isbi-em": ("isbi2012", ("z24",))}
+SAVING_S = 120
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of the work: what it is called, its command, and the small files it leaves."""
+
+    name: str
+    command: list[str]
+    results: list[Path]
+
+
+def wheels(folder: Path, python: str | None) -> None:
+    """Download what the package needs beside torch and NumPy, as wheels."""
+    pip = [sys.executable, "-m", "pip", "download", "--dest", str(folder), "--only-binary=:all:"]
+    if python:
+        pip += ["--python-version", python, "--platform", "manylinux_2_28_x86_64"]
+        pip += ["--platform", "manylinux2014_x86_64"]
+    wanted = [line.split("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
+    wanted = [line for line in wanted if line and re.split("[=<>]", line)[0] not in CARRIED_NOT]
+    subprocess.run([*pip, *wanted, *EXTRA], check=True)
+    subprocess.run([*pip, "--no-deps", *ALONE], check=True)
+    for name in CARRIED_NOT:
+        for wheel in folder.glob(f"{name}-*.whl"):
+            wheel.unlink()
+    print(f"{len(list(folder.glob('*.whl')))} wheels in {folder}")
+
+
+def parts(data: Path, work: Path, check: bool) -> list[Part]:
+    """Tests, benchmarks and trainings; with `check` the smallest of each."""
+    python, budget = [sys.executable, "-m"], "smoke" if check else "gpu"
+    table = work / "benchmarks.json"
+    quick = ["--quick"] if check else []
+    found = [
+        Part(
+            "tests",
+            [*python, "pytest", "-m", "gpu", "-p", "no:cacheprovider", "-rs", str(ROOT / "tests")],
+            [],
+        ),
+        Part("benchmarks", [*python, "benchmarks", "--out", str(table), *quick], [table]),
+    ]
+    for task, (folder, folds) in TASKS.items():
+        named = tomllib.loads((ROOT / "experiments" / task / f"{budget}.toml").read_text())["folds"]
+        for fold in [f for f in folds if f in named][: 1 if check else None]:
+            name = f"{task}-{fold}"
+            command = [*python, "unetseg", "reproduce", task, "--budget", budget, "--folds", fold]
+            command += ["--root", str(data / folder), "--out", str(work / name)]
+            run = work / name / f"{task}-{budget}"
+            kept = [run / "results.json", run / f"unet-{fold}" / "environment.json"]
+            found.append(Part(name, command, [*kept, run / f"unet-{fold}" / "log.jsonl"]))
+    return found
+
+
+def installed(folder: Path | None, work: Path) -> dict[str, str]:
+    """The environment of the parts: the repository and the wheels, unpacked once, are importable."""
+    site = work / "site"
+    if folder is not None and not (site / ".complete").is_file():
+        names = [str(wheel) for wheel in sorted(folder.glob("*.whl"))]
+        pip = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--quiet"]
+        subprocess.run([*pip, "--target", str(site), "--upgrade", *names], check=True)
+        (site / ".complete").touch()
+    before = os.environ.get("PYTHONPATH", "")
+    path = os.pathsep.join(filter(None, [str(ROOT), str(site), before]))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def run_part(part: Part, environment: dict[str, str], work: Path, limit_s: float) -> str:
+    """How it ended: "done", "cut off" or "failed (exit code)"; what it printed goes to WORK/NAME.txt."""
+    started = time.time()
+    with (work / f"{part.name}.txt").open("a") as log:
+        process = subprocess.Popen(part.command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        try:
+            code = process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)  # a training saves and says how to go on
+            try:
+                code = process.wait(SAVING_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                code = process.wait()
+            code = INTERRUPTED if code else 0
+        log.write(f"\n{part.name}: exit code {code} after {time.time() - started:.0f} s\n")
+    return {0: "done", INTERRUPTED: "cut off"}.get(code, f"failed ({code})")
+
+
+def collect(part: Part, work: Path, out: Path) -> None:
+    """Copy the part's small files and its printed words; large ones stay in WORK."""
+    out.mkdir(parents=True, exist_ok=True)
+    for path in [work / f"{part.name}.txt", *part.results]:
+        if path.is_file():
+            own = (
+                path.name if part.name in path.name or path.stem == part.name else f"{part.name}-{path.name}"
+            )
+            shutil.copyfile(path, out / own)
+
+
+def device_name(check: bool) -> str:
+    """The GPU's name as a folder's name; an error where there is none, unless only checked."""
+    code = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else '')"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    name = re.sub(r"[^A-Za-z0-9]+", "-", found.stdout.strip()).strip("-")
+    if not name and not check:
+        sys.exit("there is no CUDA device here; --check runs tiny sizes on the CPU")
+    return name or "cpu-check"
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Run the parts that are not done; 0 when all are."""
+    out = asked.out / device_name(asked.check)
+    work = asked.work or out / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    environment = installed(asked.wheels, work)
+    state_file = out / "state.json"
+    state = json.loads(state_file.read_text()) if state_file.is_file() else {}
+    for part in parts(asked.data.resolve(), work.resolve(), asked.check):
+        if state.get(part.name) == "done" or (asked.parts and part.name not in asked.parts):
+            continue
+        print(f"{part.name} …", flush=True)
+        state[part.name] = run_part(part, environment, work, asked.minutes * 60)
+        print(f"{part.name}: {state[part.name]}", flush=True)
+        collect(part, work, out)
+        state_file.write_text(json.dumps(state, indent=1) + "\n")
+    return 0 if all(value == "done" for value in state.values()) else 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    carry = verbs.add_parser("wheels")
+    carry.add_argument("folder", type=Path)
+    carry.add_argument("--python", help="the version on the other machine, such as 3.12")
+    go = verbs.add_parser("run")
+    go.add_argument("--data", type=Path, required=True)
+    go.add_argument("--wheels", type=Path)
+    go.add_argument("--out", type=Path, default=ROOT / "experiments" / "results-gpu")
+    go.add_argument("--work", type=Path, help="for runs and other large files (default: OUT/DEVICE/work)")
+    go.add_argument("--minutes", type=float, default=24 * 60)
+    go.add_argument("--parts", nargs="*")
+    go.add_argument("--check", action="store_true")
+    asked = parser.parse_args()
+    if asked.verb == "wheels":
+        wheels(asked.folder, asked.python)
+    else:
+        sys.exit(run(asked))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""The GPU script: a part that fails loses nothing, what is done is not run again, what is late is cut off."""
+
+import importlib.util
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "experiments" / "gpu.py"
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Any:
+    spec = importlib.util.spec_from_file_location("gpu", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "gpu", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_parts_are_independent_and_resumed(gpu: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second part fails until its file is there; the third is too slow once."""
+
+    def parts(data: Path, work: Path, check: bool) -> list[Any]:
+        done, there = work / "done.json", work / "there"
+        late = f"import pathlib, time; time.sleep(0 if pathlib.Path({str(there)!r}).exists() else 60)"
+        commands = {
+            "first": f"open({str(done)!r}, 'a').write('x')",
+            "second": f"open({str(there)!r})",
+            "third": late,
+        }
+        return [gpu.Part(name, [sys.executable, "-c", code], [done]) for name, code in commands.items()]
+
+    monkeypatch.setattr(gpu, "parts", parts)
+    monkeypatch.setattr(gpu, "device_name", lambda check: "card")
+    asked = Namespace(
+        data=tmp_path, wheels=None, out=tmp_path, work=tmp_path, minutes=0.05, parts=None, check=True
+    )
+    assert gpu.run(asked) == 1
+    state = json.loads((tmp_path / "card" / "state.json").read_text())
+    assert state == {"first": "done", "second": "failed (1)", "third": "cut off"}
+    (tmp_path / "there").touch()
+    asked.minutes = 5
+    assert gpu.run(asked) == 0
+    assert (tmp_path / "card" / "first-done.json").read_text() == "x"
+    assert "FileNotFoundError" in (tmp_path / "card" / "second.txt").read_text()
+
+
+def test_the_gpu_trainings_are_the_papers_on_both_folds_of_hela_and_on_em(gpu: Any, tmp_path: Path) -> None:
+    commands = {p.name: p.command for p in gpu.parts(tmp_path, tmp_path, False)}
+    assert list(commands) == ["tests", "benchmarks", "dic-hela-01", "dic-hela-02", "isbi-em-z24"]
+    assert all("gpu" in command for command in commands.values() if "reproduce" in command)
