@@ -51,12 +51,12 @@ def read_dataset(experiment: Experiment) -> Dataset:
     settings = experiment.data
     listing = list_data(settings)
     parts = split(listing, settings)
-    originals = [e.read() for e in parts.train]
-    samples = [shrink_sample(s, settings.shrink) for s in originals]
+    digest = hashlib.sha256()
+    samples = [shrink_sample(_counted(e.read(), digest), settings.shrink) for e in parts.train]
     normalisation = fit_normalisation(settings.normalise, [s.image for s in samples])
     classes = learnt_classes(listing, experiment.target)
     examples = make_examples(samples, experiment, normalisation, classes)
-    validate = [e.read() for e in evenly(parts.validate, experiment.train.validate_images)]
+    validate = [_counted(e.read(), digest) for e in evenly(parts.validate, experiment.train.validate_images)]
     return Dataset(
         examples=tuple(examples),
         validate=tuple(validate),
@@ -65,7 +65,7 @@ def read_dataset(experiment: Experiment) -> Dataset:
         classes=classes,
         kind=listing.kind,
         spacing_um=samples[0].spacing_um,
-        checksum=_checksum([*originals, *validate]),
+        checksum=digest.hexdigest(),
         notes=(*listing.notes, *_split_notes(parts)),
     )
 
@@ -114,11 +114,10 @@ def _split_notes(parts: Split) -> list[str]:
     return notes
 
 
-def _checksum(samples: Sequence[Sample]) -> str:
-    digest = hashlib.sha256()
-    for sample in samples:
-        digest.update(sample.name.encode())
-        digest.update(np.ascontiguousarray(sample.image).tobytes())
-        if sample.labels is not None:
-            digest.update(np.ascontiguousarray(sample.labels).tobytes())
-    return digest.hexdigest()
+def _counted(sample: Sample, digest: hashlib._Hash) -> Sample:
+    """The sample, its pixels and labels counted into the checksum: so it need not be kept for that."""
+    digest.update(sample.name.encode())
+    digest.update(np.ascontiguousarray(sample.image).tobytes())
+    if sample.labels is not None:
+        digest.update(np.ascontiguousarray(sample.labels).tobytes())
+    return sample
