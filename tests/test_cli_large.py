@@ -11,7 +11,12 @@ from conftest import Unetseg
 from test_large import balanced, model, pixels
 
 from unetseg import api
-from unetseg.pipeline.model import save_model
+from unetseg.images import open_image
+from unetseg.pipeline.extras import Extras
+from unetseg.pipeline.large import tiles_here
+from unetseg.pipeline.model import Tiling, save_model
+from unetseg.pipeline.results import open_job
+from unetseg.pipeline.tile_steps import Job, Skipping
 from unetseg.settings import LabelSettings
 
 
@@ -95,3 +100,35 @@ def test_on_a_gpu_streamed_is_whole() -> None:
     on_gpu = type(used)(used.recipe, used.net, torch.device("cuda"))
     whole = api.predict(on_gpu, pixels()).labels
     np.testing.assert_array_equal(api.predict_large(on_gpu, pixels(), tile=64), whole)
+
+
+@pytest.mark.parametrize(("kind", "step"), [("uint8", 1 / 255), ("float16", 1)])
+def test_probabilities_and_the_image_go_into_the_store_if_asked_for(
+    unetseg: Unetseg, best: Path, big: Path, kind: str, step: float
+) -> None:
+    out = big.with_name("big.ome.zarr")
+    options = ("--probabilities", "--probability-type", kind, "--copy-image")
+    done = unetseg("predict", best, big, "--out", out, "--tile", 64, *options)
+    assert (done.code, done.err) == (0, "")
+    maps = zarr.open_array(out / "probabilities/0", mode="r")
+    assert maps.dtype == kind
+    whole = api.predict(api.load_model(best), pixels()).probabilities
+    np.testing.assert_allclose(np.asarray(maps) * step, whole, atol=0.003)
+    np.testing.assert_array_equal(zarr.open_array(out / "0", mode="r")[0], pixels())
+    plain = unetseg("predict", best, big, "--out", out, "--tile", 64)
+    assert plain.code == 2
+    assert "probabilities" in plain.err
+    tiff = unetseg("predict", best, big, "--out", big.with_name("new.ome.tif"), *options)
+    assert tiff.code == 2
+    assert "need an OME-Zarr" in tiff.err
+
+
+def test_a_lost_chunk_of_probabilities_is_computed_again(best: Path, big: Path) -> None:
+    used, out = api.load_model(best), big.with_name("big.ome.zarr")
+    extras = Extras("uint8")
+    job = open_job(used, open_image(big), out, Tiling(side=64), Skipping(), extras=extras)
+    assert isinstance(job, Job)
+    list(tiles_here(job, "predict", 0, range(9)))
+    assert all(job.is_done("predict", 0, index) for index in range(9))
+    next((job.store.folder / "probabilities" / "0" / "1" / "1").glob("*")).unlink()  # type: ignore[attr-defined]
+    assert not all(job.is_done("predict", 0, index) for index in range(9))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from unetseg.images import LazyImage
     from unetseg.pipeline.large import Perform, Summary
     from unetseg.pipeline.model import Model, Tiling
-    from unetseg.pipeline.tile_steps import Skipping
+    from unetseg.pipeline.tile_steps import Job, Skipping
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 OPTIONS = (
@@ -35,6 +35,14 @@ OPTIONS = (
     click.option("--skip-damaged", is_flag=True, help="Go on where the image cannot be read, and list it."),
     click.option("--overwrite", is_flag=True, help="Start again over a result of other settings."),
     click.option("--dry-run", is_flag=True, help="Tell tiles, memory, output and time, and stop."),
+    click.option("--copy-image", is_flag=True, help="Put the image beside its labels into the OME-Zarr."),
+    click.option(
+        "--probability-type",
+        type=click.Choice(["uint8", "float16"]),
+        default="uint8",
+        show_default=True,
+        help="Of --probabilities in an OME-Zarr.",
+    ),
     click.option(
         "--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes, or one a GPU."
     ),
@@ -74,15 +82,22 @@ def predict_large(
     model: Model, targets: list[tuple[Path, Path]], tiling: Tiling, options: dict[str, Any]
 ) -> None:
     """Predict each image into its result, or only tell what that takes."""
+    from unetseg.pipeline.extras import Extras
+    from unetseg.pipeline.results import open_job
     from unetseg.pipeline.workers import performer
 
+    kept: Any = options["probability_type"] if options["probabilities"] else None
+    extras = Extras(kept, options["copy_image"])
     for path, out in targets:
         image, skipping = _image(path, model, options), _skipping(options)
         if options["dry_run"]:
             _tell_estimate(model, image, out, tiling, skipping)
         else:
             with performer(options["workers"], options["scheduler"]) as perform:
-                _predict(model, image, out, tiling, skipping, perform, overwrite=options["overwrite"])
+                job = open_job(
+                    model, image, out, tiling, skipping, extras=extras, overwrite=options["overwrite"]
+                )
+                _predict(job, out, perform)
 
 
 def _image(path: Path, model: Model, options: dict[str, Any]) -> LazyImage:
@@ -119,20 +134,10 @@ def _skipping(options: dict[str, Any]) -> Skipping:
     return Skipping(options["skip_below"], mask, options["skip_damaged"])
 
 
-def _predict(
-    model: Model,
-    image: LazyImage,
-    out: Path,
-    tiling: Tiling,
-    skipping: Skipping,
-    perform: Perform,
-    *,
-    overwrite: bool,
-) -> None:
+def _predict(job: Job | Summary, out: Path, perform: Perform) -> None:
     from unetseg.pipeline.large import Resumed, Summary, TileDone
-    from unetseg.pipeline.results import make_result, open_job
+    from unetseg.pipeline.results import make_result
 
-    job = open_job(model, image, out, tiling, skipping, overwrite=overwrite)
     if isinstance(job, Summary):
         click.echo(
             f"{out}: finished already, with these settings: {_found(job)}. (--overwrite starts again.)"

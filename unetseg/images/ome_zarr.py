@@ -120,13 +120,17 @@ class LabelStore:
         """Labels (y, x) of any region; 0 where nothing was written."""
         return np.asarray(self.labels[self.grid.place(plane, y, x)])
 
-    def write_probabilities(self, plane: int, y: slice, x: slice, maps: NDArray[np.floating[Any]]) -> None:
-        """Write probabilities (k, y, x) in 0…1; as uint8 they are rounded to 1/255."""
+    def write_probabilities(
+        self, plane: int, y: slice, x: slice, maps: NDArray[np.floating[Any]]
+    ) -> NDArray[Any]:
+        """Write probabilities (k, y, x) in 0…1, as uint8 rounded to 1/255; gives what is stored."""
         if self._maps is None:
             raise ValueError("this store was made without probabilities")
         self._check_aligned(y, x)
         whole = self._maps.dtype == np.uint8
-        self._maps[self._mapped.place(plane, y, x)] = np.rint(maps * 255) if whole else maps
+        stored: NDArray[Any] = (np.rint(maps * 255) if whole else maps).astype(self._maps.dtype)
+        self._maps[self._mapped.place(plane, y, x)] = stored
+        return stored
 
     def read_probabilities(self, plane: int, y: slice, x: slice) -> NDArray[Any]:
         """Probabilities (k, y, x) as they are stored."""

@@ -22,6 +22,7 @@ from unetseg.errors import UserError
 from unetseg.images import LazyImage
 from unetseg.images.space import label_bytes
 from unetseg.normalise import Normalisation
+from unetseg.pipeline.extras import Extras
 from unetseg.pipeline.journal import check_same
 from unetseg.pipeline.model import Model
 from unetseg.pipeline.network_input import NetworkInput, Repaired, Shrunk, fit_rule
@@ -73,7 +74,7 @@ class Estimate:
 
 
 def settings_of(
-    model: Model, image: LazyImage, plan: Plan, skipping: Skipping, precision: str
+    model: Model, image: LazyImage, plan: Plan, skipping: Skipping, precision: str, extras: Extras
 ) -> dict[str, Any]:
     """What decides the result, as plain values: the same ones give the same bytes."""
     return {
@@ -89,6 +90,8 @@ def settings_of(
         "skip-below": skipping.below,
         "mask": None if skipping.mask is None else skipping.mask.identity,
         "skip-damaged": skipping.damaged,
+        "probabilities": extras.probabilities,
+        "copy-image": extras.image,
     }
 
 
@@ -109,7 +112,7 @@ def work(job: Job, perform: Perform = tiles_here) -> Iterator[Resumed | TileDone
     what is done is kept.
     """
     before = job.journal.read_facts("settings")
-    now = settings_of(job.model, job.image, job.plan, job.skipping, job.precision)
+    now = settings_of(job.model, job.image, job.plan, job.skipping, job.precision, job.extras)
     if before is not None:
         check_same(job.image.path, before, now)
     job.journal.write_facts("settings", now)

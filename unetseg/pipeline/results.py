@@ -15,9 +15,10 @@ from numpy.typing import DTypeLike, NDArray
 from unetseg.errors import UserError
 from unetseg.images import LazyImage
 from unetseg.images.ome_zarr import Kind, LabelStore, state, unfinished
-from unetseg.images.space import check_space, label_bytes
+from unetseg.images.space import PYRAMID, check_space, label_bytes
 from unetseg.images.tiff_pyramid import write_tiff_pyramid
 from unetseg.io import write_json
+from unetseg.pipeline.extras import Extras
 from unetseg.pipeline.journal import Journal, check_same, read_facts
 from unetseg.pipeline.large import (
     Estimate,
@@ -36,6 +37,7 @@ from unetseg.pipeline.tile_steps import Job, Skipping
 
 FACTS = "unetseg.json"
 """In the finished result: the settings it was made with, and the summary."""
+NO_EXTRAS = Extras()
 OME_TIFFS = (".ome.tif", ".ome.tiff")
 
 
@@ -67,7 +69,14 @@ def is_large_name(path: Path) -> bool:
 
 
 def open_job(
-    model: Model, image: LazyImage, out: Path, tiling: Tiling, skipping: Skipping, *, overwrite: bool = False
+    model: Model,
+    image: LazyImage,
+    out: Path,
+    tiling: Tiling,
+    skipping: Skipping,
+    *,
+    extras: Extras = NO_EXTRAS,
+    overwrite: bool = False,
 ) -> Job | Summary:
     """The job that makes `out` (begun, or gone on with), or the summary of a result that is finished.
 
@@ -76,8 +85,10 @@ def open_job(
     """
     if out.resolve() == image.path.resolve():
         raise UserError(f"{out}: is the image itself. Choose another --out.")
+    if extras != NO_EXTRAS and _store_path(out) != out:
+        raise UserError(f"{out}: probabilities and the image's copy need an OME-Zarr: --out NAME.ome.zarr.")
     plan, store = make_plan(model, image.shape[1:], tiling), _store_path(out)
-    settings = settings_of(model, image, plan, skipping, tiling.precision)
+    settings = settings_of(model, image, plan, skipping, tiling.precision, extras)
     there = state(store)
     journal = Journal(unfinished(store) / "scratch" / "journal")
     facts = _finished(out)
@@ -86,17 +97,19 @@ def open_job(
             check_same(out, facts["settings"], settings)
             return _summary(facts["summary"])
         if store == out or there != "finished":
-            _create(store, model, image, plan)
-    return Job(model, image, plan, LabelStore.open(store), journal, skipping, tiling.precision)
+            _create(store, model, image, plan, extras)
+    opened = LabelStore.open(store)
+    maps = opened if extras.probabilities else None
+    return Job(model, image, plan, opened, journal, skipping, tiling.precision, extras, maps)
 
 
 def make_result(job: Job, out: Path, perform: Perform = tiles_here) -> Iterator[Resumed | TileDone | Summary]:
     """Do what is left of the job that `open_job` gave for `out`, then finish it; see `large.work`."""
     for event in work(job, perform):
         if isinstance(event, Summary) and isinstance(job.store, LabelStore):
-            settings = settings_of(job.model, job.image, job.plan, job.skipping, job.precision)
+            settings = settings_of(job.model, job.image, job.plan, job.skipping, job.precision, job.extras)
             write_json(job.store.folder / FACTS, {"settings": settings, "summary": asdict(event)})
-            job.store.finish()
+            job.store.finish(job.image if job.extras.image else None)
             if job.store.path != out:
                 _to_tiff(job.store.path, job.store.facts.kind, out)
         yield event
@@ -142,14 +155,21 @@ def _to_tiff(store: Path, kind: str, out: Path) -> None:
     shutil.rmtree(store)
 
 
-def _create(store: Path, model: Model, image: LazyImage, plan: Plan) -> None:
+def _create(store: Path, model: Model, image: LazyImage, plan: Plan, extras: Extras) -> None:
     """An empty store, if there is room for it and what it takes while it is made."""
     pixels = len(image.planes) * image.shape[1] * image.shape[2]
     core = 4 * pixels if model.recipe.labels.seeds > 0 else 0
-    check_space(store, 3 * label_bytes(pixels) + core)
+    maps = (
+        pixels * model.recipe.classes * np.dtype(extras.probabilities).itemsize if extras.probabilities else 0
+    )
+    copy = pixels * image.shape[0] * image.dtype.itemsize if extras.image else 0
+    check_space(store, 3 * label_bytes(pixels) + core + int((maps + copy) * PYRAMID))
     kind: Kind = "classes" if model.recipe.kind == "classes" else "labels"
     dtype = np.uint8 if kind == "classes" else np.uint32
-    LabelStore.create(store, image, chunk=plan.chunk, kind=kind, dtype=dtype)
+    kept: dict[str, Any] = {}
+    if extras.probabilities:
+        kept = {"classes": model.recipe.classes, "probabilities": extras.probabilities}
+    LabelStore.create(store, image, chunk=plan.chunk, kind=kind, dtype=dtype, **kept)
 
 
 def _finished(out: Path) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from skimage.segmentation import expand_labels, watershed
 
 from unetseg.images import LazyImage
+from unetseg.pipeline.extras import Extras, MapStore, keep_maps
 from unetseg.pipeline.journal import Journal, Record, checksum
 from unetseg.pipeline.model import Model
 from unetseg.pipeline.network_input import NetworkInput, Pixels, Region, Repaired
@@ -70,6 +71,8 @@ class Job:
     journal: Journal
     skipping: Skipping = field(default_factory=Skipping)
     precision: str = "float32"
+    extras: Extras = field(default_factory=Extras)
+    maps: MapStore | None = None
 
     @property
     def scratch(self) -> tuple[tuple[str, DTypeLike], ...]:
@@ -88,10 +91,13 @@ class Job:
 
     def written(self, step: str, plane: int, region: Region) -> list[Map]:
         """The data that a step wrote for a region."""
+        maps = (
+            [] if self.maps is None or step != "predict" else [self.maps.read_probabilities(plane, *region)]
+        )
         if step == "label" or not self.scratch:
-            return [self.store.read(plane, *region)]
+            return [self.store.read(plane, *region), *maps]
         names = self.scratch if step == "predict" else (("flooded", np.int32),)
-        return [np.asarray(self.store.scratch(*name)[(plane, *region)]) for name in names]
+        return [*(np.asarray(self.store.scratch(*name)[(plane, *region)]) for name in names), *maps]
 
     def is_done(self, step: str, plane: int, index: int) -> bool:
         """Whether there is a record, and its data are what they were."""
@@ -233,11 +239,14 @@ def _keep_prediction(
 ) -> None:
     """Write what the predict step made of a tile, then its record."""
     region, settings = job.plan.partition[index], job.model.recipe.labels
+    maps = keep_maps(job.maps, plane, region, probabilities, job.model.recipe.classes)
     if job.model.recipe.kind == "classes":
         classes = np.zeros(_shape(region), np.uint8) if probabilities is None else class_labels(probabilities)
         classes = np.where(keep, classes, 0).astype(np.uint8)
         job.store.write(plane, *region, classes)
-        job.journal.write("predict", plane, index, {**facts, "checksums": np.array([checksum(classes)])})
+        job.journal.write(
+            "predict", plane, index, {**facts, "checksums": np.array([checksum(classes), *maps])}
+        )
         return
     probability, core = np.zeros((2, *_shape(region)), np.float32)
     if probabilities is not None:
@@ -252,7 +261,7 @@ def _keep_prediction(
         arrays["core"] = np.where(arrays["parts"] > 0, core, 0)
     for name, dtype in job.scratch:
         _write_scratch(job, name, dtype, plane, region, arrays[name])
-    sums = np.array([checksum(arrays[name]) for name, _ in job.scratch])
+    sums = np.array([*(checksum(arrays[name]) for name, _ in job.scratch), *maps])
     record = {**facts, "checksums": sums}
     for name, table in tables.items():
         record |= _columns(name, table)
