@@ -82,7 +82,7 @@ def _case(count: int, shape: tuple[int, ...]) -> list[Row]:
         name: lambda transform=transform: recipe(labels, sample, transform)
         for name, transform in peers.items()
     }
-    times = interleaved_s({"ours": lambda: border_weights(labels), **works}, 3)
+    times = interleaved_s({"ours": lambda: border_weights(labels), **works}, 2)
     factor = len(ids) / len(sample)
     note = f"difference {_difference(labels, corner=scaled):.1e}" + (" (corner)" if scaled else "")
     title = f"weight map, {len(ids)} objects in {'×'.join(map(str, shape))}"
