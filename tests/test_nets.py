@@ -12,6 +12,7 @@ from torch import nn
 
 from unetseg.errors import UserError
 from unetseg.nets import NETS, build_net, parameter_count
+from unetseg.nets.contract import part, region
 from unetseg.nets.unet import unet_footprint
 from unetseg.predict import predict
 from unetseg.tiles import TileGrid, read_mirrored
@@ -77,6 +78,18 @@ def test_the_papers_unet() -> None:
     assert net.footprint.output((572, 572)) == (388, 388)
     with torch.no_grad():
         assert net.eval()(torch.zeros(1, 1, 572, 572)).shape == (1, 2, 388, 388)
+
+
+@cases
+@pytest.mark.parametrize("place", [(0.0, 0.3), (0.4, 0.5), (0.35, 1.0), (0.0, 1.0)])
+def test_a_part_of_the_output_is_that_of_the_whole(case: Any, place: tuple[float, float]) -> None:
+    net = make(case)
+    size = tuple(n + 4 * s for n, s in zip(net.footprint.smallest, net.footprint.stride, strict=True))
+    images = torch.randn(1, 2, *size, generator=torch.Generator().manual_seed(1))
+    keep = [(int(place[0] * n), int(place[1] * n)) for n in net.footprint.output(size)]
+    keep[-1] = keep[-1] if keep[-1][1] < 3 else (keep[-1][0] // 2, keep[-1][1] - 1)
+    with torch.no_grad():
+        torch.testing.assert_close(part(net, images, keep), region(net(images), keep), atol=1e-5, rtol=1e-5)
 
 
 @cases
@@ -168,8 +181,8 @@ def test_declared_context_is_what_an_output_pixel_sees(case: Any) -> None:
     lost = [(a - b) // 2 for a, b in zip(size, logits.shape[2:], strict=True)]
     starts = [m if not foot.valid else 0 for m in foot.margin]
     reach = torch.zeros(net.dims, dtype=torch.long)
-    for part in range(0, max(foot.stride), 1 if max(foot.stride) <= 16 else 4):
-        place = [a + part % s for a, s in zip(starts, foot.stride, strict=True)]
+    for phase in range(0, max(foot.stride), 1 if max(foot.stride) <= 16 else 4):
+        place = [a + phase % s for a, s in zip(starts, foot.stride, strict=True)]
         (gradient,) = torch.autograd.grad(logits[(0, 0, *place)], image, retain_graph=True)
         seen = gradient[0].abs().sum(0).nonzero()
         centre = torch.tensor(place) + torch.tensor(lost)

@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from unetseg.device import memory_errors, precision_context
 from unetseg.errors import UserError
-from unetseg.nets.contract import Net
+from unetseg.nets.contract import Net, Ranges, part
 from unetseg.nets.folding import folded
 from unetseg.tiles import Tile, TileGrid, even_grid, read_mirrored
 
@@ -86,7 +86,7 @@ def stream(
     try:
         for group in groups:
             reads = [readers.submit(read, tile) for tile in group]
-            running.append((group, computer.submit(compute, reads)))
+            running.append((group, computer.submit(compute, reads, _kept(group))))
             if len(running) > IN_FLIGHT:
                 yield from _handed_out(*running.popleft())
         while running:
@@ -175,7 +175,7 @@ class _Compute:
     precision: str
 
     @torch.no_grad()
-    def __call__(self, reads: list[Future[NDArray[Any] | None]]) -> _Done:
+    def __call__(self, reads: list[Future[NDArray[Any] | None]], keep: Ranges) -> _Done:
         pixels = [future.result() for future in reads]
         reads.clear()
         there = [p.astype(np.float32, copy=False) for p in pixels if p is not None]
@@ -189,9 +189,10 @@ class _Compute:
             memory_errors("Give a smaller --memory or --tile."),
         ):
             if self.device.type != "cuda":
-                return _Done(_averaged(self.net, images.to(self.device), self.average).cpu(), read)
+                found = _averaged(self.net, images.to(self.device), keep, self.average)
+                return _Done(found.cpu(), read)
             images = images.pin_memory().to(self.device, non_blocking=True)
-            found = _averaged(self.net, images, self.average)
+            found = _averaged(self.net, images, keep, self.average)
             host = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
             host.copy_(found, non_blocking=True)
             copied = torch.cuda.Event()
@@ -202,26 +203,42 @@ class _Compute:
 def _handed_out(
     group: Sequence[Tile], job: Future[_Done]
 ) -> Iterator[tuple[Tile, NDArray[np.float32] | None]]:
-    done = job.result()
+    done, origin = job.result(), [start for start, _ in _kept(group)]
     done.ready()
     maps = iter(()) if done.probabilities is None else iter(done.probabilities.numpy())
     for tile, read in zip(group, done.read, strict=True):
-        yield tile, next(maps)[(slice(None), *tile.crop)] if read else None
+        crop = (slice(c.start - o, c.stop - o) for c, o in zip(tile.crop, origin, strict=True))
+        yield tile, next(maps)[(slice(None), *crop)] if read else None
 
 
-def _averaged(net: Net, images: Tensor, average: int) -> Tensor:
-    """Probabilities averaged over the first `average` of: itself, 3 flips, and the 4 transposed.
+def _kept(group: Sequence[Tile]) -> Ranges:
+    """The part of the net's output that holds the crops of all tiles."""
+    axes = list(zip(*(tile.crop for tile in group), strict=True))
+    return [(min(c.start for c in crops), max(c.stop for c in crops)) for crops in axes]
 
-    Of volumes the last 4 are flipped along z instead: slices are seldom as thick as pixels.
+
+def _averaged(net: Net, images: Tensor, keep: Ranges, average: int) -> Tensor:
+    """Probabilities in the part `keep`, averaged over the first `average` symmetries.
+
+    They are: itself, 3 flips, and the 4 transposed; of volumes the last 4 are flipped along z
+    instead: slices are seldom as thick as pixels.
     """
     total: Tensor | None = None
+    size = net.footprint.output(images.shape[2:])
     for turn, flips in _symmetries(average, net.dims):
         turned = images.transpose(-1, -2) if turn else images
-        logits = net(turned.flip(flips))
+        ranges, sizes = ([*keep[:-2], keep[-1], keep[-2]], size[::-1]) if turn else (keep, size)
+        logits = part(net, turned.flip(flips), _flipped(ranges, sizes, flips))
         back = torch.softmax(logits.float(), dim=1).flip(flips)
         back = back.transpose(-1, -2) if turn else back
         total = back if total is None else total + back
     return cast(Tensor, total) / average
+
+
+def _flipped(ranges: Ranges, size: Sequence[int], axes: Sequence[int]) -> Ranges:
+    """Where ranges lie after a flip."""
+    flips = [axis - len(size) in axes for axis in range(len(size))]
+    return [(n - b, n - a) if f else (a, b) for (a, b), n, f in zip(ranges, size, flips, strict=True)]
 
 
 def _symmetries(average: int, dims: int) -> list[tuple[bool, tuple[int, ...]]]:

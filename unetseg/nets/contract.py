@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from unetseg.errors import UserError
 from unetseg.tiles import Footprint
 
+Ranges = Sequence[tuple[int, int]]
+"""(start, stop) per axis of yx."""
+
 
 class Net(Protocol):
     """What training, prediction and tiling use of a network (an `nn.Module`).
@@ -44,6 +47,26 @@ class Fitted(Protocol):
     """
 
     def fit(self, images: Iterable[Tensor]) -> None: ...
+
+
+@runtime_checkable
+class PartNet(Protocol):
+    """A network that can spare itself what a part of its output does not need."""
+
+    def part(self, images: Tensor, keep: Ranges) -> Tensor:
+        """The logits of `images` in the ranges `keep` of the output."""
+
+
+def part(net: Net, images: Tensor, keep: Ranges) -> Tensor:
+    """The logits of `images` in the ranges `keep` of the output, at less cost where the net knows how."""
+    return net.part(images, keep) if isinstance(net, PartNet) else region(net(images), keep)
+
+
+def region(maps: Tensor, ranges: Ranges) -> Tensor:
+    """A region of maps (b, c, *yx), a view."""
+    for axis, (start, stop) in enumerate(ranges, start=2):
+        maps = maps.narrow(axis, start, stop - start)
+    return maps
 
 
 def check_input(net: Net, images: Tensor) -> None:

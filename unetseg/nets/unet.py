@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -15,9 +17,12 @@ from unetseg.nets.blocks import (
     double_conv,
     he_normal,
 )
-from unetseg.nets.contract import check_input
+from unetseg.nets.contract import Ranges, check_input, region
 from unetseg.nets.footprint import Branches, Conv, Layer, Up, derive_footprint, pool
 from unetseg.tiles import Footprint
+
+CONVS = 2
+"""3×3 convolutions in a block."""
 
 
 class UNet(nn.Module):
@@ -69,20 +74,56 @@ class UNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of a batch of images of legal size (see `footprint`)."""
-        check_input(self, images)
-        skips: list[Tensor] = []
-        x = images
-        for level, block in enumerate(self.down):
-            x = block(x if level == 0 else self.pool(x))
-            if level in self.dropped:
-                x = self.dropout(x)
-            skips.append(x)
-        skips.pop()
+        *skips, x = self._contracted(images)
         for up, merge in zip(self.up, self.merge, strict=True):
             x = up(x)
             x = merge(torch.cat([crop_to(skips.pop(), x.shape[2:]), x], dim=1))
         logits: Tensor = self.head(x)
         return logits
+
+    def part(self, images: Tensor, keep: Ranges) -> Tensor:
+        """The part `keep`, (start, stop) per axis, of the logits of images.
+
+        In a padded net the expanding path computes, on each level, only what that part sees. The rim
+        of a map that was cut, where the convolutions have zeros beside it, is never looked at.
+        """
+        if self.footprint.valid:
+            return region(self(images), keep)
+        *skips, x = self._contracted(images)
+        origin = [0] * self.dims
+        for up, merge, seen in zip(self.up, self.merge, self._seen(skips, keep), strict=True):
+            x = up(region(x, _moved(seen, origin)))
+            doubled = [(2 * a, 2 * b) for a, b in seen]
+            x = merge(torch.cat([region(skips.pop(), doubled), x], dim=1))
+            origin = [a for a, _ in doubled]
+        logits: Tensor = self.head(region(x, _moved(keep, origin)))
+        return logits
+
+    def _contracted(self, images: Tensor) -> list[Tensor]:
+        """The maps of all levels at the end of their blocks, the highest first."""
+        check_input(self, images)
+        maps = [images]
+        for level, block in enumerate(self.down):
+            x = block(maps[-1] if level == 0 else self.pool(maps[-1]))
+            maps.append(self.dropout(x) if level in self.dropped else x)
+        return maps[1:]
+
+    @staticmethod
+    def _seen(maps: list[Tensor], keep: Ranges) -> list[Ranges]:
+        """What the kept part sees, through a block of 3×3 convolutions, of the map below each level."""
+        seen: list[Ranges] = []
+        for level in maps:
+            wide = [
+                (max(a - CONVS, 0), min(b + CONVS, n))
+                for (a, b), n in zip(keep, level.shape[2:], strict=True)
+            ]
+            keep = [(a // 2, -(-b // 2)) for a, b in wide]
+            seen.insert(0, keep)
+        return seen
+
+
+def _moved(ranges: Ranges, origin: Sequence[int]) -> Ranges:
+    return [(a - o, b - o) for (a, b), o in zip(ranges, origin, strict=True)]
 
 
 def unet_footprint(depth: int, *, valid: bool, dims: int = 2, convs: int = 2) -> Footprint:
