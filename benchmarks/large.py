@@ -5,8 +5,9 @@
 
 RUN is a run folder or a model file, or "narrow": an untrained U-Net of the default size. IMAGE is a
 TIFF or "synthetic"; it is tiled to the side asked for. Each row is a process of its own; rows are
-repeated in turn and the fastest of each is shown, so that ratios are those of one run. Differences are of the
-probability of the last class, from the whole image computed at once.
+repeated in turn and the fastest of each is shown, so that ratios are those of one run; CPU seconds, of all
+threads, say more on a busy machine. Differences are of the probability of the last class, from the
+whole image computed at once.
 """
 
 from __future__ import annotations
@@ -41,86 +42,93 @@ from unetseg.tiles import read_mirrored
 ROI = 512
 """Side of MONAI's windows: nnU-Net's usual patch of 2-D images, and faster than 256² here."""
 Maps = NDArray[np.float32]
+Seconds = tuple[float, float]
+"""By the clock, and of the CPU."""
 
 
-def network_alone(model: Model, image: Path, tiling: Tiling, out: Path) -> float:
+def since(begun: Seconds = (0.0, 0.0)) -> Seconds:
+    """Seconds that have passed."""
+    return time.perf_counter() - begun[0], time.process_time() - begun[1]
+
+
+def network_alone(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
     """The net as it was trained, on the very tiles that the streamed prediction computes."""
     return _forward(model, model.net, image, tiling)
 
 
-def network_folded(model: Model, image: Path, tiling: Tiling, out: Path) -> float:
+def network_folded(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
     """The same with batch norm folded into the convolutions."""
     return _forward(model, folded(model.net), image, tiling)
 
 
-def _forward(model: Model, net: Any, image: Path, tiling: Tiling) -> float:
+def _forward(model: Model, net: Any, image: Path, tiling: Tiling) -> Seconds:
     plan = make_plan(model, open_image(image).shape[1:], tiling)
     tile = torch.rand(1, model.net.channels, *plan.grid.read_shape)
     with torch.no_grad():
         net(tile)
-        begun = time.perf_counter()
+        begun = since()
         for _ in plan.grid:
             net(tile)
-    return time.perf_counter() - begun
+    return since(begun)
 
 
-def streamed(model: Model, image: Path, tiling: Tiling, out: Path) -> float:
+def streamed(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
     """From the file to the finished OME-Zarr of object labels."""
-    begun = time.perf_counter()
+    begun = since()
     job = open_job(model, open_image(image), out.with_suffix(".zarr"), tiling, Skipping())
     if isinstance(job, Job):
         for _ in make_result(job, out.with_suffix(".zarr")):
             pass
-    return time.perf_counter() - begun
+    return since(begun)
 
 
-def streamed_maps(model: Model, image: Path, tiling: Tiling, out: Path) -> float:
+def streamed_maps(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
     """From the file to probabilities in memory, tile by tile, without labels."""
     pixels = _pixels(model, image)
     plan = make_plan(model, open_image(image).shape[1:], tiling)
     maps = np.empty(pixels.shape[1:], np.float32)
-    begun = time.perf_counter()
+    begun = since()
     groups = batched(plan.grid, plan.batch)
     for tile, found in stream(
         model.net, groups, lambda t: read_mirrored(pixels, t.read), device=model.device
     ):
         if found is not None:
             maps[tile.write] = found[-1]
-    seconds = time.perf_counter() - begun
+    seconds = since(begun)
     np.save(out, maps)
     return seconds
 
 
-def whole(model: Model, image: Path, tiling: Tiling, out: Path) -> float:
+def whole(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
     """The whole image in one tile, if it fits into memory."""
     pixels = _pixels(model, image)
-    begun = time.perf_counter()
+    begun = since()
     grid = model.grid(pixels.shape[1:], Tiling(side=max(pixels.shape)))
     maps = predict(model.net, pixels, grid, device=model.device)
-    seconds = time.perf_counter() - begun
+    seconds = since(begun)
     np.save(out, maps[-1])
     return seconds
 
 
-def monai_default(model: Model, image: Path, tiling: Tiling, out: Path) -> float:
+def monai_default(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
     """MONAI's sliding windows as they come: a quarter overlap, all weights equal."""
     return _monai(model, image, out, {})
 
 
-def monai_half(model: Model, image: Path, tiling: Tiling, out: Path) -> float:
+def monai_half(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
     """MONAI's sliding windows as nnU-Net does it: half overlap, Gaussian weights."""
     return _monai(model, image, out, {"overlap": 0.5, "mode": "gaussian"})
 
 
-def _monai(model: Model, image: Path, out: Path, options: dict[str, Any]) -> float:
+def _monai(model: Model, image: Path, out: Path, options: dict[str, Any]) -> Seconds:
     from monai.inferers import sliding_window_inference
 
     pixels = torch.from_numpy(_pixels(model, image))[None]
-    begun = time.perf_counter()
+    begun = since()
     with torch.no_grad():
         logits = sliding_window_inference(pixels, (ROI, ROI), 1, model.net, **options)
         maps = torch.softmax(logits, 1)[0, -1]
-    seconds = time.perf_counter() - begun
+    seconds = since(begun)
     np.save(out, maps.numpy())
     return seconds
 
@@ -141,8 +149,8 @@ def main() -> None:
     if options.row:
         model, tiling = _model(options.run), Tiling(memory=int(options.memory * 2**30))
         with torch.no_grad():
-            seconds = ROWS[options.row](model, Path(options.image), tiling, Path(options.out))
-        print(json.dumps({"seconds": seconds, "peak": peak_memory(torch.device("cpu"))}))
+            seconds, cpu = ROWS[options.row](model, Path(options.image), tiling, Path(options.out))
+        print(json.dumps({"seconds": seconds, "cpu": cpu, "peak": peak_memory(torch.device("cpu"))}))
         return
     with tempfile.TemporaryDirectory() as folder:
         if options.growth:
@@ -158,19 +166,24 @@ def _compare(options: argparse.Namespace, folder: Path) -> None:
     )
     print(f"{options.side}², tiles of {plan.partition.step}, {plan.redundancy:.2f} pixels computed for each")
     print(f"MONAI's windows: {ROI}²; {torch.get_num_threads()} threads; fastest of {options.repeat}")
-    times: dict[str, list[float]] = {row: [] for row in ROWS}
-    peaks: dict[str, int] = {}
+    found: dict[str, list[dict[str, float]]] = {row: [] for row in ROWS}
     for _ in range(options.repeat):
         for row in ROWS:
-            found = _run_row(options, row, image, folder)
-            times[row].append(found["seconds"])
-            peaks[row] = found["peak"]
-    alone, exact = min(times["network alone"]), folder / f"{_slug('whole image')}.npy"
-    print(f"{'':30}{'s':>8}{'of alone':>10}{'peak MB':>9}{'difference':>12}")
-    for row, seconds in times.items():
-        file = folder / f"{_slug(row)}.npy"
-        apart = float(np.abs(np.load(file) - np.load(exact)).max()) if file.exists() else float("nan")
-        print(f"{row:30}{min(seconds):8.1f}{min(seconds) / alone:10.2f}{peaks[row] / 1e6:9.0f}{apart:12.1e}")
+            found[row].append(_run_row(options, row, image, folder))
+    alone = min(found["network alone"], key=lambda r: r["cpu"])
+    print(f"{'':30}{'s':>8}{'ratio':>8}{'CPU s':>8}{'ratio':>8}{'peak MB':>9}{'difference':>12}")
+    for row, runs in found.items():
+        seconds, cpu = (min(r[key] for r in runs) for key in ("seconds", "cpu"))
+        peak, apart = max(r["peak"] for r in runs), _difference(folder, row)
+        ratios = seconds / min(r["seconds"] for r in found["network alone"]), cpu / alone["cpu"]
+        columns = f"{seconds:8.1f}{ratios[0]:8.2f}{cpu:8.1f}{ratios[1]:8.2f}{peak / 1e6:9.0f}{apart:12.1e}"
+        print(f"{row:30}{columns}")
+
+
+def _difference(folder: Path, row: str) -> float:
+    """The largest one from the whole image's probabilities; NaN where a row makes none."""
+    file, whole = (folder / f"{_slug(name)}.npy" for name in (row, "whole image"))
+    return float(np.abs(np.load(file) - np.load(whole)).max()) if file.exists() else float("nan")
 
 
 def _growth(options: argparse.Namespace, folder: Path) -> None:

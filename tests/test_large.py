@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -296,3 +300,67 @@ def test_damage_is_one_error_or_skipped_and_listed(tmp_path: Path) -> None:
     assert sum((y1 - y0) * (x1 - x0) for y0, y1, x0, x1 in rows) == 50 * 50
     assert not written(tmp_path, "skipped.zarr")[100:150, 50:100].any()
     assert written(tmp_path, "skipped.zarr").any()
+
+
+KILLED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_large import *
+used, path = balanced(RULES[5], pixels()), Path(sys.argv[2])
+job = open_job(used, image(path), path / "out.zarr", TILES, NONE)
+print("begun", flush=True)
+for event in make_result(job, path / "out.zarr"):
+    print(event, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    """Ten SIGKILLs, each at a random time after the first tile; then it is let finish."""
+    run(balanced(RULES[5], pixels()), tmp_path, "whole.zarr")
+    rng, kills = np.random.default_rng(0), 0
+    command = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(tmp_path)]
+    while not (tmp_path / "out.zarr").exists():
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        if kills < 10:
+            time.sleep(float(rng.uniform(0, 1)))
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.communicate()
+    assert kills > 1
+    assert tree(tmp_path / "out.zarr") == tree(tmp_path / "whole.zarr")
+
+
+GROWN = """
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_large import *
+used, image = model(LabelSettings(smallest=4, holes=4)), open_image(Path(sys.argv[2]))
+tiling = Tiling(memory=600 * 2**20)
+job = open_job(used, image, Path(sys.argv[2] + ".out.zarr"), tiling, NONE)
+for _ in make_result(job, Path(sys.argv[2] + ".out.zarr")):
+    pass
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_image(tmp_path: Path) -> None:
+    """The peak of sixteen times the pixels is within a tenth."""
+    peaks = []
+    for side in (2048, 8192):
+        where = tmp_path / f"{side}.zarr"
+        array = zarr.create_array(
+            where, shape=(side, side), chunks=(512, 512), dtype=np.uint16, zarr_format=2
+        )
+        tile = np.tile(pixels((512, 512)), (1, side // 512))
+        for y in range(0, side, 512):
+            array[y : y + 512] = tile
+        command = [sys.executable, "-c", GROWN, str(Path(__file__).parent), str(where)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks.append(int(done.stdout.split()[-1]))
+    assert peaks[1] < 1.1 * peaks[0]
