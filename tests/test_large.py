@@ -120,6 +120,18 @@ def test_whatever_the_model(options: dict[str, Any], tmp_path: Path) -> None:
     np.testing.assert_array_equal(written(tmp_path), whole)
 
 
+@pytest.mark.parametrize("shrink", [1, 3])
+def test_calibrated_and_median_filtered(shrink: int, tmp_path: Path) -> None:
+    used = balanced(LabelSettings(median=4), pixels(), shrink=shrink)
+    used = replace(used, recipe=replace(used.recipe, calibration=(0.1, 0.2, 0.3, 0.05)))
+    maps = used.probabilities(pixels()[None], "image", Tiling())
+    rule = replace(used.recipe.labels, threshold=float(np.quantile(maps[1], 0.67)))
+    used = replace(used, recipe=replace(used.recipe, labels=rule))
+    run(used, tmp_path)
+    assert used.labels(maps).max() > 4
+    np.testing.assert_array_equal(written(tmp_path), used.labels(maps))
+
+
 def test_class_maps_and_classes_of_depth(tmp_path: Path) -> None:
     used = model(LabelSettings(), kind="classes", classes=3)
     run(used, tmp_path)

@@ -79,6 +79,7 @@ def settings_of(
     """What decides the result, as plain values: the same ones give the same bytes."""
     return {
         "model": _weights_hash(model),
+        "calibration": list(model.recipe.calibration),
         "labels": asdict(model.recipe.labels),
         "image": image.identity,
         "tile": list(plan.partition.step),

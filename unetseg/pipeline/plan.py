@@ -45,22 +45,20 @@ class Plan:
         return len(self.grid) * prod(self.grid.read_shape) / prod(self.grid.shape)
 
 
-def make_plan(model: Model, shape: tuple[int, int], tiling: Tiling, *, halo: int = 0) -> Plan:
+def make_plan(model: Model, shape: tuple[int, int], tiling: Tiling) -> Plan:
     """The plan that computes the fewest pixels for an image of `shape` (y, x) within `tiling.memory`.
 
-    halo: pixels of the image around a tile whose probabilities are wanted too. Raises UserError where
-    not even the smallest tile fits.
+    Tiles get the halo that the model's median filter needs. Raises UserError where not even the
+    smallest tile fits.
     """
     if model.net.dims != 2:
         raise UserError("a network of volumes does not predict images tile by tile; give --out a folder.")
-    if model.others or model.recipe.calibration or model.recipe.labels.median:
-        raise UserError(
-            "calibrated, median-filtered and averaged probabilities are not made tile by tile yet; give "
-            "--out a folder."
-        )
+    if model.others:
+        raise UserError("averaged probabilities are not made tile by tile yet; give --out a folder.")
     factor, foot = model.recipe.shrink, model.net.footprint
     base = factor * foot.stride[0]
-    around = -(-halo // factor) + (1 if factor > 1 else 0)  # enlarging looks at the next pixel
+    halo = -(-model.recipe.labels.halo // factor)
+    around = halo + (1 if factor > 1 else 0)  # enlarging looks at the next pixel
     small = (-(-shape[0] // factor), -(-shape[1] // factor))
     cost = tile_bytes_per_pixel(model)
     allowed = max(tiling.memory - PROGRAM, tiling.memory // 2) // cost

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from skimage.segmentation import expand_labels, watershed
 
+from unetseg.calibration import calibrated
 from unetseg.images import LazyImage
 from unetseg.pipeline.extras import Extras, MapStore, keep_maps
 from unetseg.pipeline.journal import Journal, Record, checksum
@@ -25,7 +26,7 @@ from unetseg.pipeline.network_input import NetworkInput, Pixels, Region, Repaire
 from unetseg.pipeline.plan import Plan
 from unetseg.predict import stream
 from unetseg.sample import enlarge
-from unetseg.segment import class_labels, object_maps
+from unetseg.segment import class_labels, median_filtered, object_maps
 from unetseg.stitch import Parts, split
 from unetseg.tiles import Tile, inside, read_mirrored, widened
 
@@ -226,12 +227,14 @@ def _wanted(job: Job, plane: int, pixels: Pixels, region: Region) -> NDArray[np.
 
 
 def _own(job: Job, tile: Tile, probabilities: Map, region: Region) -> Map:
-    """The probabilities at the image's pixel size, of the tile's own region."""
-    factor = job.model.recipe.shrink
-    full = [factor * n for n in probabilities.shape[1:]]
-    window = [slice(factor * w.start, factor * w.stop) for w in tile.window]
-    own: Map = enlarge(probabilities, full, factor)[(slice(None), *inside(region, window))]
-    return own
+    """The finished probabilities at the image's pixel size, of the tile's own region."""
+    recipe = job.model.recipe
+    full = [recipe.shrink * n for n in probabilities.shape[1:]]
+    window = [slice(recipe.shrink * w.start, recipe.shrink * w.stop) for w in tile.window]
+    around = widened(region, recipe.labels.halo, job.plan.partition.shape)
+    large = enlarge(calibrated(probabilities, recipe.calibration), full, recipe.shrink)
+    own = median_filtered(large[(slice(None), *inside(around, window))], recipe.labels.median)
+    return own[(slice(None), *inside(region, around))]
 
 
 def _keep_prediction(
