@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -233,7 +234,9 @@ def _pixels(model: Model, image: Path) -> Maps:
 
 def _model(run: str) -> Model:
     if run != "narrow":
-        return load_model(run, "cpu")
+        model = load_model(run, "cpu")
+        once = replace(model.recipe.labels, average=1)  # MONAI's windows are not averaged over flips
+        return replace(model, recipe=replace(model.recipe, labels=once))
     recipe = Recipe(
         dict(NARROW_UNET), 2, "instances", Normalisation("per-image", 1), 1, LabelSettings(smallest=20), None
     )
