@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,9 +94,19 @@ def checksum(data: NDArray[Any]) -> int:
 
 def check_same(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
     """Raise UserError, naming what differs, unless a result was begun with the settings of now."""
-    changed = [f"{k} ({before.get(k)} → {v})" for k, v in now.items() if before.get(k) != v]
+    changed = list(_changes(before, now))
     if changed:
         raise UserError(
             f"{path}: was begun with other settings: {', '.join(changed)}. Give the same command to go on, "
             "--overwrite to start again, or another --out."
         )
+
+
+def _changes(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    """The keys whose values differ, with both values; of tables their own keys."""
+    for key, value in now.items():
+        old = before.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            yield from _changes(old, value)
+        elif old != value:
+            yield f"{key} ({old} → {value})"
