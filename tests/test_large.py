@@ -193,7 +193,7 @@ def test_other_settings_are_refused_and_the_same_ones_find_it_finished(tmp_path:
     before = tree(tmp_path / "out.zarr")
     assert run(used, tmp_path) == first
     other = replace(used, recipe=replace(used.recipe, labels=LabelSettings(smallest=50)))
-    with pytest.raises(UserError, match=r"other settings: smallest \(0 → 50\)\. .*--overwrite"):
+    with pytest.raises(UserError, match=r"other settings: threshold .*, smallest \(0 → 50\)\. .*--overwrite"):
         run(other, tmp_path)
     assert tree(tmp_path / "out.zarr") == before
     job = open_job(other, image(tmp_path), tmp_path / "out.zarr", TILES, NONE, overwrite=True)
