@@ -22,7 +22,7 @@ from unetseg.tiles import Footprint
 PATCH, CENTRE = 27, 5
 FLAT = 1e-3
 """Added to a patch's variance (of normalised grey values), so that an even patch stays even."""
-SMALL = 0.1
+SMALL = 1.0
 """Added to the eigenvalues of the patches' covariance, below which whitening would amplify noise."""
 FITTED = 6000
 """Training patches that the whitening is fitted to."""
