@@ -48,7 +48,7 @@ def test_one_command_is_all(unetseg: Unetseg, best: Path, big: Path) -> None:
     assert (again.code, "finished already" in again.out) == (0, True)
     other = unetseg("predict", best, big, "--out", out, "--tile", 64, "--smallest", 9)
     assert other.code == 2
-    assert "labels" in other.err
+    assert "smallest (3 → 9)" in other.err
     assert "--overwrite" in other.err
 
 
