@@ -37,12 +37,20 @@ def test_rows_and_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     assert rows[0].parameters == 31_030_658
     assert rows[0].flops > rows[1].flops > 0
-    assert all(row.tile_bytes > 0 and row.seconds > 0 for row in rows)
+    assert all(row.tile_bytes > 0 and row.seconds is not None and row.seconds > 0 for row in rows)
     write_net_page(tmp_path / "nets.md", rows, CPU)
     page = (tmp_path / "nets.md").read_text()
     assert "| unet | 2015 |  | 31,030,658 | 92 | 16 |" in page
     assert "| unet | 2015 | width 4, padding same |" in page
     assert "Ronneberger" in page
+
+
+def test_what_a_small_machine_cannot_measure_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(net_table, "SIDES", {2: 32, 3: 16})
+    monkeypatch.setattr(net_table, "short_options", dict)
+    monkeypatch.setattr(net_table, "MOST_FLOPS", 1e6)
+    (row,) = net_rows(["window"], CPU)
+    assert row.cells[-1] == "–"
 
 
 def test_the_narrow_networks_are_those_of_the_experiment_files() -> None:

@@ -46,7 +46,10 @@ floating point operations (a multiplication and an addition are two) per output 
 of tiles. `GiB per tile`, estimated, and `s per megapixel`, measured once (on a CPU processor time, all
 cores together): predicting an image of 512×512 pixels (a volume of 64×64×64 voxels) as one tile with its
 margins. One channel, two classes; for networks of volumes pixels are voxels. A row without options is the
-paper's network, one with options that of `unetseg reproduce TASK --budget short`."""
+paper's network, one with options that of `unetseg reproduce TASK --budget short`. –: more than a small
+machine can measure."""
+MOST_BYTES, MOST_FLOPS = 8 * 2**30, 2e13
+"""Of a prediction that is still measured."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class NetRow:
     dims: int
     flops: float
     tile_bytes: int
-    seconds: float
+    seconds: float | None
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -78,7 +81,7 @@ class NetRow:
             _sizes(self.stride),
             f"{self.flops / 1e3:,.0f}",
             f"{self.tile_bytes / 2**30:.2f}",
-            f"{self.seconds:.1f}",
+            "–" if self.seconds is None else f"{self.seconds:.1f}",
         )
 
 
@@ -133,6 +136,8 @@ def _row(name: str, options: dict[str, NetOption], device: torch.device) -> NetR
     year = re.search(r"\b(19|20)\d\d\b", source)
     shape = (SIDES[net.dims],) * net.dims
     grid = choose_grid(net, shape, memory=0, side=SIDES[net.dims])
+    flops, tile_bytes = flops_per_pixel(net), bytes_per_pixel(net) * math.prod(grid.read_shape)
+    fits = tile_bytes <= MOST_BYTES and flops * math.prod(grid.read_shape) <= MOST_FLOPS
     return NetRow(
         name,
         source,
@@ -142,9 +147,9 @@ def _row(name: str, options: dict[str, NetOption], device: torch.device) -> NetR
         net.footprint.context,
         net.footprint.stride,
         net.dims,
-        flops_per_pixel(net),
-        bytes_per_pixel(net) * math.prod(grid.read_shape),
-        _seconds_per_mega(net, shape, device),
+        flops,
+        tile_bytes,
+        _seconds_per_mega(net, shape, device) if fits else None,
     )
 
 
