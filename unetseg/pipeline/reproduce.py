@@ -142,12 +142,16 @@ def _costs(done: Sequence[Entry]) -> list[str]:
             f"{e.scores.get('parameters', 0):,}",
             str(e.experiment.train.steps),
             f"{e.scores.get('train_seconds', 0) / 60:.1f}",
-            f"{e.scores.get('train_processor_seconds', 0) / 60:.1f}",
+            _minutes(e.scores.get("train_processor_seconds")),
             f"{each:.2f}",
             str(Run(e.path).read_json("environment.json").get("device", "")),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+def _minutes(seconds: float | None) -> str:
+    return f"{seconds / 60:.1f}" if seconds else "–"
 
 
 def _score(entry: Entry, name: str) -> float | None:
