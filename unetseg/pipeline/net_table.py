@@ -154,10 +154,11 @@ def _row(name: str, options: dict[str, NetOption], device: torch.device) -> NetR
 
 
 def flops_per_pixel(net: Net) -> float:
-    """Floating point operations of the net per output pixel, on an image much larger than its context."""
+    """Floating point operations of the net per output pixel, on an image 32 times as large as its context."""
     probe: Any = copy.deepcopy(cast(nn.Module, net)).to("meta").eval()
     foot = net.footprint
-    size = [n + 8 * SIDES[net.dims] // s * s for n, s in zip(foot.smallest, foot.stride, strict=True)]
+    parts = zip(foot.smallest, foot.context, foot.stride, strict=True)
+    size = [n + -(-32 * max(c, 1) // s) * s for n, c, s in parts]
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
         probe(torch.empty(1, net.channels, *size, device="meta"))
