@@ -145,7 +145,7 @@ def _ours(case: Case) -> Step:
         settings=AugmentSettings(),
         crop=case.crop,
         footprint=state.net.footprint,
-        size=case.settings.batch,
+        train=case.settings,
         seed=0,
         start=0,
         device=case.device,

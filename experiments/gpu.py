@@ -103,6 +103,7 @@ def installed(folder: Path | None, work: Path) -> dict[str, str]:
 def run_part(part: Part, environment: dict[str, str], work: Path, limit_s: float) -> str:
     """How it ended: "done", "cut off" or "failed (exit code)"; what it printed goes to WORK/NAME.txt."""
     started = time.time()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     with (work / f"{part.name}.txt").open("a") as log:
         process = subprocess.Popen(part.command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         try:

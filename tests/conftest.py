@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from unetseg.cli import main
 # The same examples on every run: a red test is a change's doing. New ones: --hypothesis-profile=default.
 settings.register_profile("unetseg", derandomize=True, deadline=None)
 settings.load_profile("unetseg")
+# A shell's background job ignores Ctrl-C, and so would the processes that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
