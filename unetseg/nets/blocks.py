@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -19,15 +21,20 @@ Rule = tuple[str, object, bool, str]
 
 def double_conv(i: int, o: int, padding: str, norm: str, dims: int) -> nn.Sequential:
     """Two 3×3 convolutions from `i` to `o` channels, each with its norm ("none" or "batch") and ReLU."""
-    layers: list[nn.Module] = []
-    for channels in (i, o):
-        layers += conv_block(channels, o, 3, padding=padding, norm=norm, dims=dims)
-    return nn.Sequential(*layers)
+    return conv_blocks((i, o, o), (3,) * dims, padding, norm)
 
 
-def conv_block(i: int, o: int, kernel: int, *, padding: str, norm: str, dims: int) -> list[nn.Module]:
-    """Convolution ("same" or "valid"), batch norm if norm is "batch", ReLU."""
-    conv = CONV[dims](i, o, kernel, padding=kernel // 2 if padding == "same" else 0)
+def conv_blocks(widths: Sequence[int], kernel: Sequence[int], padding: str, norm: str) -> nn.Sequential:
+    """Convolutions from widths[0] over widths[1] … channels, each with its norm and ReLU."""
+    pairs = pairwise(widths)
+    return nn.Sequential(*[m for i, o in pairs for m in conv_block(i, o, kernel, padding=padding, norm=norm)])
+
+
+def conv_block(i: int, o: int, kernel: Sequence[int], *, padding: str, norm: str) -> list[nn.Module]:
+    """Convolution ("same" or "valid"), batch norm if norm is "batch", ReLU; an axis for each of kernel."""
+    dims, sides = len(kernel), tuple(n // 2 if padding == "same" else 0 for n in kernel)
+    conv_of_dims: Any = CONV[dims]
+    conv = conv_of_dims(i, o, tuple(kernel), padding=sides)
     return [conv, *([NORM[dims](o)] if norm == "batch" else []), nn.ReLU(inplace=True)]
 
 
@@ -39,7 +46,8 @@ def crop_to(skip: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def he_normal(module: nn.Module) -> None:
-    """N(0, 2/N): N = k^dims·channels for a convolution, channels for an up-convolution of kernel = stride.
+    """N(0, 2/N): N = k^dims·channels for a convolution, channels for an up-convolution of kernel = stride
+    and for a fully connected layer.
 
     He 2015, as the U-Net paper asks for (section 3); biases 0.
     """
@@ -47,6 +55,8 @@ def he_normal(module: nn.Module) -> None:
         incoming = module.in_channels * math.prod(module.kernel_size)
     elif isinstance(module, nn.ConvTranspose2d | nn.ConvTranspose3d):
         incoming = module.in_channels
+    elif isinstance(module, nn.Linear):
+        incoming = module.in_features
     else:
         return
     nn.init.normal_(module.weight, std=math.sqrt(2 / incoming))

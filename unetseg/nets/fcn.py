@@ -68,8 +68,8 @@ class FCN(nn.Module):
         self.blocks = nn.ModuleList(_blocks(channels, width, norm))
         self.pool = nn.MaxPool2d(2)
         fc = FC * width
-        self.fc6 = nn.Sequential(*conv_block(8 * width, fc, 7, padding="same", norm=norm, dims=2))
-        self.fc7 = nn.Sequential(*conv_block(fc, fc, 1, padding="same", norm=norm, dims=2))
+        self.fc6 = nn.Sequential(*conv_block(8 * width, fc, (7, 7), padding="same", norm=norm))
+        self.fc7 = nn.Sequential(*conv_block(fc, fc, (1, 1), padding="same", norm=norm))
         self.dropout = nn.Dropout(dropout)
         inputs = [fc, 8 * width, 4 * width][: SCORES[stride]]
         self.score = nn.ModuleList(nn.Conv2d(i, classes, 1) for i in inputs)
@@ -144,7 +144,7 @@ def _blocks(channels: int, width: int, norm: str) -> Iterator[nn.Sequential]:
     for factor, convs in VGG_BLOCKS:
         layers: list[nn.Module] = []
         for _ in range(convs):
-            layers += conv_block(channels, factor * width, 3, padding="same", norm=norm, dims=2)
+            layers += conv_block(channels, factor * width, (3, 3), padding="same", norm=norm)
             channels = factor * width
         yield nn.Sequential(*layers)
 

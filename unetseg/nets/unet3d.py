@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
-
 import torch
 from torch import Tensor, nn
 
-from unetseg.nets.blocks import check_options, common_rules, crop_to, he_normal
+from unetseg.nets.blocks import check_options, common_rules, conv_blocks, crop_to, he_normal
 from unetseg.nets.contract import check_input
 from unetseg.nets.footprint import Branches, Conv, Layer, Up, derive_footprint, pool
 from unetseg.tiles import Footprint
@@ -56,7 +53,7 @@ class UNet3d(nn.Module):
         middle = [width * 2**level for level in range(depth + 1)]
         ins = [channels, *(2 * w for w in middle[:-1])]
         down = zip(ins, middle, kernels, strict=True)
-        self.down = nn.ModuleList(_block((i, w, 2 * w), k, padding, norm) for i, w, k in down)
+        self.down = nn.ModuleList(conv_blocks((i, w, 2 * w), k, padding, norm) for i, w, k in down)
         self.pool = nn.ModuleList(nn.MaxPool3d(f) for f in factors)
         levels = range(depth - 1, -1, -1)
         self.up = nn.ModuleList(
@@ -64,7 +61,8 @@ class UNet3d(nn.Module):
             for n in levels
         )
         self.merge = nn.ModuleList(
-            _block((6 * middle[n], 2 * middle[n], 2 * middle[n]), kernels[n], padding, norm) for n in levels
+            conv_blocks((6 * middle[n], 2 * middle[n], 2 * middle[n]), kernels[n], padding, norm)
+            for n in levels
         )
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Conv3d(2 * width, classes, 1)
@@ -99,15 +97,3 @@ def unet3d_footprint(depth: int, flat_levels: int, *, valid: bool) -> Footprint:
 
 def _flat(size: int, flat: bool) -> Zyx:
     return (1 if flat else size, size, size)
-
-
-def _block(widths: Sequence[int], kernel: Zyx, padding: str, norm: str) -> nn.Sequential:
-    """Two convolutions, widths[0] → widths[1] → widths[2] channels, each with norm and ReLU."""
-    layers: list[nn.Module] = []
-    z, y, x = (n // 2 if padding == "same" else 0 for n in kernel)
-    for i, o in pairwise(widths):
-        layers.append(nn.Conv3d(i, o, kernel, padding=(z, y, x)))
-        if norm == "batch":
-            layers.append(nn.BatchNorm3d(o))
-        layers.append(nn.ReLU(inplace=True))
-    return nn.Sequential(*layers)

@@ -8,13 +8,11 @@ the result is that of every window by itself.
 
 from __future__ import annotations
 
-import math
 from itertools import product
-from typing import cast
 
 from torch import Tensor, nn
 
-from unetseg.errors import UserError
+from unetseg.nets.blocks import check_options, he_normal
 from unetseg.nets.contract import check_input
 from unetseg.tiles import Footprint
 
@@ -39,7 +37,12 @@ class Window(nn.Module):
         self, channels: int = 1, classes: int = 2, window: int = 95, width: int = 48, hidden: int = 200
     ) -> None:
         super().__init__()
-        _check_options(window, width, hidden)
+        rules = [
+            ("window", window, window in KERNELS, f"one of {', '.join(map(str, KERNELS))}"),
+            ("width", width, width >= 1, "1 or more"),
+            ("hidden", hidden, hidden >= 1, "1 or more"),
+        ]
+        check_options(rules)
         self.channels, self.classes, self.dims = channels, classes, 2
         self.footprint = Footprint((window // 2,) * 2, (1, 1), valid=True, phase=(0, 0))
         kernels = KERNELS[window]
@@ -49,7 +52,7 @@ class Window(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.hidden = nn.Conv2d(width, hidden, pooled_side(window))
         self.head = nn.Conv2d(hidden, classes, 1)
-        self.apply(_he_normal)
+        self.apply(he_normal)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of the centres of all windows in the images."""
@@ -79,18 +82,3 @@ def pooled_side(window: int) -> int:
     for kernel in KERNELS[window]:
         side = (side - kernel + 1) // 2
     return side
-
-
-def _he_normal(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d):
-        incoming = module.in_channels * math.prod(module.kernel_size)
-        nn.init.normal_(module.weight, std=math.sqrt(2 / incoming))
-        nn.init.zeros_(cast(Tensor, module.bias))
-
-
-def _check_options(window: int, width: int, hidden: int) -> None:
-    if window not in KERNELS:
-        raise UserError(f"net.window = {window}: allowed is one of {', '.join(map(str, KERNELS))}.")
-    for name, value in (("width", width), ("hidden", hidden)):
-        if value < 1:
-            raise UserError(f"net.{name} = {value}: allowed is 1 or more.")

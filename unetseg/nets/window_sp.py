@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unetseg.errors import UserError
+from unetseg.nets.blocks import check_options, he_normal
 from unetseg.nets.contract import check_input
 from unetseg.tiles import Footprint
 
@@ -61,7 +61,13 @@ class WindowSP(nn.Module):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        _check_options(width, hidden, step, dropout)
+        rules = [
+            ("width", width, width >= 1, "1 or more"),
+            ("hidden", hidden, hidden >= 1, "1 or more"),
+            ("step", step, 1 <= step <= CENTRE, f"1 to {CENTRE}"),
+            ("dropout", dropout, 0 <= dropout < 1, "0 to below 1"),
+        ]
+        check_options(rules)
         self.channels, self.classes, self.dims, self.step = channels, classes, 2, step
         self.footprint = patch_footprint(step)
         self.register_buffer("mean", torch.zeros(channels * PATCH**2))
@@ -79,7 +85,7 @@ class WindowSP(nn.Module):
             nn.Dropout(dropout),
             nn.Linear(hidden, classes * CENTRE**2),
         )
-        self.apply(_he_normal)
+        self.apply(he_normal)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of a batch of images of legal size (see `footprint`)."""
@@ -150,21 +156,3 @@ def _normalised(patches: Tensor) -> Tensor:
     """Global contrast normalisation: patches (n, values) to mean 0 and standard deviation 1 each."""
     centred = patches - patches.mean(1, keepdim=True)
     return centred / (centred.square().mean(1, keepdim=True) + FLAT).sqrt()
-
-
-def _he_normal(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        nn.init.zeros_(module.bias)  # type: ignore[arg-type]
-
-
-def _check_options(width: int, hidden: int, step: int, dropout: float) -> None:
-    rules = [
-        ("width", width, width >= 1, "1 or more"),
-        ("hidden", hidden, hidden >= 1, "1 or more"),
-        ("step", step, 1 <= step <= CENTRE, f"1 to {CENTRE}"),
-        ("dropout", dropout, 0 <= dropout < 1, "0 to below 1"),
-    ]
-    for name, value, fine, allowed in rules:
-        if not fine:
-            raise UserError(f"net.{name} = {value!r}: allowed is {allowed}.")
