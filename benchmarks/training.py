@@ -6,67 +6,53 @@ All train the same U-Net on the same images with the same crop, batch, precision
 loss. The plain loop is what a person writes by hand, on a batch that is made before and never
 changes: no reading, no augmentation, no checks, in channels-last as ours, so the floor. MONAI's
 pipeline draws crops with its own elastic, affine, flip, contrast and noise transforms in the same
-process. The convolution rate is that of a single 3×3 convolution of 64 channels at the same
-precision, forwards and backwards: what the device reaches at best on such layers. On a CPU: a net
-of 16…256 channels; on a GPU: the paper's.
+process. nnU-Net's network (`pip install --no-deps dynamic-network-architectures==0.4.4`; it asks for timm,
+which this does not need and which would replace torch) has the same features a stage, and as many
+operations, but instance norm, LeakyReLU, strided convolutions and biases; it is timed in the same
+plain loop in torch's own memory layout, which is nnU-Net's and on a CPU its faster one, and the note
+names what both compute. The convolution rate is that of a single 3×3 convolution of 64 channels at the
+same precision, forwards and backwards: what the device reaches at best on such layers. On a CPU: a net
+of 16…256 channels; on a GPU: the paper's, for which nnU-Net's has padding and a crop of 576².
 """
 
 from __future__ import annotations
 
 import ctypes
 import gc
-import itertools
+import os
+import shutil
+import tempfile
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 
-import numpy as np
 import psutil
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.loops import Case, Step, examples, monai, nnunet, nnunet_crop, nnunet_net, plain
 from benchmarks.rows import Row, interleaved_s, table
-from benchmarks.weight_maps import cells
 from unetseg.batches import batches
 from unetseg.device import choose_device, precision_context
 from unetseg.losses import weighted_cross_entropy
-from unetseg.nets import build_net
-from unetseg.sample import Example, Sample, make_example
-from unetseg.settings import AugmentSettings, NetOption, TargetSettings, TrainSettings
+from unetseg.settings import AugmentSettings, NetOption, TrainSettings
 from unetseg.train import new_state, train
 
-Step = Callable[[], object]
 ENDLESS = 10**9
-
-
-@dataclass(frozen=True)
-class Case:
-    """What all contenders share."""
-
-    title: str
-    net: dict[str, NetOption]
-    settings: TrainSettings
-    device: torch.device
-
-    @property
-    def crop(self) -> tuple[int, int]:
-        """The network's input."""
-        return self.settings.crop[0], self.settings.crop[0]
-
-    def build(self) -> Any:
-        """A fresh network."""
-        return build_net("unet", channels=1, classes=2, seed=0, **self.net)
+COMPILED = "TORCHINDUCTOR_CACHE_DIR"
 
 
 def rows(*, quick: bool = False) -> list[Row]:
     """Rows for float32 and bf16, and for the options that trade time for memory."""
     found = []
     for precision in ("float32", "bf16"):
-        found += _rows_of(_case(precision, quick=quick))
-    return found + _option_rows(_case("bf16", quick=quick))
+        case = _case(precision, quick=quick)
+        found += _rows_of(case) + _network_rows(case)
+    return found + _option_rows(_case("bf16", quick=quick), quick=quick)
 
 
 def _case(precision: Any, *, quick: bool) -> Case:
@@ -85,9 +71,9 @@ def _case(precision: Any, *, quick: bool) -> Case:
 
 
 def _rows_of(case: Case) -> list[Row]:
-    steps = {"ours": _ours(case), "plain loop": _plain(case)}
+    steps = {"ours": _ours(case), "plain loop": plain(case)}
     with suppress(ImportError):
-        steps["MONAI pipeline"] = _monai(case)
+        steps["MONAI pipeline"] = monai(case)
     times = interleaved_s(steps, 4)
     size = case.settings.batch
     found = [
@@ -100,17 +86,40 @@ def _rows_of(case: Case) -> list[Row]:
     found.append(
         Row(f"{case.title}: memory", memory["ours"], "plain loop", memory["plain loop"], "MiB", ratio)
     )
-    rate, limit = _flop(case) / times["ours"] / 1e9, _convolution_rate(case) / 1e9
+    rate, limit = _flop(case.build(), case, case.crop) / times["ours"] / 1e9, _convolution_rate(case) / 1e9
     found.append(Row(f"{case.title}: rate", rate, "one convolution", limit, "GFLOP/s", rate / limit))
     return found
 
 
-def _option_rows(case: Case) -> list[Row]:
-    """The options beside the default: checkpointing, and torch.compile on a GPU."""
+def _network_rows(case: Case) -> list[Row]:
+    """Our network beside nnU-Net's, both in the plain loop; none where that is not installed."""
+    peers = {"nnU-Net's network": False, "the same, deep supervision": True}
+    try:
+        steps = {name: nnunet(case, deep_supervision=deep) for name, deep in peers.items()}
+    except ImportError:
+        return []
+    times = interleaved_s({"ours": plain(case), **steps}, 4)
+    ours, size = _size_of(case.build(), case, case.crop), case.settings.batch
+    title = f"{case.title}: network alone"
+    return [
+        Row(title, size / times["ours"], name, size / times[name], "samples/s", times[name] / times["ours"],
+            f"{ours}; peer {_size_of(nnunet_net(case, deep_supervision=deep), case, nnunet_crop(case))}")
+        for name, deep in peers.items()
+    ]  # fmt: skip
+
+
+def _size_of(net: Any, case: Case, crop: Sequence[int]) -> str:
+    parameters = sum(p.numel() for p in net.parameters())
+    return f"{parameters / 1e6:.3f} M parameters, {_flop(net, case, crop) / 1e9:.1f} GFLOP"
+
+
+def _option_rows(case: Case, *, quick: bool) -> list[Row]:
+    """The options beside the default; torch.compile, which takes a minute, not when it is to be quick."""
     options = {"checkpointing": replace(case.settings, checkpointing=True)}
-    if case.device.type == "cuda":
+    if not quick and (case.device.type == "cuda" or shutil.which("g++")):
         options["compile"] = replace(case.settings, compile=True)
     steps = {name: _ours(replace(case, settings=settings)) for name, settings in options.items()}
+    notes = {name: f"first step {_first_s(step):.0f} s" for name, step in steps.items() if name == "compile"}
     steps["default"] = _ours(case)
     times = interleaved_s(steps, 4)
     memory = {name: _peak_mib(step, case.device) for name, step in steps.items()}
@@ -119,23 +128,24 @@ def _option_rows(case: Case) -> list[Row]:
         for name in options
         for row in (
             Row(f"{case.title}: {name}", 1e3 * times[name], "default", 1e3 * times["default"], "ms",
-                times["default"] / times[name]),
+                times["default"] / times[name], notes.get(name, "")),
             Row(f"{case.title}: {name}", memory[name], "default", memory["default"], "MiB",
                 memory["default"] / memory[name]),
         )
     ]  # fmt: skip
 
 
-def examples(side: int = 512, count: int = 8) -> list[Example]:
-    """Made-up cells, as training sees them."""
-    found = []
-    for seed in range(count):
-        labels = cells(60, (side, side), seed)
-        image = (labels > 0) + 0.5 * np.random.default_rng(seed).normal(size=labels.shape)
-        image = image.astype(np.float32)[None]
-        weights = np.ones(2, np.float32)
-        found.append(make_example(Sample(str(seed), image, labels), image, TargetSettings(), weights))
-    return found
+def _first_s(step: Step) -> float:
+    """Wall seconds of the first step and all it compiles, with nothing from an earlier run's cache."""
+    started, before = time.perf_counter(), os.environ.get(COMPILED)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ[COMPILED] = folder
+        step()
+    taken = time.perf_counter() - started
+    os.environ.pop(COMPILED)
+    if before is not None:
+        os.environ[COMPILED] = before
+    return taken
 
 
 def _ours(case: Case) -> Step:
@@ -154,86 +164,13 @@ def _ours(case: Case) -> Step:
     return lambda: next(done)
 
 
-def _plain(case: Case) -> Step:
-    net, size = case.build(), case.settings.batch
-    out = net.footprint.output(case.crop)
-    images = torch.randn(size, 1, *case.crop, device=case.device)
-    classes = torch.randint(0, 2, (size, *out), device=case.device)
-    return _loop(case, net, itertools.repeat((images, classes, torch.ones(size, *out, device=case.device))))
-
-
-def _loop(case: Case, net: Any, source: Iterator[tuple[Tensor, Tensor, Tensor]]) -> Step:
-    """A training step as a person writes it."""
-    net.to(case.device, memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(net.parameters(), case.settings.learning_rate)
-
-    def step() -> None:
-        images, classes, weight = next(source)
-        optimizer.zero_grad()
-        with precision_context(case.settings.precision, case.device):
-            logits = net(images.contiguous(memory_format=torch.channels_last))
-        losses = nn.functional.cross_entropy(logits.float(), classes, reduction="none")
-        (weight * losses).mean().backward()
-        optimizer.step()
-
-    return step
-
-
-def _monai(case: Case) -> Step:
-    from monai.data import DataLoader, Dataset
-    from monai.transforms import Compose
-
-    keys = ["image", "classes", "weight"]
-    data = [
-        {"image": e.image, "classes": e.classes[None].astype(np.float32), "weight": e.weight[None]}
-        for e in examples()
-    ]
-    chain = Compose(_monai_transforms(keys, case.crop))
-    loader = DataLoader(Dataset(data * 1000, chain), batch_size=case.settings.batch, shuffle=True)
-    net = case.build()
-    out = net.footprint.output(case.crop)
-
-    def made() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        for batch in itertools.chain.from_iterable(itertools.repeat(loader)):
-            image, classes, weight = (batch[key].as_tensor().to(case.device) for key in keys)
-            yield image, _cut(classes, out)[:, 0].long(), _cut(weight, out)[:, 0]
-
-    return _loop(case, net, made())
-
-
-def _monai_transforms(keys: list[str], crop: tuple[int, int]) -> list[Any]:
-    from monai import transforms as t
-
-    modes = ["bilinear", "nearest", "nearest"]
-    return [
-        t.EnsureTyped(keys),
-        t.SpatialPadd(keys, crop, mode="reflect"),
-        t.RandSpatialCropd(keys, crop, random_size=False),
-        t.Rand2DElasticd(
-            keys, (crop[0] / 2, crop[0] / 2), (10, 10), prob=1.0, rotate_range=np.pi, scale_range=0.1,
-            mode=modes, padding_mode="reflection",
-        ),
-        t.RandFlipd(keys, 0.5, 0),
-        t.RandFlipd(keys, 0.5, 1),
-        t.RandAdjustContrastd("image", 1.0, (0.8, 1.2)),
-        t.RandScaleIntensityd("image", 0.2, prob=1.0),
-        t.RandShiftIntensityd("image", 0.2, prob=1.0),
-        t.RandGaussianNoised("image", 1.0, std=0.1),
-    ]  # fmt: skip
-
-
-def _cut(maps: Tensor, out: tuple[int, ...]) -> Tensor:
-    for axis, n in enumerate(out, start=2):
-        maps = maps.narrow(axis, (maps.shape[axis] - n) // 2, n)
-    return maps
-
-
-def _flop(case: Case) -> float:
+def _flop(net: Any, case: Case, crop: Sequence[int]) -> float:
     """Floating-point operations of a step of the net, forwards and backwards."""
-    net = case.build().to(case.device)
-    images = torch.zeros(case.settings.batch, 1, *case.crop, device=case.device)
+    net.to(case.device)
+    images = torch.zeros(case.settings.batch, 1, *crop, device=case.device)
     with FlopCounterMode(display=False) as counter:
-        net(images).sum().backward()
+        found = net(images)
+        sum(head.sum() for head in (found if isinstance(found, list) else [found])).backward()
     return float(counter.get_total_flops())
 
 

@@ -31,7 +31,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CARRIED_NOT = ("torch", "numpy")
 EXTRA = ["pytest==9.2.0", "hypothesis==6.170.15", "edt==3.1.2", "albumentations==2.0.8"]
-ALONE = ["monai==1.6.1"]  # without what it asks for, which is torch
+ALONE = ["monai==1.6.1", "dynamic-network-architectures==0.4.4"]  # without what they ask for: torch
 TASKS = {"dic-hela": ("DIC-C2DH-HeLa", ("01", "02")), "isbi-em": ("isbi2012", ("z24",))}
 SAVING_S = 120
 INTERRUPTED = 130

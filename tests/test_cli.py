@@ -76,13 +76,21 @@ def test_no_command_is_help_with_every_command_in_one_line(unetseg: Unetseg) -> 
 
 
 def test_help_loads_nothing_heavy() -> None:
-    heavy = "torch numpy scipy skimage matplotlib pydantic tifffile PIL tqdm"
+    """Neither `unetseg --help` nor that of any command, asked one after the other in one process."""
+    heavy = (
+        "torch numpy scipy skimage matplotlib pydantic tifffile PIL tqdm monai zarr dask distributed nibabel"
+    )
     code = (
-        "import sys; from unetseg.cli import main; sys.argv = ['unetseg', '--help']; main(); "
-        f"sys.exit(' '.join(m for m in {heavy!r}.split() if m in sys.modules) or None)"
+        "import sys\n"
+        "from unetseg.cli import cli\n"
+        "for arguments in [], *([name] for name in cli.commands):\n"
+        "    cli([*arguments, '--help'], prog_name='unetseg', standalone_mode=False)\n"
+        f"    loaded = [m for m in {heavy!r}.split() if m in sys.modules]\n"
+        "    assert not loaded, (arguments, loaded)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("Usage: unetseg") == 1 + len(cli.commands)
 
 
 def test_the_installed_command_ends_with_2_and_one_line() -> None:
