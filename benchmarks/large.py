@@ -1,215 +1,192 @@
 """Streamed prediction of a large image against the network alone and MONAI's sliding windows.
 
-    python -m benchmarks.large RUN IMAGE [--side 2048] [--memory 2G] [--repeat 2]
+    python -m benchmarks.large RUN IMAGE [--side 2048] [--memory 2] [--repeat 2]
     python -m benchmarks.large RUN IMAGE --growth          # peak memory at 4,096², 8,192² and 16,384²
 
 RUN is a run folder or a model file, or "narrow": an untrained U-Net of the default size. IMAGE is a
 TIFF or "synthetic"; it is tiled to the side asked for. Each row is a process of its own; rows are
 repeated in turn and the fastest of each is shown, so that ratios are those of one run; CPU seconds, of all
-threads, say more on a busy machine. Differences are of the probability of the last class, from the
-whole image computed at once.
+threads, say more on a busy machine. Differences are of the probability of the last class from that of
+the whole image computed at once: where the image's border is within the network's context, and in the
+interior; with the pixels that are on the other side of 1/2. `rows` takes the untrained net, whose
+differences say little.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unetseg.api import load_model
+from benchmarks.rows import Row
+from benchmarks.sliding import ALONE, CONTENDERS, ROI, WHOLE, Maps, model_of
 from unetseg.device import peak_memory
-from unetseg.images import open_image
 from unetseg.io import read_stack
-from unetseg.normalise import Normalisation
-from unetseg.pipeline.model import Model, Recipe, Tiling, new_net
+from unetseg.pipeline.model import Tiling
 from unetseg.pipeline.plan import make_plan
-from unetseg.pipeline.results import make_result, open_job
-from unetseg.pipeline.tile_steps import Job, Skipping
-from unetseg.predict import batched, folded, predict, stream
-from unetseg.settings import NARROW_UNET, LabelSettings
-from unetseg.tiles import read_mirrored
 
-ROI = 512
-"""Side of MONAI's windows: nnU-Net's usual patch of 2-D images, and faster than 256² here."""
-Maps = NDArray[np.float32]
-Seconds = tuple[float, float]
-"""By the clock, and of the CPU."""
+STREAMED, LABELS = "streamed, probabilities", "streamed, file to labels"
 
 
-def since(begun: Seconds = (0.0, 0.0)) -> Seconds:
-    """Seconds that have passed."""
-    return time.perf_counter() - begun[0], time.process_time() - begun[1]
+@dataclass(frozen=True)
+class Task:
+    """What all contenders predict: the image made of `source`, `side`² pixels, in `memory` GiB."""
+
+    run: str
+    source: str
+    side: int
+    memory: float
+
+    @property
+    def tiling(self) -> Tiling:
+        """How the streamed prediction is cut up."""
+        return Tiling(memory=int(self.memory * 2**30))
 
 
-def network_alone(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
-    """The net as it was trained, on the very tiles that the streamed prediction computes."""
-    return _forward(model, model.net, image, tiling)
+@dataclass(frozen=True)
+class Apart:
+    """The largest differences from the whole image, and the pixels on the other side of 1/2."""
+
+    border: float
+    border_pixels: int
+    interior: float
+    interior_pixels: int
+
+    def __str__(self) -> str:
+        return (
+            f"border {self.border:.2g} ({self.border_pixels} px), "
+            f"interior {self.interior:.2g} ({self.interior_pixels} px)"
+        )
 
 
-def network_folded(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
-    """The same with batch norm folded into the convolutions."""
-    return _forward(model, folded(model.net), image, tiling)
+@dataclass(frozen=True)
+class Measured:
+    """The fastest of a contender's runs by the clock and by the CPU, its peak bytes, its difference."""
+
+    seconds: float
+    cpu: float
+    peak: int
+    apart: Apart | None
 
 
-def _forward(model: Model, net: Any, image: Path, tiling: Tiling) -> Seconds:
-    plan = make_plan(model, open_image(image).shape[1:], tiling)
-    tile = torch.rand(1, model.net.channels, *plan.grid.read_shape)
-    with torch.no_grad():
-        net(tile)
-        begun = since()
-        for _ in plan.grid:
-            net(tile)
-    return since(begun)
+def rows(*, quick: bool = False) -> list[Row]:
+    """Streamed prediction beside the network alone, the whole image, and MONAI where it is installed."""
+    task = Task("narrow", "synthetic", 256 if quick else 2048, 1.0)
+    peers = [ALONE, WHOLE, *(n for n in CONTENDERS if "MONAI" in n and importlib.util.find_spec("monai"))]
+    with tempfile.TemporaryDirectory() as folder:
+        found = measured(task, [*peers, STREAMED, LABELS], 1, Path(folder))
+    title = f"prediction of {task.side}²"
+    return [_row(title, STREAMED, peer, found) for peer in peers] + [_row(title, LABELS, ALONE, found)]
 
 
-def streamed(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
-    """From the file to the finished OME-Zarr of object labels."""
-    begun = since()
-    job = open_job(model, open_image(image), out.with_suffix(".zarr"), tiling, Skipping())
-    if isinstance(job, Job):
-        for _ in make_result(job, out.with_suffix(".zarr")):
-            pass
-    return since(begun)
+def _row(title: str, name: str, peer: str, found: dict[str, Measured]) -> Row:
+    ours, other = found[name], found[peer]
+    said = [f"peak {ours.peak / 1e6:.0f} MB, peer {other.peak / 1e6:.0f}"]
+    said += [f"{who}: {m.apart}" for who, m in (("ours", ours), ("peer", other)) if m.apart and peer != WHOLE]
+    return Row(f"{title}, {name}", ours.cpu, peer, other.cpu, "s", other.cpu / ours.cpu, "; ".join(said))
 
 
-def streamed_maps(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
-    """From the file to probabilities in memory, tile by tile, without labels."""
-    pixels = _pixels(model, image)
-    plan = make_plan(model, open_image(image).shape[1:], tiling)
-    maps = np.empty(pixels.shape[1:], np.float32)
-    begun = since()
-    groups = batched(plan.grid, plan.batch)
-    for tile, found in stream(
-        model.net, groups, lambda t: read_mirrored(pixels, t.read), device=model.device
-    ):
-        if found is not None:
-            maps[tile.write] = found[-1]
-    seconds = since(begun)
-    np.save(out, maps)
-    return seconds
+def measured(task: Task, names: Sequence[str], repeat: int, folder: Path) -> dict[str, Measured]:
+    """Each contender's figures; they take turns, `repeat` times."""
+    image = _write_image(task, folder)
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    for _ in range(repeat):
+        for name in names:
+            runs[name].append(_run(task, name, image, folder))
+    context = model_of(task.run).net.footprint.context[0]
+    return {
+        name: Measured(
+            seconds=min(r["seconds"] for r in done),
+            cpu=min(r["cpu"] for r in done),
+            peak=int(max(r["peak"] for r in done)),
+            apart=compared(folder / f"{_slug(name)}.npy", folder / f"{_slug(WHOLE)}.npy", context),
+        )
+        for name, done in runs.items()
+    }
 
 
-def whole(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
-    """The whole image in one tile, if it fits into memory."""
-    pixels = _pixels(model, image)
-    begun = since()
-    grid = model.grid(pixels.shape[1:], Tiling(side=max(pixels.shape)))
-    maps = predict(model.net, pixels, grid, device=model.device)
-    seconds = since(begun)
-    np.save(out, maps[-1])
-    return seconds
+def compared(file: Path, whole: Path, context: int) -> Apart | None:
+    """None for a contender that leaves no probabilities."""
+    if not file.exists():
+        return None
+    maps: tuple[Maps, Maps] = np.load(file), np.load(whole)
+    difference, other = np.abs(maps[0] - maps[1]), (maps[0] > 0.5) != (maps[1] > 0.5)
+    inside = np.zeros(difference.shape, bool)
+    inside[context:-context, context:-context] = True
+    return Apart(
+        float(difference[~inside].max()),
+        int(other[~inside].sum()),
+        float(difference[inside].max(initial=0)),
+        int(other[inside].sum()),
+    )
 
 
-def monai_default(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
-    """MONAI's sliding windows as they come: a quarter overlap, all weights equal."""
-    return _monai(model, image, out, {})
-
-
-def monai_half(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
-    """MONAI's sliding windows as nnU-Net does it: half overlap, Gaussian weights."""
-    return _monai(model, image, out, {"overlap": 0.5, "mode": "gaussian"})
-
-
-def _monai(model: Model, image: Path, out: Path, options: dict[str, Any]) -> Seconds:
-    from monai.inferers import sliding_window_inference
-
-    pixels = torch.from_numpy(_pixels(model, image))[None]
-    begun = since()
-    with torch.no_grad():
-        logits = sliding_window_inference(pixels, (ROI, ROI), 1, model.net, **options)
-        maps = torch.softmax(logits, 1)[0, -1]
-    seconds = since(begun)
-    np.save(out, maps.numpy())
-    return seconds
-
-
-ROWS: dict[str, Callable[[Model, Path, Tiling, Path], float]] = {
-    "network alone": network_alone,
-    "network alone, folded": network_folded,
-    "streamed, probabilities": streamed_maps,
-    "streamed, file to labels": streamed,
-    "whole image": whole,
-    "MONAI, overlap 0.25": monai_default,
-    "MONAI, overlap 0.5, Gaussian": monai_half,
-}
+def _run(task: Task, name: str, image: Path, folder: Path) -> dict[str, float]:
+    """One run in a process of its own, on as many threads as here."""
+    for old in folder.glob(f"{_slug(name)}.zarr*"):
+        subprocess.run(["rm", "-r", str(old)], check=True)  # noqa: S607
+    command = [sys.executable, "-m", "benchmarks.large", task.run, str(image), "--contender", name]
+    command += ["--out", str(folder / f"{_slug(name)}.npy"), "--memory", str(task.memory)]
+    command += ["--threads", str(torch.get_num_threads())]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def main() -> None:
     options = _options()
-    if options.row:
-        model, tiling = _model(options.run), Tiling(memory=int(options.memory * 2**30))
+    torch.set_num_threads(options.threads)
+    task = Task(options.run, options.image, options.side, options.memory)
+    if options.contender:
+        contender, model = CONTENDERS[options.contender], model_of(task.run)
         with torch.no_grad():
-            seconds, cpu = ROWS[options.row](model, Path(options.image), tiling, Path(options.out))
+            seconds, cpu = contender(model, Path(task.source), task.tiling, Path(options.out))
         print(json.dumps({"seconds": seconds, "cpu": cpu, "peak": peak_memory(torch.device("cpu"))}))
         return
     with tempfile.TemporaryDirectory() as folder:
         if options.growth:
-            _growth(options, Path(folder))
+            _growth(task, Path(folder))
         else:
-            _compare(options, Path(folder))
+            _compare(task, options.repeat, Path(folder))
 
 
-def _compare(options: argparse.Namespace, folder: Path) -> None:
-    image = _write_image(options.image, options.side, folder)
-    plan = make_plan(
-        _model(options.run), (options.side, options.side), Tiling(memory=int(options.memory * 2**30))
+def _compare(task: Task, repeat: int, folder: Path) -> None:
+    plan = make_plan(model_of(task.run), (task.side, task.side), task.tiling)
+    print(f"{task.side}², tiles of {plan.partition.step}, {plan.redundancy:.2f} pixels computed for each")
+    print(f"MONAI's windows: {ROI}²; {torch.get_num_threads()} threads; fastest of {repeat}")
+    found = measured(task, list(CONTENDERS), repeat, folder)
+    alone = found[ALONE]
+    print(
+        f"{'':30}{'s':>8}{'ratio':>8}{'CPU s':>8}{'ratio':>8}{'peak MB':>9}  difference from the whole image"
     )
-    print(f"{options.side}², tiles of {plan.partition.step}, {plan.redundancy:.2f} pixels computed for each")
-    print(f"MONAI's windows: {ROI}²; {torch.get_num_threads()} threads; fastest of {options.repeat}")
-    found: dict[str, list[dict[str, float]]] = {row: [] for row in ROWS}
-    for _ in range(options.repeat):
-        for row in ROWS:
-            found[row].append(_run_row(options, row, image, folder))
-    alone = min(found["network alone"], key=lambda r: r["cpu"])
-    print(f"{'':30}{'s':>8}{'ratio':>8}{'CPU s':>8}{'ratio':>8}{'peak MB':>9}{'difference':>12}")
-    for row, runs in found.items():
-        seconds, cpu = (min(r[key] for r in runs) for key in ("seconds", "cpu"))
-        peak, apart = max(r["peak"] for r in runs), _difference(folder, row)
-        ratios = seconds / min(r["seconds"] for r in found["network alone"]), cpu / alone["cpu"]
-        columns = f"{seconds:8.1f}{ratios[0]:8.2f}{cpu:8.1f}{ratios[1]:8.2f}{peak / 1e6:9.0f}{apart:12.1e}"
-        print(f"{row:30}{columns}")
+    for name, m in found.items():
+        times = f"{m.seconds:8.1f}{m.seconds / alone.seconds:8.2f}{m.cpu:8.1f}{m.cpu / alone.cpu:8.2f}"
+        print(f"{name:30}{times}{m.peak / 1e6:9.0f}  {m.apart or ''}")
 
 
-def _difference(folder: Path, row: str) -> float:
-    """The largest one from the whole image's probabilities; NaN where a row makes none."""
-    file, whole = (folder / f"{_slug(name)}.npy" for name in (row, "whole image"))
-    return float(np.abs(np.load(file) - np.load(whole)).max()) if file.exists() else float("nan")
-
-
-def _growth(options: argparse.Namespace, folder: Path) -> None:
-    print(f"peak memory of the streamed prediction, --memory {options.memory}G")
+def _growth(task: Task, folder: Path) -> None:
+    print(f"peak memory of the streamed prediction, --memory {task.memory}")
     for side in (4096, 8192, 16384):
-        image = _write_image(options.image, side, folder)
-        found = _run_row(options, "streamed, file to labels", image, folder)
+        larger = replace(task, side=side)
+        found = _run(larger, LABELS, _write_image(larger, folder), folder)
         rate = side**2 / 1e6 / found["seconds"]
         print(f"{side:6}²{found['peak'] / 1e6:8.0f} MB{found['seconds']:8.0f} s{rate:7.2f} Mpx/s", flush=True)
 
 
-def _run_row(options: argparse.Namespace, row: str, image: Path, folder: Path) -> dict[str, float]:
-    out = folder / f"{_slug(row)}.npy"
-    for old in folder.glob(f"{_slug(row)}.zarr*"):
-        subprocess.run(["rm", "-r", str(old)], check=True)  # noqa: S607
-    command = [sys.executable, "-m", "benchmarks.large", options.run, str(image), "--row", row]
-    command += ["--out", str(out), "--memory", str(options.memory)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return dict(json.loads(done.stdout.splitlines()[-1]))
-
-
-def _write_image(source: str, side: int, folder: Path) -> Path:
-    """A tiled TIFF of `side`² from the pixels of an image, repeated with flips so that no seam shows."""
+def _write_image(task: Task, folder: Path) -> Path:
+    """A tiled TIFF from the pixels of an image, repeated with flips so that no seam shows."""
     import tifffile
 
+    side, source = task.side, task.source
     one = _synthetic() if source == "synthetic" else read_stack(Path(source)).pixels[0, 0]
     two = np.concatenate([one, one[:, ::-1]], 1)
     four = np.concatenate([two, two[::-1]])
@@ -228,23 +205,6 @@ def _synthetic() -> NDArray[np.uint8]:
     return (128 + 100 * noise / np.abs(noise).max()).astype(np.uint8)
 
 
-def _pixels(model: Model, image: Path) -> Maps:
-    return model.normalised(read_stack(image).pixels[0], str(image))
-
-
-def _model(run: str) -> Model:
-    if run != "narrow":
-        model = load_model(run, "cpu")
-        once = replace(model.recipe.labels, average=1)  # MONAI's windows are not averaged over flips
-        return replace(model, recipe=replace(model.recipe, labels=once))
-    recipe = Recipe(
-        dict(NARROW_UNET), 2, "instances", Normalisation("per-image", 1), 1, LabelSettings(smallest=20), None
-    )
-    net = new_net(recipe, seed=0)
-    net.to(memory_format=torch.channels_last)
-    return Model(recipe, net.eval(), torch.device("cpu"))
-
-
 def _slug(row: str) -> str:
     return "".join(c if c.isalnum() else "-" for c in row)
 
@@ -257,7 +217,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--memory", type=float, default=2.0, help="GiB")
     parser.add_argument("--repeat", type=int, default=2)
     parser.add_argument("--growth", action="store_true")
-    parser.add_argument("--row", choices=ROWS, help=argparse.SUPPRESS)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--out", help=argparse.SUPPRESS)
     return parser.parse_args()
 

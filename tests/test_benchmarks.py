@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from benchmarks import large
 from benchmarks.rows import Row, faster, interleaved_s, table
 
 ROOT = Path(__file__).parents[1]
@@ -41,5 +43,24 @@ def test_one_command_runs_them_all(tmp_path: Path) -> None:
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     found = json.loads(out.read_text())
     names = " ".join(row["name"] for row in found["rows"])
-    for word in ("weight map", "elastic pair", "training step", "tiles of", "window net", "--help"):
+    for word in (
+        "weight map",
+        "elastic pair",
+        "training step",
+        "tiles of",
+        "window net",
+        "prediction of",
+        "--help",
+    ):
         assert word in names
+
+
+def test_differences_are_told_apart_at_the_border_and_inside(tmp_path: Path) -> None:
+    whole = np.full((6, 6), 0.4, np.float32)
+    other = whole.copy()
+    other[0, 3], other[2, 2] = 0.9, 0.45
+    for name, pixels in (("whole", whole), ("other", other)):
+        np.save(tmp_path / f"{name}.npy", pixels)
+    apart = large.compared(tmp_path / "other.npy", tmp_path / "whole.npy", 2)
+    assert str(apart) == "border 0.5 (1 px), interior 0.05 (0 px)"
+    assert large.compared(tmp_path / "none.npy", tmp_path / "whole.npy", 2) is None
