@@ -236,7 +236,7 @@ def test_not_annotated_values_are_minus_1(tmp_path: Path, value: int, dtype: Any
 def test_an_undeclared_negative_value_is_an_error_with_the_remedy(tmp_path: Path) -> None:
     make(tmp_path, {"a.tif": np.array([[0, 1, -1]] * 2, np.int16)})
     with pytest.raises(UserError, match=r"a\.tif.*label -1.*data\.not_annotated = \[-1\]"):
-        listing(tmp_path, auto()).entries[0].read()
+        listing(tmp_path, auto())
 
 
 def test_a_class_out_of_range_names_the_sample(tmp_path: Path) -> None:
@@ -262,14 +262,47 @@ def test_empty_labels_are_an_error_only_if_all_are(tmp_path: Path) -> None:
     assert len(listing(tmp_path, auto()).entries) == 2
 
 
+def test_the_size_is_known_without_reading_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, {"a.tif": np.stack([TWO, THREE])})
+    assert [e.shape for e in listing(tmp_path, auto()).entries] == [(4, 5), (4, 5)]
+    monkeypatch.setattr("unetseg.tasks.folder.read_images", lambda *_, **__: pytest.fail("read again"))
+    assert [e.shape for e in listing(tmp_path, auto()).entries] == [(4, 5), (4, 5)]
+
+
+def test_a_file_that_has_changed_is_looked_at_again(tmp_path: Path) -> None:
+    make(tmp_path, {"a.tif": TWO})
+    assert "2 instances" in listing(tmp_path, auto()).notes[0]
+    make(tmp_path, {"a.tif": np.concatenate([THREE, THREE])})
+    found = listing(tmp_path, auto())
+    assert "3 instances" in found.notes[0]
+    assert found.entries[0].size == (8, 5)
+
+
 # Mismatches ---------------------------------------------------------------------------------------
 
 
 def test_an_image_and_labels_of_different_size_are_an_error(tmp_path: Path) -> None:
     write(tmp_path / "images" / "a.tif", IMAGE)
     write(tmp_path / "labels" / "a.tif", MASK[:3])
-    with pytest.raises(UserError, match="a: the image is 4×5 pixels and its label image 3×5"):
-        listing(tmp_path, auto()).entries[0].read()
+    entry = listing(tmp_path, auto()).entries[0]
+    for ask in (entry.read, lambda: entry.shape):
+        with pytest.raises(UserError, match="a: the image is 4×5 pixels and its label image 3×5"):
+            ask()
+
+
+@pytest.mark.parametrize("folder", ["images", "labels"])
+def test_a_file_damaged_inside_is_told_when_the_folder_is_listed(tmp_path: Path, folder: str) -> None:
+    rng = np.random.default_rng(0)
+    make(tmp_path, {"a.tif": rng.integers(0, 9, (64, 64)).astype(np.uint8)})
+    path = tmp_path / folder / "a.tif"
+    write(path, rng.integers(0, 9, (64, 64)).astype(np.uint8), compression="zlib")
+    with tifffile.TiffFile(path) as tiff:
+        start = tiff.pages.first.dataoffsets[0]
+    data = bytearray(path.read_bytes())
+    data[start : start + 200] = bytes(200)
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=rf"{folder}/a\.tif: not a readable TIFF file"):
+        listing(tmp_path, auto())
 
 
 def test_an_image_and_labels_of_different_page_counts_are_an_error(tmp_path: Path) -> None:

@@ -30,6 +30,11 @@ def test_the_facts_of_a_plane() -> None:
     assert label_facts(np.array([[0, 0]]), ()) == LabelFacts(frozenset(), 0)
 
 
+@pytest.mark.parametrize("ids", [(3, 65535), (3, 65536), (-2, 5), (1, 2**31 - 1)])
+def test_no_value_is_missed_whatever_its_size(ids: tuple[int, int]) -> None:
+    assert label_facts(np.array([[0, *ids]]), ()) == LabelFacts(frozenset(ids), 2)
+
+
 def test_one_value_beside_0_is_a_mask() -> None:
     assert recognise(facts(TWO_SQUARES, [[0, 9]])) == "mask"
     assert recognise(facts([[0, 1]], [[0, 0]])) == "mask"

@@ -45,12 +45,21 @@ class Sample:
 
 @dataclass(frozen=True)
 class Entry:
-    """A sample that can be read: its name, its group (sequence, stack or file) and place in it."""
+    """A sample that can be read: its name, its group (sequence, stack or file) and place in it.
+
+    size: of its image along *yx, where that is known without reading it.
+    """
 
     name: str
     group: str
     index: int
     read: Callable[[], Sample]
+    size: tuple[int, ...] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The size of its image along *yx."""
+        return self.size or self.read().image.shape[1:]
 
 
 @dataclass(frozen=True)

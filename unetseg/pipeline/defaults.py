@@ -42,7 +42,7 @@ def derive_experiment(root: Path, steps: int = 0) -> Experiment:
     objects = listing.kind == "instances" and data.task != "isbi-em"
     areas = [a for s in samples for a in _areas(s)] if objects else []
     diameter = statistics.median(areas) ** 0.5 if areas else OBJECT_PX
-    side = min(min(e.read().image.shape[1:]) for e in entries)
+    side = min(min(e.shape) for e in entries)
     shrink = max(1, min(round(diameter / OBJECT_PX), 4, side // 64))
     train = TrainSettings(crop=(_crop(side // shrink),), best_by="seg" if objects else "iou")
     labels = LabelSettings(smallest=int(statistics.median(areas) / 10) if areas else 0, average=4)
@@ -56,7 +56,7 @@ def derive_experiment(root: Path, steps: int = 0) -> Experiment:
 
 def _of_volumes(experiment: Experiment, entries: Sequence[Entry], kind: Kind, steps: int) -> Experiment:
     """A small 3-D net at full resolution, its crop up to 64 pixels along each axis."""
-    sides = np.min([e.read().image.shape[1:] for e in entries], axis=0)
+    sides = np.min([e.shape for e in entries], axis=0)
     crop = tuple(int(min(max(-(-n // VOLUME_STRIDE), 1), 8) * VOLUME_STRIDE) for n in sides)
     best_by = "seg" if kind == "instances" else "iou"
     train = replace(experiment.train, crop=crop, batch=2, best_by=best_by)

@@ -9,6 +9,7 @@ Decathlon, imagesTr/ and labelsTr/, are known too.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from unetseg.settings import DataSettings
 from unetseg.tasks.labels import (
     LabelFacts,
     Meaning,
+    check_not_negative,
     count_of_classes,
     describe,
     label_facts,
@@ -37,18 +39,25 @@ COLLISION = "Keep one, or rename the other with its partner."
 ADDED = re.compile(r"[-_. ](labels?|(cp_)?masks?|gt|seg|segmentation|annotations?)$", re.IGNORECASE)
 
 
+@dataclass(frozen=True)
+class Look:
+    """What is kept of an image file and its labels.
+
+    facts: of every page; slices: of a volume; size: of the image along *yx, None where its labels differ.
+    """
+
+    facts: tuple[LabelFacts, ...]
+    slices: int
+    size: tuple[int, ...] | None
+
+
 def listing(root: Path, settings: DataSettings) -> Listing:
     """Every labelled image, page or slice: group = file name without ending, index = page or slice."""
     _stack.cache_clear()  # files may have changed since
     pairs = paired_files(root)
     volumes = settings.volumes or any(is_volume_file(image) for image, _ in pairs)
-    facts: list[LabelFacts] = []
-    pages: list[tuple[Path, Path, int]] = []
-    for image, label in pairs:
-        stack = _labels_of(image, label, volumes)
-        planes = [label_plane(p, f"{label}[{i}]") for i, p in enumerate(stack.pixels)]
-        facts += [label_facts(p, settings.not_annotated) for p in planes]
-        pages += [(image, label, i) for i in range(len(planes))]
+    looked = [_looked(image, label, volumes, tuple(settings.not_annotated)) for image, label in pairs]
+    facts = [f for look in looked for f in look.facts]
     chosen = settings.labels != "auto"
     meaning: Meaning = recognise(facts) if settings.labels == "auto" else settings.labels
     if not any(f.values for f in facts):
@@ -59,9 +68,13 @@ def listing(root: Path, settings: DataSettings) -> Listing:
     if volumes:
         files = {plain_stem(image): (image, label) for image, label in pairs}
         block = partial(_block, files, meaning, tuple(settings.not_annotated))
-        counted = [volume_entries(g, _stack(v, True).pixels.shape[2], block) for g, (_, v) in files.items()]
+        counted = [volume_entries(g, look.slices, block) for g, look in zip(files, looked, strict=True)]
         return Listing(tuple(e for entries in counted for e in entries), classes, kind, notes, block)
-    entries = [_entry(image, label, i, meaning, settings) for image, label, i in pages]
+    entries = [
+        _entry(image, label, page, look, meaning, settings)
+        for (image, label), look in zip(pairs, looked, strict=True)
+        for page in range(len(look.facts))
+    ]
     return Listing(tuple(entries), classes, kind, notes)
 
 
@@ -105,12 +118,13 @@ def _partner(label: Path, images: dict[str, Path]) -> str:
     return stem if stem in images else ADDED.sub("", stem)
 
 
-def _entry(image: Path, label: Path, page: int, meaning: Meaning, settings: DataSettings) -> Entry:
+def _entry(
+    image: Path, label: Path, page: int, look: Look, meaning: Meaning, settings: DataSettings
+) -> Entry:
     stem = plain_stem(image)
-    many = len(_stack(label, False).pixels) > 1
-    name = f"{stem}[{page}]" if many else stem
+    name = f"{stem}[{page}]" if len(look.facts) > 1 else stem
     read = partial(_read, name, image, label, page, meaning, tuple(settings.not_annotated))
-    return Entry(name, stem, page, read)
+    return Entry(name, stem, page, read, look.size)
 
 
 def _read(
@@ -140,15 +154,34 @@ def _block(
     return Sample(name, np.asarray(stack.pixels[0][:, start:stop]), labels, stack.spacing_um, kind)
 
 
-def _labels_of(image: Path, label: Path, volumes: bool) -> Stack:
+def _looked(image: Path, label: Path, volumes: bool, not_annotated: tuple[int, ...]) -> Look:
+    stamps = tuple((s.st_mtime_ns, s.st_size) for s in (image.stat(), label.stat()))
+    return _look(image, label, volumes, not_annotated, stamps)
+
+
+@lru_cache(maxsize=2**16)
+def _look(
+    image: Path,
+    label: Path,
+    volumes: bool,
+    not_annotated: tuple[int, ...],
+    stamps: tuple[tuple[int, int], ...],
+) -> Look:
+    """Looked at once: a training lists its folder several times, to derive settings, to read, to test.
+
+    stamps: the files' times and lengths. Images are read whole too, so that a bad one is told at once.
+    """
     pages, planes = (_stack(path, volumes).pixels for path in (image, label))
     if len(pages) != len(planes):
         raise UserError(f"{image} has {len(pages)} pages and {label} {len(planes)}; they must be as many.")
-    if volumes and pages.shape[2:] != planes.shape[2:]:
-        raise UserError(
-            f"{image} is {pages.shape[2:]} and {label} {planes.shape[2:]} (z, y, x); they must be the same."
-        )
-    return _stack(label, volumes)
+    sizes = pages.shape[2:], planes.shape[2:]
+    if volumes and sizes[0] != sizes[1]:
+        raise UserError(f"{image} is {sizes[0]} and {label} {sizes[1]} (z, y, x); they must be the same.")
+    facts = []
+    for i, pixels in enumerate(planes):
+        facts.append(label_facts(label_plane(pixels, f"{label}[{i}]"), not_annotated))
+        check_not_negative(min(facts[-1].values, default=0), f"{label}[{i}]")
+    return Look(tuple(facts), planes.shape[2], sizes[0] if sizes[0] == sizes[1] else None)
 
 
 @lru_cache(maxsize=4)

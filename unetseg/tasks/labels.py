@@ -17,6 +17,7 @@ from unetseg.sample import NOT_ANNOTATED
 Meaning = Literal["instances", "mask", "classes"]
 MASK: Meaning = "mask"
 MOST_CLASSES = 8
+COUNTED = 2**16
 MOST_ID = int(np.iinfo(np.int32).max)
 
 
@@ -36,15 +37,21 @@ def read_labels(
     A mask's foreground is every value but 0; its edge-connected components become the objects.
     """
     flat = label_plane(pixels, name)
-    ignored = np.isin(flat, list(not_annotated))
-    values = np.where(ignored, 0, flat)
-    if values.min() < 0:
-        raise UserError(
-            f"{name}: label {int(values.min())}; labels must be 0 or more. If it marks pixels that "
-            f"are not annotated, set data.not_annotated = [{int(values.min())}]."
-        )
+    values = _without(flat, not_annotated)
+    check_not_negative(int(values.min()), name)
     labels = ndimage.label(values > 0)[0] if meaning == "mask" else values
-    return np.where(ignored, NOT_ANNOTATED, labels).astype(np.int32)
+    if not_annotated:
+        labels = np.where(np.isin(flat, list(not_annotated)), NOT_ANNOTATED, labels)
+    return labels.astype(np.int32)
+
+
+def check_not_negative(least: int, name: str) -> None:
+    """Refuse a negative label that is not said to be not annotated."""
+    if least < 0:
+        raise UserError(
+            f"{name}: label {least}; labels must be 0 or more. If it marks pixels that "
+            f"are not annotated, set data.not_annotated = [{least}]."
+        )
 
 
 def label_plane(pixels: NDArray[Any], name: str) -> NDArray[np.int64]:
@@ -64,8 +71,9 @@ def label_plane(pixels: NDArray[Any], name: str) -> NDArray[np.int64]:
 
 def label_facts(plane: NDArray[np.int64], not_annotated: Sequence[int]) -> LabelFacts:
     """The facts of one label plane (y, x)."""
-    values = [int(v) for v in np.unique(plane) if v != 0 and v not in not_annotated]
-    return LabelFacts(frozenset(values), _components(plane, values))
+    values = frozenset(v for v in _values(plane) if v != 0 and v not in not_annotated)
+    kept = _without(plane, not_annotated)
+    return LabelFacts(values, int(label(kept, connectivity=1, return_num=True)[1]))
 
 
 def recognise(facts: Sequence[LabelFacts]) -> Meaning:
@@ -127,6 +135,13 @@ def _union(facts: Sequence[LabelFacts]) -> frozenset[int]:
     return frozenset[int]().union(*(f.values for f in facts))
 
 
-def _components(plane: NDArray[np.int64], values: Sequence[int]) -> int:
-    """How many edge-connected components of one value there are, of all `values`."""
-    return int(label(np.where(np.isin(plane, values), plane, 0), connectivity=1, return_num=True)[1])
+def _values(plane: NDArray[np.int64]) -> list[int]:
+    """The values there are, each once; small ones are counted, which is faster than sorting them."""
+    if plane.size and plane.min() >= 0 and plane.max() < COUNTED:
+        return np.flatnonzero(np.bincount(plane.ravel())).tolist()
+    return np.unique(plane).tolist()
+
+
+def _without(plane: NDArray[np.int64], not_annotated: Sequence[int]) -> NDArray[np.int64]:
+    """The plane with 0 where nobody annotated."""
+    return np.where(np.isin(plane, list(not_annotated)), 0, plane) if not_annotated else plane
