@@ -308,6 +308,33 @@ def test_predict_writes_labels_of_the_images_size(
     assert unetseg("score", out, folder / "labels").code == 0
 
 
+def test_a_bad_image_keeps_no_other_from_being_predicted(
+    unetseg: Unetseg, folder: Path, model: Path, tmp_path: Path
+) -> None:
+    """The good images before and after it are done; every bad one has its line at the end, and code 2."""
+    good = [folder / "images" / f"{name}.tif" for name in ("b", "cell 1.0 dish")]
+    broken, colours = tmp_path / "broken.tif", tmp_path / "colours.tif"
+    broken.write_text("no image")
+    tifffile.imwrite(colours, np.zeros((8, 8, 3), np.uint8), photometric="rgb")
+    out = tmp_path / "out"
+    result = unetseg("predict", model, broken, good[0], colours, good[1], "--out", out, "--device", "cpu")
+    assert result.code == 2
+    assert sorted(p.name for p in out.iterdir()) == ["b_labels.tif", "cell 1.0 dish_labels.tif"]
+    head, first, second = result.err.splitlines()
+    assert head == "error: 2 of 4 images could not be predicted:"
+    assert first.startswith(f"{broken}: not a readable TIFF file")
+    assert second.startswith(f"{colours}[0]: 3 channels, but 1 are expected")
+
+
+def test_predict_ends_where_results_cannot_be_written(
+    unetseg: Unetseg, folder: Path, model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "b_labels.tif").mkdir()
+    result = unetseg("predict", model, folder / "images", "--out", tmp_path, "--device", "cpu")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert [p.name for p in tmp_path.iterdir() if p.suffix == ".tif"] == ["b_labels.tif"]
+
+
 def test_predict_writes_a_challenge_sequence(unetseg: Unetseg, model: Path, tmp_path: Path) -> None:
     for t in (0, 7):
         write(

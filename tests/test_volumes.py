@@ -19,7 +19,7 @@ from unetseg.io import read_stack, write_stack
 from unetseg.losses import LOSSES
 from unetseg.pipeline.dataset import list_data
 from unetseg.pipeline.model import Tiling, load_model
-from unetseg.pipeline.prediction import Output, predict_files
+from unetseg.pipeline.prediction import Output, Written, predict_files
 from unetseg.pipeline.testing import test_run as score_run
 from unetseg.pipeline.training import train_run
 from unetseg.report import write_report
@@ -263,13 +263,14 @@ def test_prediction_of_volume_files(tmp_path: Path) -> None:
         nibabel.save(nibabel.Nifti1Image(balls(0)[0].T, np.diag([0.5, 0.5, 1, 1])), nifti)
         files.append(nifti)
     output = Output(tmp_path / "out", probabilities=True, pictures=True)
-    done = list(predict_files(model, files, output, Tiling(side=8), lambda n: None))
+    found = predict_files(model, files, output, Tiling(side=8), lambda n: None)
+    done = [written for written in found if isinstance(written, Written)]
     assert [d.path.name for d in done] == ["v0_labels.tif", "n0_labels.nii.gz"][: len(files)]
     labels, probabilities = api.predict(model, balls(0)[0])
     for path, written in zip(files, done, strict=True):
-        source, found = read_volume(path), read_volume(written.path)
-        np.testing.assert_array_equal(found.pixels[0, 0], labels)
-        assert found.spacing_um == source.spacing_um
+        source, result = read_volume(path), read_volume(written.path)
+        np.testing.assert_array_equal(result.pixels[0, 0], labels)
+        assert result.spacing_um == source.spacing_um
         maps = read_volume(
             written.path.with_name(written.path.name.replace("labels", "probabilities"))
         ).pixels

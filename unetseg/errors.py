@@ -14,6 +14,11 @@ class UserError(Exception):
     """
 
 
+def first_line(error: Exception) -> str:
+    """What another library's error says, for a place in one of ours: at most 120 characters of one line."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
+
+
 def did_you_mean(given: str, allowed: Iterable[str]) -> str:
     """The end of an error about a wrong name: a close match if there is one, and all allowed names.
 

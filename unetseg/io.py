@@ -17,7 +17,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from unetseg.errors import UserError
+from unetseg.errors import UserError, first_line
 from unetseg.tiffs import (
     channel_axis,
     check_not_cut_off,
@@ -64,23 +64,29 @@ def read_stack(path: Path, *, palette: bool = False) -> Stack:
         raise UserError(f"{path}: a folder, where an image file is expected.")
     if not path.is_file():
         raise UserError(f"{path}: no such file.")
-    tiff = path.suffix.lower() in TIFF_ENDINGS
     if is_volume_file(path):
         raise UserError(f"{path}: a volume, where images are expected.")
     if path.suffix.lower() not in ENDINGS:
         raise UserError(f"{path}: cannot read {path.suffix or 'such'} files. {_convert(path.suffix.lower())}")
-    try:
+    tiff = path.suffix.lower() in TIFF_ENDINGS
+    with readable(path, "TIFF" if tiff else "PNG"):
         stack = _read_tiff(path) if tiff else _read_png(path, palette)
-    except (UserError, PermissionError):
-        raise
-    except Exception as error:  # what a decoder raises for a damaged file is anybody's guess
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"{path}: not a readable {'TIFF' if tiff else 'PNG'} file ({reason}). "
-            "Open it in Fiji or napari to check it, and save it again."
-        ) from None
     check_values(path, stack.pixels)
     return stack
+
+
+@contextmanager
+def readable(path: Path, what: str) -> Iterator[None]:
+    """Whatever a decoder raises in the block for a damaged file becomes a UserError; what: its format."""
+    try:
+        yield
+    except (UserError, PermissionError):
+        raise
+    except Exception as error:  # which exception it is is anybody's guess
+        raise UserError(
+            f"{path}: not a readable {what} file ({first_line(error)}). "
+            "Open it in a viewer (Fiji, napari) to check it, and save it again."
+        ) from None
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -117,7 +117,7 @@ def show_training(run: Run, *, resume: bool) -> None:
                     bar.note(f"loss {smooth:.4f}{score}")
                     done, data_s, total_s = event.number, data_s + event.data_s, total_s + event.total_s
                 case Validated(step, scores, best):
-                    words = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+                    words = totals_text(scores)
                     mark = " *" if best else ""
                     best_by = run.experiment.train.best_by
                     score = f", {best_by} {scores[best_by]:.4f}" if scores else ""
@@ -180,28 +180,25 @@ def totals_text(scores: Mapping[str, float]) -> str:
     >>> totals_text({"seg": 0.25, "warping-error": 0.000353})
     'seg 0.2500, warping-error 0.000353'
     """
-    return ", ".join(f"{name} {_number(name, value)}" for name, value in scores.items())
+    from unetseg.pipeline.scoring import number
+
+    return ", ".join(f"{name} {number(value)}" for name, value in scores.items())
 
 
 def table_text(table: FrameTable, most: int = 12) -> str:
     """The scores as aligned columns: the frames (the worst `most` by the first score), then all."""
-    from unetseg.pipeline.scoring import higher_is_better
+    from unetseg.pipeline.scoring import higher_is_better, number
 
     sign = 1 if higher_is_better(table.names[0]) else -1
     first = [sign * float(row[0]) for row in table.values]
     order = sorted(range(len(first)), key=lambda i: (math.isnan(first[i]), first[i]))[:most]
-    rows = [[table.frames[i], *map(_number, table.names, table.values[i])] for i in sorted(order)]
-    head, last = ["frame", *table.names], ["all", *map(_number, table.names, table.pooled)]
+    rows = [[table.frames[i], *map(number, table.values[i])] for i in sorted(order)]
+    head, last = ["frame", *table.names], ["all", *map(number, table.pooled)]
     text = columns([head, *rows, last]).splitlines()
     left_out = len(table.frames) - len(order)
     if left_out > 0:
         text.insert(-1, f"… and {left_out} better frames")
     return "\n".join(text)
-
-
-def _number(name: str, value: float) -> str:
-    """Four decimals, six of a warping error, which is small."""
-    return f"{value:.6f}" if name == "warping-error" else f"{value:.4f}"
 
 
 def columns(lines: list[list[str]]) -> str:

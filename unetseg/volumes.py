@@ -15,7 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetseg.errors import UserError
-from unetseg.io import Stack, check_values, is_volume_file, read_stack, replacing, write_stack
+from unetseg.io import (
+    Stack,
+    check_values,
+    is_volume_file,
+    read_stack,
+    readable,
+    replacing,
+    write_stack,
+)
 
 NIFTI_UM = {"meter": 1e6, "mm": 1e3, "micron": 1.0, "unknown": 1e3}
 """NIfTI's units in µm; where none is said, millimetres."""
@@ -63,12 +71,9 @@ def _read_nifti(path: Path) -> Stack:
     if not path.is_file():
         raise UserError(f"{path}: no such file.")
     nibabel = _nibabel(path)
-    try:
+    with readable(path, "NIfTI"):
         image = nibabel.as_closest_canonical(nibabel.load(path))
         pixels = np.asarray(image.dataobj)
-    except Exception as error:  # what a decoder raises for a damaged file is anybody's guess
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path}: not a readable NIfTI file ({reason}). Copy or export it again.") from None
     if pixels.ndim not in (3, 4):
         raise UserError(f"{path}: {pixels.ndim} axes; a volume has x, y, z and perhaps channels.")
     if pixels.dtype == np.float64:

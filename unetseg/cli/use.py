@@ -14,7 +14,8 @@ from unetseg.errors import UserError
 from unetseg.terminal import Progress, columns, show_comparison
 
 if TYPE_CHECKING:
-    from unetseg.pipeline.model import Model
+    from unetseg.pipeline.model import Model, Tiling
+    from unetseg.pipeline.prediction import Output
 
 
 @cli.command()
@@ -58,7 +59,7 @@ def predict(run: Path, images: tuple[Path, ...], **options: Any) -> None:
     or BIG.ome.tif is written tile by tile; killed, the same command goes on (docs/large-images.md).
     """
     from unetseg.pipeline.model import Tiling, average_models
-    from unetseg.pipeline.prediction import Output, find_images, predict_files, predict_sequence
+    from unetseg.pipeline.prediction import Output, find_images, predict_sequence
 
     model = average_models({str(path): _model(path, options) for path in (run, *options["others"])})
     base = run if run.is_dir() else run.parent
@@ -74,11 +75,24 @@ def predict(run: Path, images: tuple[Path, ...], **options: Any) -> None:
                 done = predict_sequence(model, folder, output, tiling, bar.add)
             click.echo(f"{done.path}: {done.pages} frames, {done.objects} objects")
         return
-    paths = find_images(images)
+    _predict_images(model, find_images(images), output, tiling)
+
+
+def _predict_images(model: Model, paths: list[Path], output: Output, tiling: Tiling) -> None:
+    """A line for each image; those that could not be predicted follow at the end, as one error."""
+    from unetseg.pipeline.prediction import predict_files
+
+    what = "classes" if model.recipe.kind == "classes" else "objects"
+    failed: list[UserError] = []
     with Progress(None, "pages") as bar:
         for done in predict_files(model, paths, output, tiling, bar.add):
-            what = "classes" if model.recipe.kind == "classes" else "objects"
-            bar.say(f"{done.path}: {done.pages} pages, {done.objects} {what}")
+            if isinstance(done, UserError):
+                failed.append(done)
+            else:
+                bar.say(f"{done.path}: {done.pages} pages, {done.objects} {what}")
+    if failed:
+        head = [] if len(paths) == 1 else [f"{len(failed)} of {len(paths)} images could not be predicted:"]
+        raise UserError("\n".join([*head, *map(str, failed)]))
 
 
 @cli.command()

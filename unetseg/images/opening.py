@@ -14,7 +14,7 @@ from unetseg.images.chunks import ChunkCache
 from unetseg.images.lazy import Choice, LazyImage, Read, fingerprint
 from unetseg.images.tiff import open_tiff
 from unetseg.images.zarrs import is_zarr, open_zarr
-from unetseg.io import TIFF_ENDINGS, read_stack
+from unetseg.io import TIFF_ENDINGS, read_stack, readable
 
 CACHE_BYTES = 64 * 2**20
 
@@ -67,16 +67,8 @@ def _opened(path: Path, choice: Choice, cache: ChunkCache) -> LazyImage:
     if is_zarr(path):
         return open_zarr(path, choice, cache)
     if path.is_file() and path.suffix.lower() in TIFF_ENDINGS:
-        try:
+        with readable(path, "TIFF"):
             return open_tiff(path, choice, cache)
-        except (UserError, PermissionError):
-            raise
-        except Exception as error:  # what the reader raises for a damaged file is anybody's guess
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(
-                f"{path}: not a readable TIFF file ({reason}). Open it in Fiji or napari to check it, "
-                "and save it again."
-            ) from None
     return _in_memory(path, choice)
 
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from unetseg.calibration import calibrated
-from unetseg.errors import UserError
+from unetseg.errors import UserError, first_line
 from unetseg.nets import Net, build_net
 from unetseg.normalise import Normalisation
 from unetseg.predict import choose_grid, predict
@@ -186,17 +186,29 @@ def save_plain(path: Path, values: dict[str, Any]) -> None:
 def load_plain(path: Path, expected: str) -> dict[str, Any]:
     """A dictionary of plain values and tensors; anything else in the file is refused."""
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
+        saved = read_plain(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file. Has the run been trained?") from None
-    except Exception as error:  # a stranger's file makes the reader fail in whatever way it likes
-        what = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise UserError(
-            f"{path}: not a file of weights, damaged, or it holds code, which is not run ({what})."
-        ) from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     if not isinstance(saved, dict) or saved.get("format") != expected:
         raise UserError(f"{path}: not a {expected} file.")
     return saved
+
+
+def read_plain(path: Path) -> Any:
+    """The plain values and tensors that torch.save wrote; OSError where there is no file to read.
+
+    Raises UserError, which does not name the file, for one that is damaged or holds code: none is run.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # a stranger's file makes the reader fail in whatever way it likes
+        raise UserError(
+            f"not a file of weights, damaged, or it holds code, which is not run ({first_line(error)})."
+        ) from None
 
 
 def _recipe(table: dict[str, Any]) -> Recipe:

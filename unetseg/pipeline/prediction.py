@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unetseg.errors import UserError
 from unetseg.figures import write_overlay
-from unetseg.io import image_files, label_dtype, plain_stem, read_stack, write_stack
+from unetseg.io import Stack, image_files, label_dtype, plain_stem, read_stack, write_stack
 from unetseg.pipeline.model import Model, Tiling
 from unetseg.tasks.cell_tracking import frames
 from unetseg.volumes import read_volume, volume_ending, write_volume
@@ -59,12 +59,15 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
 
 def predict_files(
     model: Model, paths: Sequence[Path], output: Output, tiling: Tiling, progress: Callable[[int], None]
-) -> Iterator[Written]:
+) -> Iterator[Written | UserError]:
     """STEM_labels.tif (object ids) or STEM_classes.tif of every image, one page per page.
 
     A model of volumes takes each file for one; of NIfTI files the results are NIfTI, STEM_labels.nii.gz.
+    An image that cannot be read or predicted gives its error and the next one follows; a result that
+    cannot be written ends it all.
     """
-    one = _predict_volume if model.net.dims == 3 else _predict_pages
+    volumes = model.net.dims == 3
+    predict_one, write_one = (_volume_labels, _write_volume) if volumes else (_page_labels, _write_pages)
     for path in paths:
         if path.resolve().parent == output.folder.resolve():
             raise UserError(
@@ -72,45 +75,64 @@ def predict_files(
                 "time. Choose another --out."
             )
     for path in paths:
-        yield one(model, path, output, tiling, progress)
+        try:
+            found = predict_one(model, path, output, tiling, progress)
+        except UserError as error:
+            yield error
+        else:
+            yield write_one(_result(output, path, model.recipe.kind), found, output)
 
 
-def _predict_pages(
+@dataclass(frozen=True)
+class _Found:
+    """What was found in an image file: labels and, if wanted, probabilities of each page (or volume)."""
+
+    source: Stack
+    labels: list[NDArray[Any]]
+    maps: list[NDArray[np.float32]]
+
+
+def _page_labels(
     model: Model, path: Path, output: Output, tiling: Tiling, progress: Callable[[int], None]
-) -> Written:
-    target = _result(output, path, model.recipe.kind)
+) -> _Found:
     stack = read_stack(path)
-    pages: list[NDArray[Any]] = []
-    maps: list[NDArray[np.float32]] = []
+    found = _Found(stack, [], [])
     for number, image in enumerate(stack.pixels):
         probabilities = model.probabilities(image, f"{path}[{number}]", tiling)
-        pages.append(model.labels(probabilities))
+        found.labels.append(model.labels(probabilities))
         if output.probabilities:
-            maps.append(probabilities)
+            found.maps.append(probabilities)
         progress(1)
-    write_stack(target, label_dtype(np.stack(pages)), spacing_um=stack.spacing_um)
-    if maps:
-        write_probabilities(_result(output, path, "probabilities"), maps, stack.spacing_um)
+    return found
+
+
+def _volume_labels(
+    model: Model, path: Path, output: Output, tiling: Tiling, progress: Callable[[int], None]
+) -> _Found:
+    source = read_volume(path)
+    probabilities = model.probabilities(source.pixels[0], str(path), tiling)
+    progress(1)
+    return _Found(source, [model.labels(probabilities)], [probabilities] if output.probabilities else [])
+
+
+def _write_pages(target: Path, found: _Found, output: Output) -> Written:
+    source, pages = found.source, found.labels
+    write_stack(target, label_dtype(np.stack(pages)), spacing_um=source.spacing_um)
+    if found.maps:
+        write_probabilities(_result(output, source.path, "probabilities"), found.maps, source.spacing_um)
     if output.pictures:
-        _write_picture(target, path, stack.pixels[0], pages[0])
+        _write_picture(target, source.path, source.pixels[0], pages[0])
     return Written(target, len(pages), sum(len(np.unique(p[p > 0])) for p in pages))
 
 
-def _predict_volume(
-    model: Model, path: Path, output: Output, tiling: Tiling, progress: Callable[[int], None]
-) -> Written:
-    target = _result(output, path, model.recipe.kind)
-    source = read_volume(path)
-    image = source.pixels[0]
-    probabilities = model.probabilities(image, str(path), tiling)
-    labels = model.labels(probabilities)
+def _write_volume(target: Path, found: _Found, output: Output) -> Written:
+    source, (labels,) = found.source, found.labels
     write_volume(target, label_dtype(labels), source)
-    if output.probabilities:
+    for probabilities in found.maps:
         maps = probabilities[1] if len(probabilities) == 2 else probabilities
-        write_volume(_result(output, path, "probabilities"), maps, source)
+        write_volume(_result(output, source.path, "probabilities"), maps, source)
     if output.pictures:
-        _write_picture(target, path, image, labels)
-    progress(1)
+        _write_picture(target, source.path, source.pixels[0], labels)
     return Written(target, len(labels), len(np.unique(labels[labels > 0])))
 
 

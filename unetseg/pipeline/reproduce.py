@@ -11,6 +11,7 @@ from typing import Any
 from unetseg.config import choose_fold, choose_net, read_experiment
 from unetseg.errors import UserError, did_you_mean
 from unetseg.io import replacing, write_json
+from unetseg.pipeline.scoring import number
 from unetseg.published import BUDGETS, PUBLISHED
 from unetseg.run import Run
 from unetseg.settings import Experiment
@@ -165,8 +166,7 @@ def _split(entry: Entry) -> str:
 
 
 def _row(first: str, second: str, values: Sequence[float | None]) -> str:
-    cells = ["–" if v is None else f"{v:.6f}" if 0 < abs(v) < 0.01 else f"{v:.4f}" for v in values]
-    return f"| {first} | {second} | " + " | ".join(cells) + " |"
+    return f"| {first} | {second} | " + " | ".join(map(number, values)) + " |"
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -39,6 +40,17 @@ def standard_names(kind: Kind, classes: int) -> list[str]:
 def higher_is_better(name: str) -> bool:
     """Whether a larger value of the score is the better one."""
     return SCORES[name].better == "higher" if name in SCORES else not name.endswith("error")
+
+
+def number(value: float | None) -> str:
+    """A score in four decimals, a small error in six; a dash where it is undefined.
+
+    >>> number(0.25), number(0.000353), number(float("nan"))
+    ('0.2500', '0.000353', '–')
+    """
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:.6f}" if 0 < abs(value) < 0.01 else f"{value:.4f}"
 
 
 def score_pairs(pairs: Iterable[Pair], kind: Kind, classes: int, names: Sequence[str] = ()) -> FrameTable:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from unetseg.config import experiment_table
+from unetseg.pipeline.scoring import number
 from unetseg.report import facts as words
 from unetseg.report.curves import comparison_charts
 from unetseg.report.evidence import gather
-from unetseg.report.facts import Facts, number, read_facts
+from unetseg.report.facts import Facts, read_facts
 from unetseg.report.page import published_table, render
 from unetseg.report.pictures import Viewer, viewers
 from unetseg.run import Run

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetseg.figures import Line, curves_svg
-from unetseg.report.facts import number
+from unetseg.pipeline.scoring import number
 
 Records = Sequence[Mapping[str, Any]]
 Table = tuple[list[str], list[list[str]]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from unetseg.device import choose_device
 from unetseg.errors import UserError
 from unetseg.nets import parameter_count
 from unetseg.pipeline.model import load_model
-from unetseg.pipeline.scoring import higher_is_better
+from unetseg.pipeline.scoring import higher_is_better, number
 from unetseg.run import Run
 from unetseg.scores import SCORES
 from unetseg.settings import Experiment
@@ -132,13 +131,6 @@ def meaning(name: str) -> str:
 def better(name: str) -> str:
     """Which way a score is better, in a word."""
     return "higher" if higher_is_better(name) else "lower"
-
-
-def number(value: Any) -> str:
-    """A score in four decimals, small errors in six; a dash where it is undefined."""
-    if not isinstance(value, int | float) or not math.isfinite(value):
-        return "–"
-    return f"{value:.6f}" if 0 < abs(value) < 0.001 else f"{value:.4f}"
 
 
 def whole(count: int | None) -> str:

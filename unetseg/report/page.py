@@ -11,12 +11,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from unetseg import __version__
 from unetseg.figures import histogram_svg
-from unetseg.pipeline.scoring import higher_is_better
+from unetseg.pipeline.scoring import higher_is_better, number
 from unetseg.published import PUBLISHED, Benchmark, benchmark_of
 from unetseg.report import facts as words
 from unetseg.report.curves import Chart, run_charts
 from unetseg.report.evidence import KINDS, Evidence, gather, ranked
-from unetseg.report.facts import Facts, number, read_facts
+from unetseg.report.facts import Facts, read_facts
 from unetseg.report.pictures import kept_pictures, thumbnails, training_pictures, viewers
 from unetseg.run import EXPERIMENT, Run
 

@@ -22,9 +22,9 @@ from unetseg.figures import (
 )
 from unetseg.figures.pictures import PREDICTED, TRUTH
 from unetseg.pipeline.dataset import learnt_classes, list_data
+from unetseg.pipeline.scoring import number
 from unetseg.pipeline.showing import shown
 from unetseg.report.evidence import KINDS, Evidence, Frame, Mistake, read_frame
-from unetseg.report.facts import number
 from unetseg.run import Run
 from unetseg.tasks.listing import split
 
