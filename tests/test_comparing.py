@@ -121,6 +121,50 @@ def test_stacks_score_page_by_page(unetseg: Unetseg, tmp_path: Path) -> None:
     assert "p.tif is 3 pages of 3×6 pixels" in unetseg("score", found, truth).err
 
 
+PAIR = (
+    np.array([[[1, 0, 2, 0]], [[1, 0, 0, 2]]], np.uint8),
+    np.array([[[1, 0, 2, 0]], [[0, 0, 0, 2]]], np.uint8),
+)
+"""Truth and prediction (z, y, x): of object 1 one voxel of two is found, object 2 whole."""
+
+
+def test_slices_are_one_volume_where_they_are_said_to_be(unetseg: Unetseg, tmp_path: Path) -> None:
+    """Object 1 counts once, with IoU 1/2, object 2 with 1; by pages object 1 would have 1 and 0."""
+    truth, found = (write(tmp_path / f"{n}.tif", p) for n, p in zip(("t", "p"), PAIR, strict=True))
+    options = ("--labels", "instances", "--scores", "object-iou", "--scores", "iou")
+    volume = unetseg("score", found, truth, "--volumes", *options, "--out", tmp_path / "a.json")
+    assert rows(volume.out)["t"] == {"object-iou": "0.7500", "iou": "0.7500"}
+    assert "volume-dice-1 0.8571" in volume.out
+    assert "centre (z, y, x)" in volume.out
+    assert json.loads((tmp_path / "a.json").read_text())["volumes"] == {"volume-dice-1": pytest.approx(6 / 7)}
+    assert "t[1]" in unetseg("score", found, truth, *options).out
+
+
+def test_nifti_files_are_scored_as_volumes_in_their_own_orientation(unetseg: Unetseg, tmp_path: Path) -> None:
+    """A folder of NIfTI truth against predictions, NIfTI mirrored on disk or TIFF: dice of class 1 and 2."""
+    nibabel = pytest.importorskip("nibabel")
+    true, found = PAIR
+    for folder in ("t", "p"):
+        (tmp_path / folder).mkdir()
+    for name in ("a", "b"):
+        nibabel.save(nibabel.Nifti1Image(true.T, np.diag([2, 2, 2, 1])), tmp_path / "t" / f"{name}.nii.gz")
+    mirrored = nibabel.Nifti1Image(found.T[::-1], np.diag([-2, 2, 2, 1]))
+    nibabel.save(mirrored, tmp_path / "p" / "a_classes.nii")
+    write(tmp_path / "p" / "b_classes.tif", found)
+    result = unetseg("score", tmp_path / "p", tmp_path / "t", "--labels", "classes", "--scores", "dice-2")
+    assert (result.code, result.err) == (0, "")
+    assert rows(result.out)["a"] == rows(result.out)["b"] == {"dice-2": "1.0000"}
+    assert "volume-dice-1 0.6667, surface-um-1 " in result.out
+    assert "volume-dice-2 1.0000, surface-um-2 0.0000" in result.out
+
+
+def test_a_volume_and_an_image_do_not_pair(unetseg: Unetseg, tmp_path: Path) -> None:
+    truth, found = write(tmp_path / "t.tif", PAIR[0]), write(tmp_path / "p.tif", PAIR[1][:1])
+    result = unetseg("score", found, truth, "--volumes")
+    assert result.code == 2
+    assert "p.tif is a volume of 1×1×4 voxels (z, y, x) and " in result.err
+
+
 def test_a_challenges_result_and_truth(unetseg: Unetseg, tmp_path: Path) -> None:
     """Frame 1 is partly annotated: marker 9 has no object there, so its background does not count."""
     for t, found in enumerate((FOUND, np.where(TRUTH == 1, 5, 3))):

@@ -40,7 +40,7 @@ def test_rows_and_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(row.tile_bytes > 0 and row.seconds is not None and row.seconds > 0 for row in rows)
     write_net_page(tmp_path / "nets.md", rows, CPU)
     page = (tmp_path / "nets.md").read_text()
-    assert "| unet | 2015 |  | 31,030,658 | 92 | 16 |" in page
+    assert "| unet | 2015 | as published | 31,030,658 | 92 | 16 |" in page
     assert "| unet | 2015 | width 4, padding same |" in page
     assert "Ronneberger" in page
 

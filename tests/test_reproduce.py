@@ -97,6 +97,14 @@ def test_a_run_that_never_saved_starts_anew_and_one_that_did_goes_on(tmp_path: P
     assert open_or_create(entry)[1]
 
 
+def test_missing_data_are_told_before_anything_is_made(unetseg: Any, tmp_path: Path) -> None:
+    result = unetseg("reproduce", "dic-hela", "--root", tmp_path / "nope", "--out", tmp_path / "runs")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "no such folder" in result.err
+    assert "dic-hela is trained on DIC-C2DH-HeLa" in result.err
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_table_hand_worked(tmp_path: Path) -> None:
     """Two folds with SEG 0.8 and 0.9: their mean, and the U-Net's published 0.7756 below."""
     entries = benchmark("dic-hela", "smoke", (), (), tmp_path, None)

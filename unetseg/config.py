@@ -115,7 +115,7 @@ def find_data(root: str) -> Path:
         below = f" nor below {DATA_VARIABLE} = {base}" if base else f" ({DATA_VARIABLE} is not set)"
         raise UserError(
             f"data.root = {root!r}: no such folder{below}. `unetseg data` says where each public data "
-            "set is to be had; data.root, or `unetseg train --root`, names its folder."
+            "set is to be had; data.root, or --root, names its folder."
         )
     return given
 

@@ -164,9 +164,11 @@ def show_comparison(found: Comparison, most: int, pictures: Path | None) -> None
     click.echo(table_text(found.table))
     if found.challenge:
         click.echo(f"challenge: {totals_text(found.challenge)} ({found.marked})")
+    if found.volumes:
+        click.echo(f"means over the volumes: {totals_text(found.volumes)}")
     worst = [o for o in worst_objects(found.pairs, most) if o.iou < 1]
     if worst:
-        head = ["object of", "id", "iou", "area", "centre (y, x)"]
+        head = ["object of", "id", "iou", "area", f"centre {'(z, y, x)' if found.volumes else '(y, x)'}"]
         rows = [[o.frame, str(o.id), f"{o.iou:.4f}", str(o.area), str(o.centre)] for o in worst]
         click.echo(f"the worst objects\n{columns([head, *rows])}")
     if pictures is not None:

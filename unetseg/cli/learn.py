@@ -127,11 +127,12 @@ def reproduce(
     Writes our scores beside the published ones. Runs that are done are not run again, an
     interrupted one goes on.
     """
-    from unetseg.pipeline.reproduce import benchmark, open_or_create, write_results
+    from unetseg.pipeline.reproduce import benchmark, check_data, open_or_create, write_results
     from unetseg.report import write_report
     from unetseg.run import Run
 
     entries = benchmark(task, budget, nets, folds, out, root)
+    check_data(task, entries)
     for entry in entries:
         if not entry.scores:
             click.echo(f"{entry.net}, fold {entry.fold}: {entry.path}")

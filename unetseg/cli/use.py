@@ -108,6 +108,7 @@ def _predict_images(model: Model, paths: list[Path], output: Output, tiling: Til
     help="What the truth's values mean.",
 )
 @click.option("--not-annotated", type=int, multiple=True, help="A value of the truth that is no label.")
+@click.option("--volumes", is_flag=True, help="TIFF pages are the slices of one volume (NIfTI files always).")
 @click.option("--border", type=click.IntRange(0), default=0, help="Leave out objects this near the edge.")
 @click.option("--worst", type=click.IntRange(0), default=5, show_default=True, help="Worst objects to list.")
 @click.option("--pictures", type=PATH, help="Write overlay PNGs of the worst objects' frames to a folder.")
@@ -122,11 +123,12 @@ def score(prediction: Path, truth: Path, **options: Any) -> None:
 
     for path in options["out"]:
         check_table_path(path)
-    settings = DataSettings(labels=options["labels"], not_annotated=options["not_annotated"])
+    named = {name: options[name] for name in ("labels", "not_annotated", "volumes")}
+    settings = DataSettings(**named)
     found = score_files(prediction, truth, settings, options["names"], options["border"])
     show_comparison(found, options["worst"], options["pictures"])
     for path in options["out"]:
-        write_table(found.table, path, found.challenge)
+        write_table(found, path)
         click.echo(f"wrote {path}")
 
 

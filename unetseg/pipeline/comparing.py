@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,15 @@ from unetseg.io import (
     Stack,
     by_name,
     image_files,
+    is_volume_file,
     plain_stem,
-    read_stack,
     replacing,
     write_json,
 )
 from unetseg.pipeline.scoring import Pair, score_pairs
 from unetseg.pipeline.sections import is_probability_map, score_sections
 from unetseg.pipeline.task_scores import SECTION_SCORES, challenge_scores, inside_border, read_frame_labels
+from unetseg.pipeline.volume_scores import Spacing, volume_scores
 from unetseg.sample import Kind
 from unetseg.scores import FrameTable
 from unetseg.settings import DataSettings
@@ -37,6 +38,7 @@ from unetseg.tasks.labels import (
     read_labels,
     recognise,
 )
+from unetseg.volumes import read_images
 
 ENDING = re.compile(r"[-_. ](labels?|masks?|classes|gt|seg|probabilities)$", re.IGNORECASE)
 CHALLENGE_TRUTH = re.compile(r"man_seg_?(\d{3,4})(?:_(\d{3,4}))?\.tif")
@@ -51,7 +53,8 @@ class Comparison:
     """Scores per frame and pooled, what the truth was taken for, and the label pairs that were scored.
 
     challenge: SEG, DET and OP_CSB of a challenge's result where its truth has markers, on the frames
-    that `marked` tells of; else empty. pairs: empty for probability maps and class maps.
+    that `marked` tells of; else empty. pairs: empty for probability maps and class maps. volumes: the
+    means over volumes, see `volume_scores`; empty for images.
     """
 
     table: FrameTable
@@ -59,6 +62,7 @@ class Comparison:
     challenge: dict[str, float] = field(default_factory=dict)
     marked: str = ""
     pairs: tuple[Pair, ...] = ()
+    volumes: dict[str, float] = field(default_factory=dict)
 
 
 def score_files(
@@ -69,28 +73,31 @@ def score_files(
     Both are files, or both folders whose files pair by name; STEM_labels.tif goes with STEM.tif,
     and a challenge's 01_RES/mask000.tif with 01_GT/SEG/man_seg000.tif. With a border, objects that
     lie wholly within so many pixels of the image's edge do not count. Probability maps get the
-    scores of EM sections.
+    scores of EM sections. Where any file is NIfTI, or with `settings.volumes`, every file is one volume.
     """
     files = pair_files(predicted, truth, maps=any(name in SECTION_SCORES for name in names))
-    if any(name in SECTION_SCORES for name in names) or (not names and is_probability_map(files[0][0])):
+    if settings.volumes or any(is_volume_file(path) for pair in files for path in pair):
+        settings = replace(settings, volumes=True)
+    elif any(name in SECTION_SCORES for name in names) or (not names and is_probability_map(files[0][0])):
         return Comparison(score_sections(files, names), "cells of EM sections")
     truths = [path for _, path in files]
-    facts = [f for path in truths for f in _facts(path, settings.not_annotated)]
+    facts = [f for path in truths for f in _facts(path, settings)]
     meaning: Meaning = recognise(facts) if settings.labels == "auto" else settings.labels
     if all(CHALLENGE_TRUTH.fullmatch(path.name) for path in truths):
         meaning = "instances"
     kind: Kind = "classes" if meaning == "classes" else "instances"
     top = max(max(f.values, default=1) for f in facts)
-    every = _pairs(files, meaning, settings)
-    pairs = [(n, *(inside_border(t, p, border) if border else (t, p))) for n, t, p in every]
+    every = list(_pairs(files, meaning, settings))
+    pairs = [(n, *(inside_border(t, p, border) if border else (t, p))) for (n, t, p), _ in every]
     classes = settings.classes or max(top, max(int(p.max(initial=0)) for _, _, p in pairs)) + 1
     try:
         table = score_pairs(pairs, kind, classes if kind == "classes" else 2, names)
     except UserError as error:
         raise UserError(f"{error} The truth was taken as {meaning}; --labels overrides.") from None
+    volumes = volume_scores(pairs, [spacing for _, spacing in every], kind, classes)
     if kind == "classes":
-        return Comparison(table, meaning)
-    return Comparison(table, meaning, *_challenge(predicted, truth, pairs, border), tuple(pairs))
+        return Comparison(table, meaning, volumes=volumes)
+    return Comparison(table, meaning, *_challenge(predicted, truth, pairs, border), tuple(pairs), volumes)
 
 
 def pair_files(predicted: Path, truth: Path, *, maps: bool = False) -> list[tuple[Path, Path]]:
@@ -118,20 +125,21 @@ def pair_files(predicted: Path, truth: Path, *, maps: bool = False) -> list[tupl
             )
         pairs.append((found[key], path))
     if not pairs:
-        raise UserError(f"{truth_folder}: no TIFF or PNG label image in it.")
+        raise UserError(f"{truth_folder}: no TIFF, PNG or NIfTI label image in it.")
     return pairs
 
 
-def write_table(table: FrameTable, path: Path, challenge: Mapping[str, float] | None = None) -> None:
+def write_table(found: Comparison, path: Path) -> None:
     """The table as CSV (a row per frame and a last row "all") or JSON, by the path's ending.
 
-    The JSON has the totals of a challenge too, under "challenge", where there are any.
+    The JSON has the totals of a challenge and of volumes too, under these names, where there are any.
     """
     check_table_path(path)
+    table, totals = found.table, {"challenge": found.challenge, "volumes": found.volumes}
     rows = [*zip(table.frames, table.values.tolist(), strict=True), ("all", table.pooled.tolist())]
     if path.suffix.lower() == ".json":
         scores = {frame: dict(zip(table.names, v, strict=True)) for frame, v in rows}
-        write_json(path, scores | ({"challenge": dict(challenge)} if challenge else {}))
+        write_json(path, scores | {name: values for name, values in totals.items() if values})
         return
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -145,14 +153,17 @@ def check_table_path(path: Path) -> None:
         raise UserError(f"{path}: scores are written as .csv or .json.")
 
 
-def _facts(path: Path, not_annotated: Sequence[int]) -> Iterator[LabelFacts]:
-    for i, page in enumerate(read_stack(path, palette=True).pixels):
-        yield label_facts(label_plane(page, f"{path}[{i}]"), not_annotated)
+def _facts(path: Path, settings: DataSettings) -> Iterator[LabelFacts]:
+    for i, page in enumerate(read_images(path, volumes=settings.volumes, palette=True).pixels):
+        yield label_facts(label_plane(page, f"{path}[{i}]"), settings.not_annotated)
 
 
-def _pairs(files: Sequence[tuple[Path, Path]], meaning: Meaning, settings: DataSettings) -> Iterator[Pair]:
+def _pairs(
+    files: Sequence[tuple[Path, Path]], meaning: Meaning, settings: DataSettings
+) -> Iterator[tuple[Pair, Spacing]]:
+    """The pairs of pages, or of volumes, and their truth's pixel size."""
     for predicted, truth in files:
-        found, true = read_stack(predicted, palette=True), read_stack(truth, palette=True)
+        found, true = (read_images(p, volumes=settings.volumes, palette=True) for p in (predicted, truth))
         challenge = CHALLENGE_TRUTH.fullmatch(truth.name)
         if challenge and challenge[2]:
             found = _slice(found, int(challenge[2]))
@@ -161,12 +172,13 @@ def _pairs(files: Sequence[tuple[Path, Path]], meaning: Meaning, settings: DataS
                 f"{predicted} is {_shape(found)} and {truth} {_shape(true)}; they must be the same."
             )
         if challenge:
-            yield _challenge_pair(found, true)
+            yield _challenge_pair(found, true), true.spacing_um
             continue
         for page, (p, t) in enumerate(zip(found.pixels, true.pixels, strict=True)):
-            name = f"{truth.stem}[{page}]" if len(true.pixels) > 1 else truth.stem
+            name = f"{plain_stem(truth)}[{page}]" if len(true.pixels) > 1 else plain_stem(truth)
             labels = read_labels(t, meaning, settings.not_annotated, f"{truth}[{page}]")
-            yield name, labels, _predicted(label_plane(p, f"{predicted}[{page}]"), meaning, predicted)
+            plane = _predicted(label_plane(p, f"{predicted}[{page}]"), meaning, predicted)
+            yield (name, labels, plane), true.spacing_um
 
 
 def _challenge_pair(found: Stack, true: Stack) -> Pair:
@@ -204,12 +216,14 @@ def _challenge(
 
 
 def _shape(stack: Stack) -> str:
-    pages, _, height, width = stack.pixels.shape
-    return f"{pages} pages of {height}×{width} pixels"
+    pages, _, *sizes = stack.pixels.shape
+    if len(sizes) == 3:
+        return f"a volume of {'×'.join(map(str, sizes))} voxels (z, y, x)"
+    return f"{pages} pages of {'×'.join(map(str, sizes))} pixels"
 
 
 def _predicted(plane: np.ndarray, meaning: Meaning, path: Path) -> np.ndarray:
-    """Predicted labels as they are; a 0/255 mask against a mask truth becomes components."""
+    """Predicted labels (*yx) as they are; a 0/255 mask against a mask truth becomes components."""
     if meaning != "classes":
         _check_labels(plane, path)
     if meaning == "mask" and len(np.unique(plane[plane != 0])) <= 1:

@@ -45,9 +45,9 @@ WORDS = """\
 floating point operations (a multiplication and an addition are two) per output pixel, without the margins
 of tiles. `GiB per tile`, estimated, and `s per megapixel`, measured once (on a CPU processor time, all
 cores together): predicting an image of 512×512 pixels (a volume of 64×64×64 voxels) as one tile with its
-margins. One channel, two classes; for networks of volumes pixels are voxels. A row without options is the
-paper's network, one with options that of `unetseg reproduce TASK --budget short`. –: more than a small
-machine can measure."""
+margins. One channel, two classes; for networks of volumes pixels are voxels. `as published`: the paper's
+network; other rows have the options of `unetseg reproduce TASK --budget short`. –: more than a small machine
+can measure."""
 MOST_BYTES, MOST_FLOPS = 8 * 2**30, 2e13
 """Of a prediction that is still measured."""
 
@@ -75,7 +75,7 @@ class NetRow:
         return (
             self.name,
             self.year,
-            options,
+            options or "as published",
             f"{self.parameters:,}",
             _sizes(self.context),
             _sizes(self.stride),

@@ -11,6 +11,7 @@ from typing import Any
 from unetseg.config import choose_fold, choose_net, read_experiment
 from unetseg.errors import UserError, did_you_mean
 from unetseg.io import replacing, write_json
+from unetseg.pipeline.dataset import list_data
 from unetseg.pipeline.scoring import number
 from unetseg.published import BUDGETS, PUBLISHED
 from unetseg.run import Run
@@ -60,6 +61,17 @@ def benchmark(
         for net in nets or own
         for fold in folds or base.folds
     ]
+
+
+def check_data(task: str, entries: Sequence[Entry]) -> None:
+    """Raise UserError, before anything is made, where the data of an entry that is not done is not there."""
+    for entry in [e for e in entries if not e.scores][:1]:
+        try:
+            list_data(entry.experiment.data)
+        except UserError as error:
+            raise UserError(
+                f"{error} {task} is trained on {PUBLISHED[task].title}: --root is that data set's folder."
+            ) from None
 
 
 def experiment_file(task: str, budget: str) -> Path:
