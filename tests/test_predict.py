@@ -1,6 +1,8 @@
 """Prediction beyond tiled-equals-whole (tests/test_nets.py): tile sizes, averaging, lazy images."""
 
 import math
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -155,3 +157,17 @@ def test_tiled_equals_whole_on_a_gpu() -> None:
     whole = predict(unet, pixels, TileGrid((300, 270), (304, 272), unet.footprint), device=device)
     tiled = predict(unet, pixels, TileGrid((300, 270), (64, 96), unet.footprint), device=device, batch=5)
     np.testing.assert_allclose(tiled, whole, atol=1e-4)
+
+
+def test_a_prediction_does_not_load_torchs_compiler() -> None:
+    code = (
+        "import sys, numpy, torch\n"
+        "from unetseg.nets import build_net\n"
+        "from unetseg.predict import choose_grid, predict\n"
+        "net = build_net('unet', channels=1, classes=2, width=2, padding='same', norm='batch', dropout=0.0)\n"
+        "grid = choose_grid(net, (20, 20), memory=2**30)\n"
+        "predict(net, numpy.zeros((1, 20, 20), numpy.float32), grid, device=torch.device('cpu'))\n"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"

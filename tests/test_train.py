@@ -130,7 +130,7 @@ def test_a_loss_that_is_not_finite_is_one_clear_error() -> None:
 def test_a_resumed_run_equals_an_uninterrupted_one_on_a_gpu(precision: Any) -> None:
     from unetseg.device import make_deterministic
 
-    make_deterministic(compiled=False)
+    make_deterministic()
     device, settings = torch.device("cuda"), replace(SMALL, precision=precision)
     whole, first, second = (fresh(settings, device) for _ in range(3))
     steps(whole, settings, device=device)

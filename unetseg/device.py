@@ -62,16 +62,13 @@ def memory_errors(advice: str) -> Iterator[None]:
         raise UserError(f"not enough memory ({str(error).splitlines()[0]}). {advice}") from None
 
 
-def make_deterministic(*, compiled: bool) -> None:
+def make_deterministic() -> None:
     """Take the operations that give the same bits on every run of the same seed, data and device.
 
-    Where there is none (3-D max-pooling on CUDA) torch warns. compiled: torch.compile is told, too,
-    which loads the compiler and takes a second.
+    Where there is none (3-D max-pooling on CUDA) torch warns.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.set_deterministic_debug_mode("warn")
-    if compiled:
-        torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.use_deterministic_algorithms(True, warn_only=True)
     # torch would fill new memory to make bugs show, at 3 % of the time
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False

@@ -138,8 +138,13 @@ class _AliveBytes(TorchDispatchMode):
         self.now = self.most = 0
         self.known: set[int] = set()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Torch would load its compiler, which takes a second, to keep it away from here."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
+        out = _cat(*args) if func is torch.ops.aten.cat.default else func(*args, **(kwargs or {}))
         for tensor in out if isinstance(out, tuple | list) else (out,):
             if isinstance(tensor, Tensor):
                 self._note(tensor.untyped_storage())
@@ -156,6 +161,13 @@ class _AliveBytes(TorchDispatchMode):
     def _free(self, key: int, size: int) -> None:
         self.known.discard(key)
         self.now -= size
+
+
+def _cat(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
+    """An empty tensor of the shape of `torch.cat`, which on the meta device would load torch's compiler."""
+    shape = list(tensors[0].shape)
+    shape[axis] = sum(t.shape[axis] for t in tensors)
+    return tensors[0].new_empty(shape)
 
 
 @dataclass(frozen=True)
