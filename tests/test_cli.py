@@ -136,7 +136,7 @@ MISTAKES = {
     "predict MODEL none.tif": "none.tif: no such file or folder.",
     "predict MODEL junk.toml": "junk.toml: cannot read .toml files. Allowed: .tif, .tiff, .png.",
     "predict MODEL junk.tif": "junk.tif: not a readable TIFF file",
-    "predict MODEL FOLDER": "no TIFF or PNG image in this folder",
+    "predict MODEL FOLDER": "no TIFF, PNG or NIfTI image in this folder",
     "predict MODEL IMAGE IMAGE": "two images of the same name",
     "predict MODEL IMAGE --out junk.toml": "cannot be written",
     "predict MODEL IMAGE --memory lots": "give an amount such as 800M or 2G",

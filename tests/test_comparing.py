@@ -150,6 +150,7 @@ def test_nifti_files_are_scored_as_volumes_in_their_own_orientation(unetseg: Une
         nibabel.save(nibabel.Nifti1Image(true.T, np.diag([2, 2, 2, 1])), tmp_path / "t" / f"{name}.nii.gz")
     mirrored = nibabel.Nifti1Image(found.T[::-1], np.diag([-2, 2, 2, 1]))
     nibabel.save(mirrored, tmp_path / "p" / "a_classes.nii")
+    (tmp_path / "p" / "a_classes.png").write_bytes(b"a picture")
     write(tmp_path / "p" / "b_classes.tif", found)
     result = unetseg("score", tmp_path / "p", tmp_path / "t", "--labels", "classes", "--scores", "dice-2")
     assert (result.code, result.err) == (0, "")

@@ -20,6 +20,7 @@ from unetseg.pipeline.testing import test_run as score_run
 from unetseg.published import PUBLISHED, benchmark_of
 from unetseg.report import write_report
 from unetseg.report.evidence import ranked
+from unetseg.report.facts import score_rows
 from unetseg.run import Run
 from unetseg.settings import DataSettings
 
@@ -260,6 +261,17 @@ def test_benchmarks_are_told_by_task_and_folder() -> None:
     assert benchmark_of(DataSettings(task="folder", root="x/nuclei-dsb2018/")) == "nuclei"
     for benchmark in PUBLISHED.values():
         assert all(len(row) == len(benchmark.columns) for row in benchmark.rows.values())
+
+
+def test_scores_of_volumes_have_a_meaning_and_their_better_way() -> None:
+    rows = {
+        r.name: r
+        for r in score_rows({"iou-0": 0.9, "dice": 0.8, "volume-dice-2": 0.7, "surface-um-2": 1704.8})
+    }
+    assert rows["dice"].meaning == "mean over the classes but the background"
+    assert rows["volume-dice-2"].meaning.endswith("Dice coefficient of class 2")
+    assert (rows["volume-dice-2"].better, rows["surface-um-2"].better) == ("higher", "lower")
+    assert rows["surface-um-2"].value == "1704.8"
 
 
 def test_best_median_and_worst_images() -> None:

@@ -19,6 +19,7 @@ from unetseg.pipeline.reproduce import (
 )
 from unetseg.pipeline.training import crop_of
 from unetseg.published import BUDGETS, PUBLISHED
+from unetseg.run import Run
 from unetseg.scores import SCORES
 from unetseg.tasks.synthetic import cell_movie
 
@@ -127,6 +128,16 @@ def test_the_table_hand_worked(tmp_path: Path) -> None:
     assert "not the same thing" in text
     assert "| unet, fold 01 | 1,234,567 | 60 | 1.5 | 1.0 | 1.50 | an abacus |" in text
     assert json.loads((tmp_path / "results.json").read_text())["unet-02"]["scores"]["seg"] == 0.9
+
+
+def test_the_table_of_a_part_has_all_runs_that_are_done(unetseg: Any, tmp_path: Path) -> None:
+    for entry in benchmark("dic-hela", "smoke", (), (), tmp_path, None):
+        run = Run.create(entry.path, entry.experiment)
+        run.write_json("scores.json", {"what": "9 frames", "scores": {"seg": 0.8}, "part": "test"})
+    result = unetseg("reproduce", "dic-hela", "--budget", "smoke", "--folds", "02", "--out", tmp_path)
+    assert result.code == 0
+    assert "unet, mean of 2 folds" in result.out
+    assert "unet, fold 01" in (tmp_path / "dic-hela-smoke" / "results.md").read_text()
 
 
 def make_challenge(root: Path) -> None:

@@ -65,7 +65,10 @@ def read_stack(path: Path, *, palette: bool = False) -> Stack:
     if not path.is_file():
         raise UserError(f"{path}: no such file.")
     if is_volume_file(path):
-        raise UserError(f"{path}: a volume, where images are expected.")
+        raise UserError(
+            f"{path}: a volume, where images are expected. Save its slices as a TIFF stack; "
+            "volumes are for networks with dims = 3."
+        )
     if path.suffix.lower() not in ENDINGS:
         raise UserError(f"{path}: cannot read {path.suffix or 'such'} files. {_convert(path.suffix.lower())}")
     tiff = path.suffix.lower() in TIFF_ENDINGS

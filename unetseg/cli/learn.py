@@ -124,8 +124,8 @@ def reproduce(
 ) -> None:
     """Train and score a published benchmark TASK on every fold.
 
-    Writes our scores beside the published ones. Runs that are done are not run again, an
-    interrupted one goes on.
+    Writes the scores of all runs that are done beside the published ones. Those are not run again,
+    an interrupted one goes on.
     """
     from unetseg.pipeline.reproduce import benchmark, check_data, open_or_create, write_results
     from unetseg.report import write_report
@@ -139,8 +139,10 @@ def reproduce(
             run, resume = open_or_create(entry)
             show_training(run, resume=resume)
     folder = entries[0].path.parent
-    click.echo(write_results(task, entries, folder))
-    done = [Run.open(e.path) for e in entries if e.scores]
+    known = {e.path: e for e in [*benchmark(task, budget, (), (), out, root), *entries]}
+    finished = [e for e in known.values() if e.scores]
+    click.echo(write_results(task, finished, folder))
+    done = [Run.open(e.path) for e in finished]
     page = write_report(done, folder / "report.html")
     click.echo(
         f"wrote {folder / 'results.md'}, results.json and {page.name}; each run has its own report too"

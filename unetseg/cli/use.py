@@ -83,13 +83,14 @@ def _predict_images(model: Model, paths: list[Path], output: Output, tiling: Til
     from unetseg.pipeline.prediction import predict_files
 
     what = "classes" if model.recipe.kind == "classes" else "objects"
+    parts = "slices" if model.net.dims == 3 else "pages"
     failed: list[UserError] = []
     with Progress(None, "pages") as bar:
         for done in predict_files(model, paths, output, tiling, bar.add):
             if isinstance(done, UserError):
                 failed.append(done)
             else:
-                bar.say(f"{done.path}: {done.pages} pages, {done.objects} {what}")
+                bar.say(f"{done.path}: {done.pages} {parts}, {done.objects} {what}")
     if failed:
         head = [] if len(paths) == 1 else [f"{len(failed)} of {len(paths)} images could not be predicted:"]
         raise UserError("\n".join([*head, *map(str, failed)]))

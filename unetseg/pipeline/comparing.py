@@ -12,7 +12,6 @@ import numpy as np
 
 from unetseg.errors import UserError
 from unetseg.io import (
-    TIFF_ENDINGS,
     Stack,
     by_name,
     image_files,
@@ -248,7 +247,7 @@ def _key(path: Path) -> str:
 
 
 def _by_key(folder: Path, maps: bool = False) -> dict[str, Path]:
-    """The label files of a folder by what pairs them; a PNG beside a TIFF of its name is its picture.
+    """The label files of a folder by what pairs them; a PNG beside another file of its name is its picture.
 
     Of labels and STEM_probabilities.tif of the same name the labels are taken, or with `maps` the other.
     """
@@ -256,6 +255,6 @@ def _by_key(folder: Path, maps: bool = False) -> dict[str, Path]:
     is_map = {p: plain_stem(p).endswith("_probabilities") for p in every}
     wanted = {_key(p) for p in every if is_map[p] == maps}
     files = [p for p in every if is_map[p] == maps or _key(p) not in wanted]
-    tiffs = {plain_stem(p) for p in files if p.suffix.lower() in TIFF_ENDINGS}
-    labels = [p for p in files if p.suffix.lower() != ".png" or plain_stem(p) not in tiffs]
+    pictured = {plain_stem(p) for p in files if p.suffix.lower() != ".png"}
+    labels = [p for p in files if p.suffix.lower() != ".png" or plain_stem(p) not in pictured]
     return by_name(labels, _key, "Move one away, or score the two files themselves.")

@@ -44,7 +44,7 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
             raise UserError(f"{path}: no such file or folder.")
         inside = image_files(path) if path.is_dir() else [path]
         if not inside:
-            raise UserError(f"{path}: no TIFF or PNG image in this folder.")
+            raise UserError(f"{path}: no TIFF, PNG or NIfTI image in this folder.")
         found += inside
     first: dict[str, Path] = {}
     for path in found:

@@ -39,17 +39,21 @@ def standard_names(kind: Kind, classes: int) -> list[str]:
 
 def higher_is_better(name: str) -> bool:
     """Whether a larger value of the score is the better one."""
-    return SCORES[name].better == "higher" if name in SCORES else not name.endswith("error")
+    if name in SCORES:
+        return SCORES[name].better == "higher"
+    return not name.endswith("error") and not name.startswith("surface")
 
 
 def number(value: float | None) -> str:
-    """A score in four decimals, a small error in six; a dash where it is undefined.
+    """A score in four decimals, a small error in six, a large distance in one; a dash where it is undefined.
 
-    >>> number(0.25), number(0.000353), number(float("nan"))
-    ('0.2500', '0.000353', '–')
+    >>> number(0.25), number(0.000353), number(1704.8009), number(float("nan"))
+    ('0.2500', '0.000353', '1704.8', '–')
     """
     if value is None or not math.isfinite(value):
         return "–"
+    if abs(value) >= 100:
+        return f"{value:.1f}"
     return f"{value:.6f}" if 0 < abs(value) < 0.01 else f"{value:.4f}"
 
 

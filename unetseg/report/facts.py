@@ -22,6 +22,7 @@ OF_INTEREST = "-foi"
 OWN_MEANINGS = {
     "det": "Cell Tracking Challenge DET: how many cells are detected, by their markers",
     "op-csb": "mean of SEG and DET, by which the challenge ranks",
+    "auc": "area under the ROC curve of the foreground's probabilities",
     "v-rand": "ISBI 2012: Rand F-score after border thinning, at the best threshold",
     "v-info": "ISBI 2012: information F-score after border thinning, at the best threshold",
     "rand-error": "ISBI 2012, early: 1 − Rand F-score of the components, at the best threshold",
@@ -29,6 +30,12 @@ OWN_MEANINGS = {
     "em-pixel-error": "ISBI 2012, early: 1 − F-score of the pixels in cells, at the best threshold",
 }
 """Scores of whole challenges, see `pipeline.task_scores`."""
+OF_CLASS = {
+    "iou-": "intersection over union of class",
+    "dice-": "Dice coefficient of class",
+    "volume-dice-": "mean over the volumes of the Dice coefficient of class",
+    "surface-um-": "mean over the volumes of the average symmetric surface distance, in µm, of class",
+}
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,8 @@ def tables(facts: Facts) -> dict[str, list[Pair]]:
 
 def score_rows(scores: dict[str, Any]) -> list[ScoreRow]:
     """Scores in words, in their order."""
-    of_classes = {"iou": "mean over the classes"} if "iou-0" in scores else {}
+    means = {"iou": "mean over the classes", "dice": "mean over the classes but the background"}
+    of_classes = means if "iou-0" in scores else {}
     return [ScoreRow(n, of_classes.get(n, meaning(n)), number(v), better(n)) for n, v in scores.items()]
 
 
@@ -125,7 +133,8 @@ def meaning(name: str) -> str:
         return SCORES[name].meaning
     if name in OWN_MEANINGS:
         return OWN_MEANINGS[name]
-    return f"intersection over union of class {name[4:]}" if name.startswith("iou-") else ""
+    of_class = next((p for p in OF_CLASS if name.startswith(p)), None)
+    return f"{OF_CLASS[of_class]} {name.removeprefix(of_class)}" if of_class else ""
 
 
 def better(name: str) -> str:
@@ -188,7 +197,7 @@ def _training(facts: Facts) -> list[Pair]:
     crop = "×".join(map(str, train.crop * 2 if len(train.crop) == 1 else train.crop))
     return [
         ("steps", f"{facts.steps_done} of {train.steps}"),
-        ("batch", f"{train.batch} crops of {crop} pixels"),
+        ("batch", f"{train.batch} crops of {crop} {'voxels' if len(train.crop) == 3 else 'pixels'}"),
         ("seed", str(facts.experiment.seed)),
         ("optimizer", f"{train.optimizer}, learning rate {train.learning_rate:g}, {train.schedule}"),
         ("target", target.kind),

@@ -49,6 +49,7 @@ def run_page(run: Run, page: Path) -> str:
         scores=words.score_rows(facts.pooled),
         own=words.score_rows(facts.own),
         frames=_frame_rows(facts),
+        volumes=any(name.startswith("volume-") for name in facts.own),
         published=published_table(facts),
         charts=run_charts(run.records()),
         evidence=evidence,
