@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 
 from unetseg.errors import UserError
 from unetseg.targets import (
+    NEGLIGIBLE,
     balance_weights,
     border_weights,
     instance_classes,
@@ -215,6 +216,24 @@ def test_the_number_of_lines_worked_on_at_a_time_changes_nothing(
     weights = border_weights(labels)
     monkeypatch.setattr("unetseg.nearest.LINES", 7)
     np.testing.assert_array_equal(border_weights(labels), weights)
+
+
+@pytest.mark.parametrize("block", [1, 4, 16])
+@pytest.mark.parametrize("shape", [(150, 131), (12, 60, 50)])
+def test_clusters_by_themselves_weigh_what_they_do_in_the_whole_image(
+    monkeypatch: pytest.MonkeyPatch, block: int, shape: tuple[int, ...]
+) -> None:
+    labels = np.zeros(shape, np.int32)
+    rng = np.random.default_rng(block)
+    for k in range(1, 30):
+        start = [int(rng.integers(0, n - 2)) for n in shape]
+        labels[tuple(slice(a, a + 3) for a in start)] = k % 20 + 1  # some in several pieces
+    monkeypatch.setattr("unetseg.targets.BLOCK", block)
+    monkeypatch.setattr("unetseg.targets.WORTHWHILE", 0)
+    whole = border_weights(labels, sigma=1.2)
+    monkeypatch.setattr("unetseg.targets.WORTHWHILE", math.inf)
+    assert np.abs(border_weights(labels, sigma=1.2) - whole).max() <= NEGLIGIBLE
+    assert whole.max() > 1
 
 
 def test_axes_can_be_swapped_and_flipped() -> None:
