@@ -41,7 +41,7 @@ def cli(context: click.Context) -> None:
 
     \b
     Start here:
-      unetseg demo                       train on made-up cells, no data needed (2 minutes)
+      unetseg demo                       train on made-up cells, no data needed (a minute or two)
       unetseg train --data FOLDER        your images/ and labels/ (or masks/)
       unetseg predict RUN IMAGE…         labels for new images
     """  # noqa: D301 (click reads the character, not the two letters, as "leave these lines alone")

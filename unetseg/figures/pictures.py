@@ -64,12 +64,19 @@ def outline(labels: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def write_overlay(
-    path: Path, image: NDArray[Any], truth: NDArray[Any] | None, predicted: NDArray[Any], title: str
+    path: Path,
+    image: NDArray[Any],
+    truth: NDArray[Any] | None,
+    predicted: NDArray[Any],
+    title: str,
+    *,
+    noun: str = "objects",
 ) -> None:
     """PNG: the image, the outlines on it, and the labels in colours; of a volume its middle slice.
 
-    image (c, *yx), truth and predicted (*yx); objects are counted in the whole volume.
+    image (c, *yx), truth and predicted (*yx); noun: what the labels are, counted in the whole volume.
     """
+    title += ", middle slice" if image.ndim == 4 else ""
     objects = {"predicted": len(np.unique(predicted[predicted > 0]))}
     if truth is not None:
         objects["in the truth"] = len(np.unique(truth[truth > 0]))
@@ -80,7 +87,7 @@ def write_overlay(
     panels.append((legend, outlines(image, truth, predicted)))
     layers = [predicted] if truth is None else [predicted, truth]
     for (what, count), layer in zip(objects.items(), layers, strict=True):
-        panels.append((f"{count} objects {what}", colours(layer)))
+        panels.append((f"{count} {noun} {what}", colours(layer)))
     height = 4.4 * image.shape[1] / image.shape[2]
     figure = Figure(figsize=(4.4 * len(panels), height + 0.35), dpi=110, layout="constrained")
     for axes, (name, picture) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):

@@ -144,7 +144,8 @@ def _result(output: Output, image: Path, what: str) -> Path:
 
 def _write_picture(target: Path, path: Path, image: NDArray[Any], labels: NDArray[Any]) -> None:
     picture = target.with_name(f"{plain_stem(target)}.png")
-    write_overlay(picture, image, None, labels.astype(np.int32), path.name)
+    noun = "classes" if plain_stem(target).endswith("_classes") else "objects"
+    write_overlay(picture, image, None, labels.astype(np.int32), path.name, noun=noun)
 
 
 def predict_sequence(

@@ -99,7 +99,8 @@ def _predicted(
         truth = np.asarray(sample.labels)
         if entry.name in kept:
             path = run.pictures / f"{entry.name.replace('/', '_')}.png"
-            write_overlay(path, sample.image, truth, labels, entry.name)
+            noun = "classes" if sample.kind == "classes" else "objects"
+            write_overlay(path, sample.image, truth, labels, entry.name, noun=noun)
         progress(1)
         yield (entry.name, truth, labels), sample.spacing_um
 
