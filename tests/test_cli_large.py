@@ -1,5 +1,7 @@
 """`unetseg predict` of large images from the command line."""
 
+from dataclasses import replace
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,15 @@ from conftest import Unetseg
 from test_large import balanced, model, pixels
 
 from unetseg import api
+from unetseg.cli.large import Predicting
 from unetseg.images import open_image
 from unetseg.pipeline.extras import Extras
-from unetseg.pipeline.large import tiles_here
+from unetseg.pipeline.large import Summary, tiles_here
 from unetseg.pipeline.model import Tiling, save_model
+from unetseg.pipeline.plan import make_plan
 from unetseg.pipeline.results import open_job
 from unetseg.pipeline.tile_steps import Job, Skipping
+from unetseg.predict import bytes_per_pixel
 from unetseg.settings import LabelSettings
 
 
@@ -56,7 +61,7 @@ def test_a_zarr_image_is_streamed_wherever_it_goes(unetseg: Unetseg, best: Path,
     zarr.save_array(tmp_path / "big.zarr", pixels())
     done = unetseg("predict", best, tmp_path / "big.zarr", "--skip-below", 100, "--tile", 32)
     assert done.code == 0
-    assert "16%) skipped" in done.out
+    assert "16%) skipped (about 0 s saved)" in done.out
     assert (tmp_path / "predictions/big.ome.zarr/labels/labels/0").is_dir()
 
 
@@ -79,6 +84,29 @@ def test_mistakes_end_with_2_and_one_line(
     assert said in done.err
     assert len(done.err.strip().splitlines()) == 1
     assert not list(big.parent.glob("x.ome.zarr*"))
+
+
+def test_what_skipping_saved_is_told_in_seconds() -> None:
+    """Two computed tiles took 16 s, so two skipped ones save as much; not told of a run gone on with."""
+    predicting = Predicting(before=100.0)
+    for step, now in (("predict", 103.0), ("label", 104.0), ("predict", 109.0), ("predict", 113.0)):
+        predicting.note(step, now)
+    four = Summary((7,), tiles=4, skipped=2, damaged=(), cut=0)
+    assert predicting.saved(four) == ""
+    predicting.note("predict", 117.0)
+    assert predicting.saved(four) == " (about 16 s saved)"
+    assert predicting.saved(replace(four, skipped=0)) == predicting.saved(replace(four, skipped=4)) == ""
+
+
+def test_tiles_computed_at_once_share_the_memory() -> None:
+    """In the middle of a large image, where tiles are as large as memory allows."""
+    used, allowed = model(LabelSettings()), 600 * 2**20
+    one, four = (make_plan(used, (4096, 4096), Tiling(memory=allowed, batch=n)) for n in (1, 4))
+    assert (one.batch, four.batch) == (1, 4)
+    assert four.memory <= allowed
+    assert 4 * prod(four.partition.step) <= prod(one.partition.step) * 1.5
+    whole = used.grid((4096, 4096), Tiling(memory=allowed, batch=4))
+    assert 4 * prod(whole.read_shape) * bytes_per_pixel(used.net) <= allowed
 
 
 def test_any_array_in_python(tmp_path: Path) -> None:

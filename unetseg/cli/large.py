@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -144,6 +145,7 @@ def _predict(job: Job | Summary, out: Path, perform: Perform) -> None:
         )
         return
     begun, pixels, steps = time.perf_counter(), 0, len(job.steps)
+    predicting = Predicting(begun)
     kept = f"What is done is kept in {job.journal.folder.parents[1]}; the same command goes on."
     try:
         with Progress(None, "tile") as bar:
@@ -155,12 +157,13 @@ def _predict(job: Job | Summary, out: Path, perform: Perform) -> None:
                         if done:
                             bar.say(f"going on: {done} of {total} steps of tiles were done")
                     case TileDone():
+                        predicting.note(event.step, time.perf_counter())
                         pixels += event.pixels
                         bar.add(1)
                         bar.note(f"{pixels / steps / 1e6 / (time.perf_counter() - begun):.2f} Mpx/s")
                     case Summary():
                         seconds = time.perf_counter() - begun
-                        bar.say(f"{out}: {_found(event)} in {seconds:.0f} s")
+                        bar.say(f"{out}: {_found(event, predicting.saved(event))} in {seconds:.0f} s")
     except KeyboardInterrupt:
         click.echo(f"\ninterrupted. {kept}", err=True)
         raise SystemExit(130) from None
@@ -170,11 +173,33 @@ def _predict(job: Job | Summary, out: Path, perform: Perform) -> None:
         raise UserError(f"{error} {kept}") from None
 
 
-def _found(summary: Summary) -> str:
-    """What came out, in a line."""
+@dataclass
+class Predicting:
+    """The seconds that the predict step of the tiles took, for what skipping saved."""
+
+    before: float
+    tiles: int = 0
+    seconds: float = 0.0
+
+    def note(self, step: str, now: float) -> None:
+        """A step of a tile has been done by now."""
+        if step == "predict":
+            self.tiles, self.seconds = self.tiles + 1, self.seconds + now - self.before
+        self.before = now
+
+    def saved(self, summary: Summary) -> str:
+        """The time that the skipped tiles would have taken, if all tiles were done now."""
+        computed = summary.tiles - summary.skipped
+        if not summary.skipped or not computed or self.tiles < summary.tiles:
+            return ""
+        return f" (about {self.seconds / computed * summary.skipped:.0f} s saved)"
+
+
+def _found(summary: Summary, saved: str = "") -> str:
+    """What came out, in a line; saved: said of the tiles that were skipped."""
     words = [f"{sum(summary.objects)} objects in {summary.tiles} tiles"]
     if summary.skipped:
-        words.append(f"{summary.skipped} tiles ({summary.skipped / summary.tiles:.0%}) skipped")
+        words.append(f"{summary.skipped} tiles ({summary.skipped / summary.tiles:.0%}) skipped{saved}")
     if summary.damaged:
         regions = ", ".join(f"y {y0}:{y1}, x {x0}:{x1}" for _, y0, y1, x0, x1 in summary.damaged[:5])
         words.append(f"{len(summary.damaged)} damaged regions without labels ({regions} …)")

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     "--memory", type=Bytes(), default="2G", show_default=True, help="Limit that sets the tile size."
 )
 @click.option("--tile", type=click.IntRange(1), help="Side of the tiles in pixels, instead of --memory.")
+@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Tiles computed at once.")
 @click.option("--level", type=click.IntRange(1), help="Prune a UNet++ to this level: smaller, faster.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @large_options
@@ -63,7 +64,7 @@ def predict(run: Path, images: tuple[Path, ...], **options: Any) -> None:
 
     model = average_models({str(path): _model(path, options) for path in (run, *options["others"])})
     base = run if run.is_dir() else run.parent
-    tiling = Tiling(memory=options["memory"], side=options["tile"] or 0, precision=options["precision"])
+    tiling = Tiling(options["memory"], options["tile"] or 0, options["batch"], options["precision"])
     targets = [] if options["challenge"] else large_targets(base, images, options["out"])
     if targets:
         predict_large(model, targets, tiling, options)

@@ -45,7 +45,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Tiling:
-    """How prediction is cut up: memory in bytes, or tiles of `side` pixels (0 = from memory)."""
+    """How prediction is cut up: memory in bytes, or tiles of `side` pixels (0 = from memory).
+
+    batch: tiles computed at once, which share the memory.
+    """
 
     memory: int = DEFAULT_MEMORY
     side: int = 0
@@ -68,7 +71,7 @@ class Model:
 
     def grid(self, shape: tuple[int, ...], tiling: Tiling) -> TileGrid:
         """The tiles of a network input of `shape` (yx)."""
-        return choose_grid(self.net, shape, memory=tiling.memory, side=tiling.side)
+        return choose_grid(self.net, shape, memory=tiling.memory // tiling.batch, side=tiling.side)
 
     def probabilities(
         self,

@@ -67,7 +67,7 @@ def make_plan(model: Model, shape: tuple[int, int], tiling: Tiling) -> Plan:
         unit = count * foot.stride[0]
         grid = _side_grid(model, small, unit, tiling.side, around)
         if grid is None and not tiling.side:
-            grid = leanest_grid(small, (unit, unit), foot, pixels=allowed, halo=around)
+            grid = leanest_grid(small, (unit, unit), foot, pixels=allowed // tiling.batch, halo=around)
         if grid is not None:
             step = (grid.step[0] * factor, grid.step[1] * factor)
             read = prod(grid.read_shape)
