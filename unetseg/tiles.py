@@ -170,7 +170,9 @@ class Partition:
         return self.rows * self.columns
 
     def __getitem__(self, index: int) -> tuple[slice, slice]:
-        """The region of a tile."""
+        """The region of a tile; IndexError beyond the last, so that a loop ends."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
         y, x = divmod(index, self.columns)
         starts = (y * self.step[0], x * self.step[1])
         ends = (min(a + s, n) for a, s, n in zip(starts, self.step, self.shape, strict=True))
