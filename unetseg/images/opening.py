@@ -16,7 +16,7 @@ from unetseg.images.tiff import open_tiff
 from unetseg.images.zarrs import is_zarr, open_zarr
 from unetseg.io import TIFF_ENDINGS, read_stack, readable
 
-CACHE_BYTES = 64 * 2**20
+CACHE_BYTES = 32 * 2**20
 
 
 def open_image(

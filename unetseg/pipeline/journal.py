@@ -50,19 +50,25 @@ class Journal:
         return read_facts(self.folder / f"{name}.json")
 
     def write_rows(self, name: str, rows: Iterable[NDArray[np.int64]]) -> None:
-        """Rows of any lengths, in one file."""
-        kept = list(rows)
-        ends = np.cumsum([len(kept) + 1, *map(len, kept)])
-        with replacing(self.folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
-            np.save(file, np.concatenate([ends, *kept]))
+        """Rows of any lengths, in one file: the rows as they come, where each ends, how many there are."""
+        ends = [0]
+        with replacing(self._rows_path(name)) as temporary, temporary.open("wb") as file:
+            for row in rows:
+                file.write(row.astype(np.int64).tobytes())
+                ends.append(ends[-1] + len(row))
+            file.write(np.array([*ends, len(ends)], np.int64).tobytes())
 
     def read_rows(self, name: str) -> Rows:
         """What `write_rows` wrote."""
-        return Rows(np.load(self.folder / f"{name}.npy", mmap_mode="r"))
+        stored = np.memmap(self._rows_path(name), np.int64, "r")
+        return Rows(stored, stored[-1 - stored[-1] : -1])
 
     def has_rows(self, name: str) -> bool:
         """Whether `write_rows` wrote it."""
-        return (self.folder / f"{name}.npy").is_file()
+        return self._rows_path(name).is_file()
+
+    def _rows_path(self, name: str) -> Path:
+        return self.folder / f"{name}.rows"
 
     def _path(self, step: str, plane: int, index: int) -> Path:
         return self.folder / step / f"{plane}" / f"{index}.npz"
@@ -70,12 +76,13 @@ class Journal:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of int64 on disk."""
+    """Rows of int64 on disk; ends: 0, then where each row ends."""
 
     stored: NDArray[np.int64]
+    ends: NDArray[np.int64]
 
     def __getitem__(self, index: int) -> NDArray[np.int64]:
-        return np.asarray(self.stored[self.stored[index] : self.stored[index + 1]])
+        return np.asarray(self.stored[self.ends[index] : self.ends[index + 1]])
 
 
 def read_facts(path: Path) -> dict[str, Any] | None:

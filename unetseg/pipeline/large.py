@@ -130,14 +130,19 @@ def work(job: Job, perform: Perform = tiles_here) -> Iterator[Resumed | TileDone
 def summary(job: Job) -> Summary:
     """The facts of a prediction whose tiles are all done."""
     planes, tiles = range(len(job.image.planes)), range(len(job.plan.partition))
-    records = [(p, job.journal.read("predict", p, i) or {}) for p in planes for i in tiles]
-    damaged = dict.fromkeys((p, *map(int, d)) for p, r in records for d in r.get("damaged", ()))
-    cut = 0
-    if "flood" in job.steps:
-        floods = ([job.journal.read("flood", p, i) or {} for i in tiles] for p in planes)
-        cut = sum(len(np.unique(np.concatenate([r["cut"] for r in plane]))) for plane in floods)
-    skipped = sum(bool(r.get("skipped", False)) for _, r in records)
-    return Summary(tuple(_count(job, p) for p in planes), len(records), skipped, tuple(damaged), cut)
+    damaged: dict[tuple[int, ...], None] = {}
+    skipped = cut = 0
+    for plane in planes:
+        cuts: set[int] = set()
+        for index in tiles:  # a record at a time: together they are as long as the image is large
+            record = job.journal.read("predict", plane, index) or {}
+            damaged |= dict.fromkeys((plane, *map(int, region)) for region in record.get("damaged", ()))
+            skipped += bool(record.get("skipped", False))
+            if "flood" in job.steps:
+                cuts.update((job.journal.read("flood", plane, index) or {"cut": ()})["cut"])
+        cut += len(cuts)
+    objects = tuple(_count(job, plane) for plane in planes)
+    return Summary(objects, len(planes) * len(tiles), skipped, tuple(damaged), cut)
 
 
 def estimate(job: Job, clock: Callable[[], float] = time.perf_counter) -> Estimate:
