@@ -139,7 +139,8 @@ def summary(job: Job) -> Summary:
             damaged |= dict.fromkeys((plane, *map(int, region)) for region in record.get("damaged", ()))
             skipped += bool(record.get("skipped", False))
             if "flood" in job.steps:
-                cuts.update((job.journal.read("flood", plane, index) or {"cut": ()})["cut"])
+                flood = job.journal.read("flood", plane, index) or {}
+                cuts.update(map(int, flood.get("cut", ())))
         cut += len(cuts)
     objects = tuple(_count(job, plane) for plane in planes)
     return Summary(objects, len(planes) * len(tiles), skipped, tuple(damaged), cut)
