@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "unetseg"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 GROUND = {
+    "allocator",
     "calibration",
     "depths",
     "greyvalues",

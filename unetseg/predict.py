@@ -105,28 +105,51 @@ def choose_grid(net: Net, shape: Sequence[int], *, memory: int, side: int = 0) -
     foot = net.footprint
     if side > 0:
         return even_grid(shape, [-(-side // s) * s for s in foot.stride], foot)
-    per_pixel = bytes_per_pixel(net)
     whole = max(-(-n // s) * s for n, s in zip(shape, foot.stride, strict=True))
     stride = max(foot.stride)
-    for step in range(-(-whole // stride) * stride, 0, -stride):
-        grid = even_grid(shape, [step] * len(foot.stride), foot)
-        if math.prod(grid.read_shape) * per_pixel <= memory:
-            return grid
-    raise UserError(
-        f"prediction needs {math.prod(grid.read_shape) * per_pixel / 2**20:.0f} MiB for its "
-        f"smallest tile, but only {memory / 2**20:.0f} MiB are allowed. Raise --memory."
+    steps = range(-(-whole // stride) * stride, 0, -stride)
+    grids = [even_grid(shape, [step] * len(foot.stride), foot) for step in steps]
+    sizes = [math.prod(grid.read_shape) for grid in grids]
+    found = fitting_grid(
+        net, memory, lambda most: next((g for g, n in zip(grids, sizes, strict=True) if n <= most), None)
     )
+    if found is None:
+        raise UserError(
+            f"prediction needs {sizes[-1] * bytes_per_pixel(net) / 2**20:.0f} MiB for its "
+            f"smallest tile, but only {memory / 2**20:.0f} MiB are allowed. Raise --memory."
+        )
+    return found
 
 
-def bytes_per_pixel(net: Net) -> int:
-    """Estimated peak memory of a prediction per pixel of a tile's input.
+def fitting_grid(
+    net: Net, memory: int, grid_of: Callable[[int], TileGrid | None], *, beside: int = 0
+) -> TileGrid | None:
+    """What `grid_of` gives for the most pixels of a tile's input that fit into `memory` bytes.
+
+    beside: bytes per pixel that are alive besides the net's. The larger a tile, the fewer bytes a pixel
+    takes (see `nets.rows`), so they are estimated again for the tile found, until it grows no more.
+    """
+    grid = grid_of(memory // (bytes_per_pixel(net) + beside))
+    while grid is not None:
+        larger = grid_of(memory // (bytes_per_pixel(net, grid.read_shape) + beside))
+        if larger is None or math.prod(larger.read_shape) <= math.prod(grid.read_shape):
+            break
+        grid = larger
+    return grid
+
+
+def bytes_per_pixel(net: Net, size: Sequence[int] | None = None) -> int:
+    """Estimated peak memory of a prediction per pixel of a tile's input, of `size` or a small one.
 
     The net runs without numbers (on the meta device) while the bytes of the tensors alive are counted.
     """
     probe = copy.deepcopy(cast(nn.Module, folded(net))).to("meta").eval()
-    size = tuple(n + 16 * s for n, s in zip(net.footprint.smallest, net.footprint.stride, strict=True))
+    if size is None:
+        pairs = zip(net.footprint.smallest, net.footprint.stride, strict=True)
+        size = [n + 16 * s for n, s in pairs]
     with torch.no_grad(), _AliveBytes() as alive:
-        probe(torch.empty(1, net.channels, *size, device="meta"))
+        images = torch.empty(1, net.channels, *size, device="meta")
+        part(cast(Net, probe), images, [(0, n) for n in net.footprint.output(size)])
     return math.ceil(WORKSPACE * alive.most / math.prod(size))
 
 

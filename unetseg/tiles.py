@@ -220,7 +220,7 @@ def even_grid(shape: Sequence[int], largest_step: Sequence[int], footprint: Foot
 
 
 def leanest_grid(
-    shape: Sequence[int], unit: Sequence[int], footprint: Footprint, *, pixels: int, halo: int = 0
+    shape: Sequence[int], unit: Sequence[int], footprint: Footprint, pixels: int, *, halo: int = 0
 ) -> TileGrid | None:
     """The grid (y, x) that has the net compute the fewest pixels, in tiles of at most `pixels` read.
 

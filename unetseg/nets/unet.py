@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from unetseg.nets.blocks import (
 )
 from unetseg.nets.contract import Ranges, check_input, region
 from unetseg.nets.footprint import Branches, Conv, Layer, Up, derive_footprint, pool
+from unetseg.nets.rows import Cut, by_rows
 from unetseg.tiles import Footprint
 
 CONVS = 2
@@ -82,22 +84,26 @@ class UNet(nn.Module):
         return logits
 
     def part(self, images: Tensor, keep: Ranges) -> Tensor:
-        """The part `keep`, (start, stop) per axis, of the logits of images.
+        """The part `keep`, (start, stop) per axis, of the logits of images, for prediction (no dropout).
 
-        In a padded net the expanding path computes, on each level, only what that part sees. The rim
-        of a map that was cut, where the convolutions have zeros beside it, is never looked at.
+        In a padded net the expanding path computes, on each level, only what that part sees, and all
+        levels are computed in blocks of rows. The rim of a block, where the convolutions have zeros
+        beside it instead of the map, is cut off.
         """
+        check_input(self, images)
         if self.footprint.valid:
             return region(self(images), keep)
-        *skips, x = self._contracted(images)
-        origin = [0] * self.dims
-        for up, merge, seen in zip(self.up, self.merge, self._seen(skips, keep), strict=True):
-            x = up(region(x, _moved(seen, origin)))
-            doubled = [(2 * a, 2 * b) for a, b in seen]
-            x = merge(torch.cat([region(skips.pop(), doubled), x], dim=1))
-            origin = [a for a, _ in doubled]
-        logits: Tensor = self.head(region(x, _moved(keep, origin)))
-        return logits
+        skips = [_level_by_rows(self.down[0], images)]
+        for block in self.down[1:]:
+            skips.append(_level_by_rows(block, self.pool(skips[-1])))
+        cut = Cut(skips.pop(), [0] * self.dims)
+        wanted = [keep]
+        for skip in skips[:-1]:
+            wanted.append(_below(wanted[-1], skip.shape[2:]))
+        merges = [*self.merge[:-1], nn.Sequential(self.merge[-1], self.head)]
+        for up, merge in zip(self.up, merges, strict=True):
+            cut = by_rows(partial(_level_up, up, merge, cut, skips.pop()), wanted.pop())
+        return cut.maps
 
     def _contracted(self, images: Tensor) -> list[Tensor]:
         """The maps of all levels at the end of their blocks, the highest first."""
@@ -108,22 +114,34 @@ class UNet(nn.Module):
             maps.append(self.dropout(x) if level in self.dropped else x)
         return maps[1:]
 
-    @staticmethod
-    def _seen(maps: list[Tensor], keep: Ranges) -> list[Ranges]:
-        """What the kept part sees, through a block of 3×3 convolutions, of the map below each level."""
-        seen: list[Ranges] = []
-        for level in maps:
-            wide = [
-                (max(a - CONVS, 0), min(b + CONVS, n))
-                for (a, b), n in zip(keep, level.shape[2:], strict=True)
-            ]
-            keep = [(a // 2, -(-b // 2)) for a, b in wide]
-            seen.insert(0, keep)
-        return seen
+
+def _level_by_rows(block: nn.Module, above: Tensor) -> Tensor:
+    """The maps of a contracting level."""
+    return by_rows(partial(_level_down, block, above), [(0, n) for n in above.shape[2:]]).maps
 
 
-def _moved(ranges: Ranges, origin: Sequence[int]) -> Ranges:
-    return [(a - o, b - o) for (a, b), o in zip(ranges, origin, strict=True)]
+def _level_down(block: nn.Module, above: Tensor, own: Ranges) -> Tensor:
+    """The region `own` of a contracting level, from the whole of what enters its block."""
+    seen = _widened(own, above.shape[2:])
+    return Cut(block(region(above, seen)), [a for a, _ in seen]).region(own)
+
+
+def _level_up(up: nn.Module, merge: nn.Module, below: Cut, skip: Tensor, own: Ranges) -> Tensor:
+    """The region `own` of an expanding level, from the level below and the whole of the skip."""
+    seen = _below(own, skip.shape[2:])
+    doubled = [(2 * a, 2 * b) for a, b in seen]
+    maps = merge(torch.cat([region(skip, doubled), up(below.region(seen))], dim=1))
+    return Cut(maps, [a for a, _ in doubled]).region(own)
+
+
+def _below(own: Ranges, size: Sequence[int]) -> Ranges:
+    """What a region of an expanding level sees of the level below."""
+    return [(a // 2, -(-b // 2)) for a, b in _widened(own, size)]
+
+
+def _widened(own: Ranges, size: Sequence[int]) -> Ranges:
+    """What a region sees through a block, in a map of `size`."""
+    return [(max(a - CONVS, 0), min(b + CONVS, n)) for (a, b), n in zip(own, size, strict=True)]
 
 
 def unet_footprint(depth: int, *, valid: bool, dims: int = 2, convs: int = 2) -> Footprint:

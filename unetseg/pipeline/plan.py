@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 
 from unetseg.errors import UserError
 from unetseg.pipeline.model import Model, Tiling
-from unetseg.predict import IN_FLIGHT, bytes_per_pixel
+from unetseg.predict import IN_FLIGHT, bytes_per_pixel, fitting_grid
 from unetseg.tiles import Partition, TileGrid, leanest_grid
 
 CHUNK = 512
@@ -60,19 +61,19 @@ def make_plan(model: Model, shape: tuple[int, int], tiling: Tiling) -> Plan:
     halo = -(-model.recipe.labels.halo // factor)
     around = halo + (1 if factor > 1 else 0)  # enlarging looks at the next pixel
     small = (-(-shape[0] // factor), -(-shape[1] // factor))
-    cost = tile_bytes_per_pixel(model)
-    allowed = max(tiling.memory - PROGRAM, tiling.memory // 2) // cost
+    allowed, beside = max(tiling.memory - PROGRAM, tiling.memory // 2), bytes_beside(model)
     count = max(CHUNK // base, 1)
     while count:
         unit = count * foot.stride[0]
         grid = _side_grid(model, small, unit, tiling.side, around)
         if grid is None and not tiling.side:
-            grid = leanest_grid(small, (unit, unit), foot, pixels=allowed // tiling.batch, halo=around)
+            leanest = partial(leanest_grid, small, (unit, unit), foot, halo=around)
+            grid = fitting_grid(model.net, allowed // tiling.batch, leanest, beside=beside)
         if grid is not None:
             step = (grid.step[0] * factor, grid.step[1] * factor)
-            read = prod(grid.read_shape)
-            batch = max(1, min(tiling.batch, allowed // read))
-            return Plan(grid, Partition(shape, step), count * base, batch, batch * read * cost)
+            tile = prod(grid.read_shape) * (bytes_per_pixel(model.net, grid.read_shape) + beside)
+            batch = max(1, min(tiling.batch, allowed // tile))
+            return Plan(grid, Partition(shape, step), count * base, batch, batch * tile)
         count //= 2
     raise UserError(
         f"prediction needs more than the {tiling.memory / 2**20:.0f} MiB that are allowed even for its "
@@ -80,11 +81,11 @@ def make_plan(model: Model, shape: tuple[int, int], tiling: Tiling) -> Plan:
     )
 
 
-def tile_bytes_per_pixel(model: Model) -> int:
-    """Bytes per pixel of a tile's input: the net, what is read ahead and handed out, and labelling."""
+def bytes_beside(model: Model) -> int:
+    """Bytes per pixel of a tile's input besides the net's: read ahead, handed out, and labelled."""
     reading = 4 * model.net.channels * (IN_FLIGHT + 3)
     handing = 4 * model.net.classes * (IN_FLIGHT + 2)
-    return bytes_per_pixel(model.net) + reading + handing + LABELLING * model.recipe.shrink**2
+    return reading + handing + LABELLING * model.recipe.shrink**2
 
 
 def _side_grid(model: Model, shape: tuple[int, int], unit: int, side: int, halo: int) -> TileGrid | None:

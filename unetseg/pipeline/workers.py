@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from unetseg.allocator import keep_freed_memory
 from unetseg.device import choose_device
 from unetseg.errors import UserError
 from unetseg.io import replacing
@@ -43,6 +44,7 @@ class Parcel:
         """The job, in a worker; opened once."""
         if self.name not in OPENED:
             OPENED.clear()
+            keep_freed_memory()
             model = load_model(self.job["journal"].folder / "model.pt", choose_device(self.device))
             OPENED[self.name] = Job(model=model, **self.job)
         return OPENED[self.name]
