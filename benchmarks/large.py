@@ -29,7 +29,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.rows import Row
-from benchmarks.sliding import ALONE, CONTENDERS, ROI, WHOLE, Maps, model_of
+from benchmarks.sliding import ALONE, CONTENDERS, WHOLE, Maps, model_of
 from unetseg.device import peak_memory
 from unetseg.io import read_stack
 from unetseg.pipeline.model import Tiling
@@ -81,7 +81,7 @@ class Measured:
 
 def rows(*, quick: bool = False) -> list[Row]:
     """Streamed prediction beside the network alone, the whole image, and MONAI where it is installed."""
-    task = Task("narrow", "synthetic", 256 if quick else 2048, 1.0)
+    task = Task("narrow", "synthetic", 512 if quick else 2048, 2.0)
     peers = [ALONE, WHOLE, *(n for n in CONTENDERS if "MONAI" in n and importlib.util.find_spec("monai"))]
     with tempfile.TemporaryDirectory() as folder:
         found = measured(task, [*peers, STREAMED, LABELS], 1, Path(folder))
@@ -162,7 +162,7 @@ def main() -> None:
 def _compare(task: Task, repeat: int, folder: Path) -> None:
     plan = make_plan(model_of(task.run), (task.side, task.side), task.tiling)
     print(f"{task.side}², tiles of {plan.partition.step}, {plan.redundancy:.2f} pixels computed for each")
-    print(f"MONAI's windows: {ROI}²; {torch.get_num_threads()} threads; fastest of {repeat}")
+    print(f"{torch.get_num_threads()} threads; fastest of {repeat}")
     found = measured(task, list(CONTENDERS), repeat, folder)
     alone = found[ALONE]
     print(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,10 @@ from unetseg.predict import batched, folded, predict, stream
 from unetseg.settings import NARROW_UNET, LabelSettings
 from unetseg.tiles import read_mirrored
 
-ROI = 512
-"""Side of MONAI's windows: nnU-Net's usual patch of 2-D images, and faster than 256² here."""
+ROIS = (256, 512)
+"""Sides of MONAI's windows: the crop of our trainings, and nnU-Net's usual patch of such images."""
+OVERLAPS: dict[str, dict[str, Any]] = {"0.25": {}, "0.5 Gaussian": {"overlap": 0.5, "mode": "gaussian"}}
+"""As MONAI's windows come, a quarter with equal weights; and as nnU-Net has them."""
 WHOLE, ALONE = "whole image", "network alone"
 Maps = NDArray[np.float32]
 Seconds = tuple[float, float]
@@ -100,23 +103,14 @@ def whole(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
     return seconds
 
 
-def monai_default(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
-    """MONAI's sliding windows as they come: a quarter overlap, all weights equal."""
-    return _monai(model, image, out, {})
-
-
-def monai_half(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
-    """MONAI's sliding windows as nnU-Net does it: half overlap, Gaussian weights."""
-    return _monai(model, image, out, {"overlap": 0.5, "mode": "gaussian"})
-
-
-def _monai(model: Model, image: Path, out: Path, options: dict[str, Any]) -> Seconds:
+def monai(roi: int, options: dict[str, Any], model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
+    """MONAI's sliding windows of `roi`² pixels, one at a time."""
     from monai.inferers import sliding_window_inference
 
     pixels = torch.from_numpy(pixels_of(model, image))[None]
     begun = since()
     with torch.no_grad():
-        logits = sliding_window_inference(pixels, (ROI, ROI), 1, model.net, **options)
+        logits = sliding_window_inference(pixels, (roi, roi), 1, model.net, **options)
         maps = torch.softmax(logits, 1)[0, -1]
     seconds = since(begun)
     np.save(out, maps.numpy())
@@ -129,8 +123,11 @@ CONTENDERS: dict[str, Callable[[Model, Path, Tiling, Path], Seconds]] = {
     "streamed, probabilities": streamed_maps,
     "streamed, file to labels": streamed,
     WHOLE: whole,
-    "MONAI, overlap 0.25": monai_default,
-    "MONAI, overlap 0.5, Gaussian": monai_half,
+    **{
+        f"MONAI {roi}², overlap {overlap}": partial(monai, roi, options)
+        for overlap, options in OVERLAPS.items()
+        for roi in ROIS
+    },
 }
 
 
