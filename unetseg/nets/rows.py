@@ -10,8 +10,9 @@ from torch import Tensor
 
 from unetseg.nets.contract import Ranges, region
 
-BLOCK_PIXELS = 2**18
-"""Pixels of a block, about: enough to be computed at the full rate, a fraction of a tile."""
+BLOCK_PIXELS, ROWS = 2**18, 32
+"""Pixels of a block, about: enough to be computed at the full rate, a fraction of a tile; and the fewest
+rows, so that the rim that is computed besides (2 rows each side, in a U-Net) stays a small part."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def by_rows(compute: Callable[[Ranges], Tensor], keep: Ranges) -> Cut:
     Rows run along the first of the axes yx.
     """
     (start, stop), *others = keep
-    rows = max(BLOCK_PIXELS // math.prod(b - a for a, b in others), 1)
+    rows = max(BLOCK_PIXELS // math.prod(b - a for a, b in others), ROWS)
     origin = [a for a, _ in keep]
     if rows >= stop - start:
         return Cut(compute(keep), origin)
