@@ -92,7 +92,7 @@ def _compared(runs: Mapping[str, Records], best_by: str) -> Chart | None:
         ends.append(f"{name}: last {values[-1]:.4f}, highest {values.max():.4f}")
     if not lines:
         return None
-    svg = curves_svg("validation", lines, x="step", y=f"{best_by}", limits=(-0.02, 1.02))
+    svg = curves_svg("validation", lines, x="step", y=best_by, limits=(-0.02, 1.02))
     title = f"Validation {best_by}"
     return Chart(title, svg, "; ".join(ends), _named(legend), (["run", "step", best_by], rows))
 
