@@ -87,10 +87,14 @@ def precision_context(precision: str, device: torch.device) -> contextlib.Abstra
 
 
 def _peak_resident(now: int) -> int:
-    """Peak resident bytes as the system counts them (KiB on Linux, bytes on macOS)."""
-    try:
+    """Peak resident bytes as the system counts them.
+
+    On Linux those of this program: getrusage would count what its parent held when it was started.
+    """
+    if sys.platform == "darwin":
         import resource
-    except ImportError:  # Windows, where psutil gives the peak itself
-        return now
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii") as status:
+        return next((1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM:")), now)
+    return now  # Windows, where psutil gives the peak itself
