@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unetseg.errors import UserError
-from unetseg.tiles import Footprint, TileGrid, even_grid, leanest_grid, mirror_index, read_mirrored
+from unetseg.tiles import SPARE, Footprint, TileGrid, even_grid, leanest_grid, mirror_index, read_mirrored
 
 PAPER = Footprint((92, 92), (16, 16), True, (12, 12))
 
@@ -93,17 +93,20 @@ def test_an_even_grid_has_the_fewest_tiles_and_keeps_the_limit(size: int, larges
 
 
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 4), st.integers(3_000, 60_000))
-def test_the_leanest_grid_computes_the_fewest_pixels(y: int, x: int, unit: int, pixels: int) -> None:
+def test_the_leanest_grid_has_the_smallest_tiles_of_about_the_fewest_pixels(
+    y: int, x: int, unit: int, pixels: int
+) -> None:
     """Against every grid of whole units within the limit."""
     foot = Footprint((6, 6), (4, 4), False, (0, 0))
     found = leanest_grid((y, x), (8 * unit, 8 * unit), foot, pixels=pixels)
     steps = [range(8 * unit, n + 8 * unit, 8 * unit) for n in (y, x)]
-    costs = [
-        len(grid) * int(np.prod(grid.read_shape))
+    every = [
+        (int(np.prod(grid.read_shape)), len(grid) * int(np.prod(grid.read_shape)))
         for step in product(*steps)
         if int(np.prod((grid := TileGrid((y, x), step, foot)).read_shape)) <= pixels
     ]
-    assert (found is None) == (not costs)
+    assert (found is None) == (not every)
     if found is not None:
-        assert int(np.prod(found.read_shape)) <= pixels
-        assert len(found) * int(np.prod(found.read_shape)) == min(costs)
+        enough = SPARE * min(cost for _, cost in every)
+        assert int(np.prod(found.read_shape)) == min(read for read, cost in every if cost <= enough)
+        assert len(found) * int(np.prod(found.read_shape)) <= enough

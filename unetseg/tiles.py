@@ -219,13 +219,18 @@ def even_grid(shape: Sequence[int], largest_step: Sequence[int], footprint: Foot
     return TileGrid(tuple(shape), tuple(step), footprint)
 
 
+SPARE = 1.05
+"""Times the fewest pixels that a grid of smaller tiles may compute."""
+
+
 def leanest_grid(
     shape: Sequence[int], unit: Sequence[int], footprint: Footprint, pixels: int, *, halo: int = 0
 ) -> TileGrid | None:
     """The grid (y, x) that has the net compute the fewest pixels, in tiles of at most `pixels` read.
 
-    Steps are multiples of `unit`, itself one of the stride, and need not be square. Of equals the
-    largest tiles are taken. None where not even a tile of one unit fits.
+    Steps are multiples of `unit`, itself one of the stride, and need not be square. Of those that
+    compute hardly more (SPARE) the smallest tiles are taken, so that memory does not depend on how an
+    image's size happens to divide. None where not even a tile of one unit fits.
     """
     one = TileGrid(tuple(shape), tuple(unit), footprint, halo)
     counts = [np.arange(1, -(-n // u) + 1) for n, u in zip(shape, unit, strict=True)]
@@ -233,11 +238,13 @@ def leanest_grid(
     extra = [read - u for read, u in zip(one.read_shape, unit, strict=True)]
     reads = np.multiply.outer(steps[0] + extra[0], steps[1] + extra[1])
     tiles = np.multiply.outer(*(-(-n // step) for n, step in zip(shape, steps, strict=True)))
-    cost = np.where(reads <= pixels, tiles * reads, np.iinfo(np.int64).max)
-    best = np.unravel_index(int(np.lexsort((-reads.ravel(), cost.ravel()))[0]), cost.shape)
-    if reads[best] > pixels:
+    fits = reads <= pixels
+    if not fits.any():
         return None
-    return TileGrid(tuple(shape), (int(steps[0][best[0]]), int(steps[1][best[1]])), footprint, halo)
+    cost = tiles * reads
+    lean = fits & (cost <= SPARE * cost[fits].min())
+    y, x = np.argwhere(lean)[np.lexsort((cost[lean], reads[lean]))[0]]
+    return TileGrid(tuple(shape), (int(steps[0][y]), int(steps[1][x])), footprint, halo)
 
 
 def mirror_index(start: int, stop: int, size: int) -> NDArray[np.intp]:
