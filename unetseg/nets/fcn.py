@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unetseg.errors import UserError
-from unetseg.nets.blocks import check_options, common_rules, conv_block, he_normal
+from unetseg.nets.blocks import check_options, common_rules, conv_block, conv_blocks, he_normal
 from unetseg.nets.contract import check_input
 from unetseg.nets.footprint import Branches, Conv, Layer, Up, derive_footprint, pool
 from unetseg.tiles import Footprint
@@ -142,11 +142,9 @@ def fcn_footprint(stride: int) -> Footprint:
 def _blocks(channels: int, width: int, norm: str) -> Iterator[nn.Sequential]:
     """VGG16's convolutions before each pooling."""
     for factor, convs in VGG_BLOCKS:
-        layers: list[nn.Module] = []
-        for _ in range(convs):
-            layers += conv_block(channels, factor * width, (3, 3), padding="same", norm=norm)
-            channels = factor * width
-        yield nn.Sequential(*layers)
+        wide = factor * width
+        yield conv_blocks((channels, *[wide] * convs), (3, 3), "same", norm)
+        channels = wide
 
 
 def _bilinear(classes: int, factor: int, *, learned: bool) -> nn.ConvTranspose2d:

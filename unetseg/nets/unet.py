@@ -90,9 +90,9 @@ class UNet(nn.Module):
         levels are computed in blocks of rows. The rim of a block, where the convolutions have zeros
         beside it instead of the map, is cut off.
         """
-        check_input(self, images)
         if self.footprint.valid:
             return region(self(images), keep)
+        check_input(self, images)
         skips = [_level_by_rows(self.down[0], images)]
         for block in self.down[1:]:
             skips.append(_level_by_rows(block, self.pool(skips[-1])))
