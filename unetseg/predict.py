@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import weakref
 from collections import deque
@@ -15,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from unetseg.device import memory_errors, precision_context
@@ -129,6 +128,7 @@ def fitting_grid(
     beside: bytes per pixel that are alive besides the net's. The larger a tile, the fewer bytes a pixel
     takes (see `nets.rows`), so they are estimated again for the tile found, until it grows no more.
     """
+    net = without_numbers(net)  # once: bytes_per_pixel has then no weights to copy
     grid = grid_of(memory // (bytes_per_pixel(net) + beside))
     while grid is not None:
         larger = grid_of(memory // (bytes_per_pixel(net, grid.read_shape) + beside))
@@ -143,14 +143,19 @@ def bytes_per_pixel(net: Net, size: Sequence[int] | None = None) -> int:
 
     The net runs without numbers (on the meta device) while the bytes of the tensors alive are counted.
     """
-    probe = copy.deepcopy(cast(nn.Module, folded(net))).to("meta").eval()
+    probe = without_numbers(net)
     if size is None:
         pairs = zip(net.footprint.smallest, net.footprint.stride, strict=True)
         size = [n + 16 * s for n, s in pairs]
     with torch.no_grad(), _AliveBytes() as alive:
         images = torch.empty(1, net.channels, *size, device="meta")
-        part(cast(Net, probe), images, [(0, n) for n in net.footprint.output(size)])
+        part(probe, images, [(0, n) for n in net.footprint.output(size)])
     return math.ceil(WORKSPACE * alive.most / math.prod(size))
+
+
+def without_numbers(net: Net) -> Net:
+    """A folded copy of the net on the meta device: shapes alone."""
+    return cast(Net, folded(net).to("meta"))
 
 
 class _AliveBytes(TorchDispatchMode):

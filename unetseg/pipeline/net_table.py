@@ -136,11 +136,9 @@ def _row(name: str, options: dict[str, NetOption], device: torch.device) -> NetR
     year = re.search(r"\b(19|20)\d\d\b", source)
     shape = (SIDES[net.dims],) * net.dims
     grid = choose_grid(net, shape, memory=0, side=SIDES[net.dims])
-    flops, tile_bytes = (
-        flops_per_pixel(net),
-        bytes_per_pixel(net, grid.read_shape) * math.prod(grid.read_shape),
-    )
-    fits = tile_bytes <= MOST_BYTES and flops * math.prod(grid.read_shape) <= MOST_FLOPS
+    pixels = math.prod(grid.read_shape)
+    flops, tile_bytes = flops_per_pixel(net), pixels * bytes_per_pixel(net, grid.read_shape)
+    fits = tile_bytes <= MOST_BYTES and flops * pixels <= MOST_FLOPS
     return NetRow(
         name,
         source,
