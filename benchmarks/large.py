@@ -29,7 +29,8 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.rows import Row
-from benchmarks.sliding import ALONE, CONTENDERS, WHOLE, Maps, model_of
+from benchmarks.sliding import ALONE, CONTENDERS, OURS, WHOLE, Maps, model_of
+from unetseg.allocator import keep_freed_memory
 from unetseg.device import peak_memory
 from unetseg.io import read_stack
 from unetseg.pipeline.model import Tiling
@@ -144,6 +145,8 @@ def _run(task: Task, name: str, image: Path, folder: Path) -> dict[str, float]:
 
 def main() -> None:
     options = _options()
+    if options.contender in OURS:
+        keep_freed_memory()  # before there are threads, as the command does
     torch.set_num_threads(options.threads)
     task = Task(options.run, options.image, options.side, options.memory)
     if options.contender:

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unetseg.allocator import keep_freed_memory
 from unetseg.api import load_model
 from unetseg.images import open_image
 from unetseg.io import read_stack
@@ -64,7 +63,6 @@ def _forward(model: Model, net: Any, image: Path, tiling: Tiling) -> Seconds:
 
 def streamed(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
     """From the file to the finished OME-Zarr of object labels."""
-    keep_freed_memory()  # as the command does
     begun = since()
     job = open_job(model, open_image(image), out.with_suffix(".zarr"), tiling, Skipping())
     if isinstance(job, Job):
@@ -75,7 +73,6 @@ def streamed(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
 
 def streamed_maps(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
     """From the file to probabilities in memory, tile by tile, without labels."""
-    keep_freed_memory()
     pixels = pixels_of(model, image)
     plan = make_plan(model, open_image(image).shape[1:], tiling)
     maps = np.empty(pixels.shape[1:], np.float32)
@@ -93,7 +90,6 @@ def streamed_maps(model: Model, image: Path, tiling: Tiling, out: Path) -> Secon
 
 def whole(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
     """The whole image in one tile, if it fits into memory."""
-    keep_freed_memory()
     pixels = pixels_of(model, image)
     begun = since()
     grid = model.grid(pixels.shape[1:], Tiling(side=max(pixels.shape)))
@@ -129,6 +125,10 @@ CONTENDERS: dict[str, Callable[[Model, Path, Tiling, Path], Seconds]] = {
         for roi in ROIS
     },
 }
+
+
+OURS = {WHOLE, *(name for name in CONTENDERS if name.startswith("streamed"))}
+"""What runs in our own program."""
 
 
 def pixels_of(model: Model, image: Path) -> Maps:
