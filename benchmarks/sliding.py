@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from unetseg.api import load_model
 from unetseg.images import open_image
 from unetseg.io import read_stack
+from unetseg.nets.folding import folded
 from unetseg.normalise import Normalisation
 from unetseg.pipeline.model import Model, Recipe, Tiling, new_net
 from unetseg.pipeline.plan import make_plan
 from unetseg.pipeline.results import make_result, open_job
 from unetseg.pipeline.tile_steps import Job, Skipping
-from unetseg.predict import batched, folded, predict, stream
+from unetseg.predict import batched, predict, stream
 from unetseg.settings import NARROW_UNET, LabelSettings
 from unetseg.tiles import read_mirrored
 

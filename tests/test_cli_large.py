@@ -15,13 +15,13 @@ from test_large import balanced, model, pixels
 from unetseg import api
 from unetseg.cli.large import Predicting
 from unetseg.images import open_image
+from unetseg.memory import bytes_per_pixel
 from unetseg.pipeline.extras import Extras
 from unetseg.pipeline.large import Summary, tiles_here
 from unetseg.pipeline.model import Tiling, save_model
 from unetseg.pipeline.plan import make_plan
 from unetseg.pipeline.results import open_job
 from unetseg.pipeline.tile_steps import Job, Skipping
-from unetseg.predict import bytes_per_pixel
 from unetseg.settings import LabelSettings
 
 

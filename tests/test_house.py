@@ -28,7 +28,8 @@ GROUND = {
     "published",
 }
 FILES = {"config", "images", "io", "run", "tasks", "catalogue", "tiffs", "volumes"}
-TORCH = {"nets", "augment", "losses", "batches", "train", "predict", "device", "checkpointing", "distributed"}
+TORCH = {"nets", "augment", "losses", "batches", "train", "predict", "memory", "device"}
+TORCH |= {"checkpointing", "distributed"}
 APP = {"api", "pipeline", "figures", "report"}
 DOOR = {"cli", "terminal"}
 MAY_IMPORT = {

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from unetseg.calibration import calibrated
 from unetseg.errors import UserError, first_line
+from unetseg.memory import choose_grid
 from unetseg.nets import Net, build_net
 from unetseg.normalise import Normalisation
-from unetseg.predict import choose_grid, predict
+from unetseg.predict import predict
 from unetseg.sample import Kind, enlarge, shrink_image
 from unetseg.segment import class_labels, median_filtered, object_labels
 from unetseg.settings import LabelSettings, NetOption

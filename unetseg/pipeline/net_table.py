@@ -22,9 +22,10 @@ from unetseg.config import choose_net, read_experiment
 from unetseg.device import describe_device
 from unetseg.errors import UserError, did_you_mean
 from unetseg.io import replacing
+from unetseg.memory import bytes_per_pixel, choose_grid
 from unetseg.nets import NETS, Net, build_net, parameter_count
 from unetseg.pipeline.reproduce import experiments_folder
-from unetseg.predict import bytes_per_pixel, choose_grid, predict
+from unetseg.predict import predict
 from unetseg.settings import NetOption
 
 SIDES = {2: 512, 3: 64}

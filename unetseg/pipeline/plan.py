@@ -7,8 +7,9 @@ from functools import partial
 from math import prod
 
 from unetseg.errors import UserError
+from unetseg.memory import bytes_per_pixel, fitting_grid
 from unetseg.pipeline.model import Model, Tiling
-from unetseg.predict import IN_FLIGHT, bytes_per_pixel, fitting_grid
+from unetseg.predict import IN_FLIGHT
 from unetseg.tiles import Partition, TileGrid, leanest_grid
 
 CHUNK = 512

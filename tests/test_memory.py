@@ -1,0 +1,63 @@
+"""Estimates of a prediction's memory, and the tiles that follow from them."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from unetseg.errors import UserError
+from unetseg.memory import WORKSPACE, bytes_per_pixel, choose_grid
+from unetseg.nets import build_net
+
+NETS: list[dict[str, Any]] = [
+    {"width": 4, "depth": 2, "padding": "same", "norm": "batch"},
+    {"width": 4, "depth": 2},
+]
+
+
+def net(**options: Any) -> Any:
+    return build_net("unet", channels=1, classes=2, **options).eval()
+
+
+@pytest.mark.parametrize("options", NETS, ids=["padded", "valid"])
+def test_less_memory_means_smaller_tiles(options: Any) -> None:
+    unet = net(**options)
+    per_pixel = bytes_per_pixel(unet)
+    previous = 0
+    for memory in (10**6, 10**7, 10**8):
+        grid = choose_grid(unet, (900, 700), memory=memory)
+        used = int(np.prod(grid.read_shape)) * per_pixel
+        assert used <= memory
+        assert used > previous
+        previous = used
+    assert len(choose_grid(unet, (100, 90), memory=10**9)) == 1
+
+
+def test_too_little_memory_is_said() -> None:
+    with pytest.raises(UserError, match="Raise --memory"):
+        choose_grid(net(**NETS[0]), (100, 100), memory=1000)
+
+
+def test_a_given_side_is_rounded_up_to_the_stride() -> None:
+    grid = choose_grid(net(**NETS[0]), (100, 100), memory=0, side=49)
+    assert grid.step == (52, 52)
+
+
+def test_the_estimate_counts_the_tensors_alive_at_once() -> None:
+    """At the end of the merging block, each of 4 bytes: the image (1), the skip (8), the map from below
+    (16 at a quarter of the pixels, and a bit of its rim), their concatenation (16), and input and output
+    of the last convolution (8 + 8)."""
+    unet = net(width=8, depth=1, padding="same")
+    assert math.ceil(WORKSPACE * 4 * 45) <= bytes_per_pixel(unet) <= math.ceil(WORKSPACE * 4 * 48)
+
+
+def test_large_tiles_take_fewer_bytes_a_pixel_and_so_become_larger_still() -> None:
+    """Whole are only the image (1), the skip (8), the map below (16/4) and the logits (2), not the block."""
+    unet = net(width=8, depth=1, padding="same")
+    assert math.ceil(WORKSPACE * 4 * 15) <= bytes_per_pixel(unet, (4096, 4096)) < WORKSPACE * 4 * 17
+    memory = 10**9
+    small = choose_grid(unet, (9000, 9000), memory=memory)
+    pixels = math.prod(small.read_shape)
+    assert pixels > 1.5 * memory / bytes_per_pixel(unet)
+    assert 0.7 * memory < pixels * bytes_per_pixel(unet, small.read_shape) <= memory
