@@ -86,24 +86,35 @@ class UNet(nn.Module):
     def part(self, images: Tensor, keep: Ranges) -> Tensor:
         """The part `keep`, (start, stop) per axis, of the logits of images, for prediction (no dropout).
 
-        In a padded net the expanding path computes, on each level, only what that part sees, and all
-        levels are computed in blocks of rows. The rim of a block, where the convolutions have zeros
-        beside it instead of the map, is cut off.
+        In a padded net each level computes only what that part sees, in blocks of rows. The rim of a
+        block, where the convolutions have zeros beside it instead of the map, is cut off.
         """
         if self.footprint.valid:
             return region(self(images), keep)
         check_input(self, images)
-        skips = [_level_by_rows(self.down[0], images)]
-        for block in self.down[1:]:
-            skips.append(_level_by_rows(block, self.pool(skips[-1])))
-        cut = Cut(skips.pop(), [0] * self.dims)
+        sizes = [[n >> level for n in images.shape[2:]] for level in range(len(self.down))]
         wanted = [keep]
-        for skip in skips[:-1]:
-            wanted.append(_below(wanted[-1], skip.shape[2:]))
+        for size in sizes[:-1]:
+            wanted.append(_below(wanted[-1], size))
+        skips = self._contracted_parts(images, sizes, wanted.pop())
+        cut = skips.pop()
         merges = [*self.merge[:-1], nn.Sequential(self.merge[-1], self.head)]
         for up, merge in zip(self.up, merges, strict=True):
-            cut = by_rows(partial(_level_up, up, merge, cut, skips.pop()), wanted.pop())
+            cut = by_rows(partial(_level_up, up, merge, cut, skips.pop(), sizes[len(skips)]), wanted.pop())
         return cut.maps
+
+    def _contracted_parts(self, images: Tensor, sizes: Sequence[Sequence[int]], lowest: Ranges) -> list[Cut]:
+        """What the part `lowest` of the lowest level sees of every level, of those `sizes`, and itself."""
+        owns = [lowest]
+        for size in sizes[:0:-1]:
+            owns.insert(0, _doubled(_widened(owns[0], size)))
+        above = Cut(images, [0] * self.dims)
+        cuts: list[Cut] = []
+        for block, size, own in zip(self.down, sizes, owns, strict=True):
+            if cuts:
+                above = Cut(self.pool(cuts[-1].maps), [o // 2 for o in cuts[-1].origin])
+            cuts.append(by_rows(partial(_level_down, block, above, size), own))
+        return cuts
 
     def _contracted(self, images: Tensor) -> list[Tensor]:
         """The maps of all levels at the end of their blocks, the highest first."""
@@ -115,23 +126,25 @@ class UNet(nn.Module):
         return maps[1:]
 
 
-def _level_by_rows(block: nn.Module, above: Tensor) -> Tensor:
-    """The maps of a contracting level."""
-    return by_rows(partial(_level_down, block, above), [(0, n) for n in above.shape[2:]]).maps
+def _level_down(block: nn.Module, above: Cut, size: Sequence[int], own: Ranges) -> Tensor:
+    """The region `own` of a contracting level of `size`, from what enters its block."""
+    seen = _widened(own, size)
+    return Cut(block(above.region(seen)), [a for a, _ in seen]).region(own)
 
 
-def _level_down(block: nn.Module, above: Tensor, own: Ranges) -> Tensor:
-    """The region `own` of a contracting level, from the whole of what enters its block."""
-    seen = _widened(own, above.shape[2:])
-    return Cut(block(region(above, seen)), [a for a, _ in seen]).region(own)
-
-
-def _level_up(up: nn.Module, merge: nn.Module, below: Cut, skip: Tensor, own: Ranges) -> Tensor:
-    """The region `own` of an expanding level, from the level below and the whole of the skip."""
-    seen = _below(own, skip.shape[2:])
-    doubled = [(2 * a, 2 * b) for a, b in seen]
-    maps = merge(torch.cat([region(skip, doubled), up(below.region(seen))], dim=1))
+def _level_up(
+    up: nn.Module, merge: nn.Module, below: Cut, skip: Cut, size: Sequence[int], own: Ranges
+) -> Tensor:
+    """The region `own` of an expanding level of `size`, from the level below and the skip."""
+    seen = _below(own, size)
+    doubled = _doubled(seen)
+    maps = merge(torch.cat([skip.region(doubled), up(below.region(seen))], dim=1))
     return Cut(maps, [a for a, _ in doubled]).region(own)
+
+
+def _doubled(below: Ranges) -> Ranges:
+    """A region of a level, in the pixels of the level above."""
+    return [(2 * a, 2 * b) for a, b in below]
 
 
 def _below(own: Ranges, size: Sequence[int]) -> Ranges:
