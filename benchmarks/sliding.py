@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from unetseg.api import load_model
 from unetseg.images import open_image
 from unetseg.io import read_stack
-from unetseg.nets.folding import folded
+from unetseg.nets.quick import folded
 from unetseg.normalise import Normalisation
 from unetseg.pipeline.model import Model, Recipe, Tiling, new_net
 from unetseg.pipeline.plan import make_plan

@@ -106,7 +106,7 @@ def test_tiles_computed_at_once_share_the_memory() -> None:
     assert four.memory <= allowed
     assert prod(four.partition.step) < prod(one.partition.step)
     whole = used.grid((4096, 4096), Tiling(memory=allowed, batch=4))
-    assert 4 * prod(whole.read_shape) * bytes_per_pixel(used.net) <= allowed
+    assert 4 * prod(whole.read_shape) * bytes_per_pixel(used.net, whole.read_shape) <= allowed
 
 
 def test_any_array_in_python(tmp_path: Path) -> None:

@@ -45,11 +45,11 @@ def test_a_given_side_is_rounded_up_to_the_stride() -> None:
 
 
 def test_the_estimate_counts_the_tensors_alive_at_once() -> None:
-    """At the end of the merging block, each of 4 bytes: the image (1), the skip (8), the map from below
-    (16 at a quarter of the pixels, and a bit of its rim), their concatenation (16), and input and output
+    """In the merging block, each of 4 bytes: the image (1), the skip (8), the map from below (16 at a
+    quarter of the pixels, and a bit of its rim), and what comes of the two, or the input and the output
     of the last convolution (8 + 8)."""
     unet = net(width=8, depth=1, padding="same")
-    assert math.ceil(WORKSPACE * 4 * 45) <= bytes_per_pixel(unet) <= math.ceil(WORKSPACE * 4 * 48)
+    assert math.ceil(WORKSPACE * 4 * 29) <= bytes_per_pixel(unet) <= math.ceil(WORKSPACE * 4 * 32)
 
 
 def test_large_tiles_take_fewer_bytes_a_pixel_and_so_become_larger_still() -> None:
@@ -59,5 +59,5 @@ def test_large_tiles_take_fewer_bytes_a_pixel_and_so_become_larger_still() -> No
     memory = 10**9
     small = choose_grid(unet, (9000, 9000), memory=memory)
     pixels = math.prod(small.read_shape)
-    assert pixels > 1.5 * memory / bytes_per_pixel(unet)
+    assert pixels > 1.4 * memory / bytes_per_pixel(unet)
     assert 0.7 * memory < pixels * bytes_per_pixel(unet, small.read_shape) <= memory

@@ -10,7 +10,7 @@ import torch
 
 from unetseg.errors import UserError
 from unetseg.nets import build_net
-from unetseg.nets.folding import folded
+from unetseg.nets.quick import folded
 from unetseg.predict import IN_FLIGHT, batched, predict, stream
 from unetseg.tiles import Tile, TileGrid, read_mirrored, widened
 

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from unetseg.errors import UserError
 from unetseg.nets.contract import Net, part
-from unetseg.nets.folding import folded
+from unetseg.nets.quick import folded, joined
 from unetseg.tiles import TileGrid, even_grid
 
 WORKSPACE = 1.3
@@ -80,8 +80,14 @@ def bytes_per_pixel(net: Net, size: Sequence[int] | None = None) -> int:
 
 
 def without_numbers(net: Net) -> Net:
-    """A folded copy of the net on the meta device: shapes alone."""
-    return cast(Net, folded(net).to("meta"))
+    """A copy of the net for prediction on the meta device: shapes alone."""
+    return joined(cast(Net, folded(net).to("meta")))
+
+
+def held_bytes(net: Net) -> int:
+    """Bytes of the net's own numbers and of its copy for prediction."""
+    both = (net, without_numbers(net))
+    return sum(t.numel() * t.element_size() for n in both for t in n.state_dict().values())
 
 
 class _AliveBytes(TorchDispatchMode):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from unetseg.device import memory_errors, precision_context
 from unetseg.nets.contract import Net, Ranges, part
-from unetseg.nets.folding import folded
+from unetseg.nets.quick import quickened
 from unetseg.tiles import Tile, TileGrid, read_mirrored
 
 IN_FLIGHT = 2
@@ -72,7 +72,7 @@ def stream(
     threads; where it returns None the net is spared and None is handed out. The tiles of a group
     are one batch. On CUDA copies are asynchronous, from and to pinned memory.
     """
-    compute = _Compute(folded(net), device, average, precision)
+    compute = _Compute(quickened(net), device, average, precision)
     readers, computer = ThreadPoolExecutor(READERS), ThreadPoolExecutor(1)
     running: deque[tuple[Sequence[Tile], Future[_Done]]] = deque()
     try:

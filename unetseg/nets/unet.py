@@ -20,6 +20,7 @@ from unetseg.nets.blocks import (
 )
 from unetseg.nets.contract import Ranges, check_input, region
 from unetseg.nets.footprint import Branches, Conv, Layer, Up, derive_footprint, pool
+from unetseg.nets.joined import Joined
 from unetseg.nets.rows import Cut, by_rows
 from unetseg.tiles import Footprint
 
@@ -72,6 +73,7 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(UP_CONV[dims](2 * w, w, 2, stride=2) for w in widths[-2::-1])
         self.merge = nn.ModuleList(double_conv(2 * w, w, padding, norm, dims) for w in widths[-2::-1])
         self.head = CONV[dims](width, classes, 1)
+        self.joined = nn.ModuleList()
         self.apply(he_normal)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -98,10 +100,20 @@ class UNet(nn.Module):
             wanted.append(_below(wanted[-1], size))
         skips = self._contracted_parts(images, sizes, wanted.pop())
         cut = skips.pop()
-        merges = [*self.merge[:-1], nn.Sequential(self.merge[-1], self.head)]
-        for up, merge in zip(self.up, merges, strict=True):
-            cut = by_rows(partial(_level_up, up, merge, cut, skips.pop(), sizes[len(skips)]), wanted.pop())
+        rests = [nn.Sequential(*list(merge.children())[1:]) for merge in self.merge]
+        rests[-1] = nn.Sequential(rests[-1], self.head)
+        for joined, rest in zip(self.joined or self._joined(), rests, strict=True):
+            cut = by_rows(partial(_level_up, joined, rest, cut, skips.pop(), sizes[len(skips)]), wanted.pop())
         return cut.maps
+
+    def join(self) -> None:
+        """Have the weights for `part` made once; to be called when they change no more."""
+        self.joined = nn.ModuleList(self._joined())
+
+    def _joined(self) -> list[Joined]:
+        """The up-convolutions, each with the convolution after it."""
+        firsts = (next(merge.children()) for merge in self.merge)
+        return [Joined(up, first) for up, first in zip(self.up, firsts, strict=True)]
 
     def _contracted_parts(self, images: Tensor, sizes: Sequence[Sequence[int]], lowest: Ranges) -> list[Cut]:
         """What the part `lowest` of the lowest level sees of every level, of those `sizes`, and itself."""
@@ -133,12 +145,13 @@ def _level_down(block: nn.Module, above: Cut, size: Sequence[int], own: Ranges) 
 
 
 def _level_up(
-    up: nn.Module, merge: nn.Module, below: Cut, skip: Cut, size: Sequence[int], own: Ranges
+    joined: nn.Module, rest: nn.Module, below: Cut, skip: Cut, size: Sequence[int], own: Ranges
 ) -> Tensor:
     """The region `own` of an expanding level of `size`, from the level below and the skip."""
     seen = _below(own, size)
     doubled = _doubled(seen)
-    maps = merge(torch.cat([skip.region(doubled), up(below.region(seen))], dim=1))
+    ends = [(a == 0, b == n) for (a, b), n in zip(doubled, size, strict=True)]
+    maps = rest(joined(skip.region(doubled), below.region(seen), ends))
     return Cut(maps, [a for a, _ in doubled]).region(own)
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from math import prod
 
 from unetseg.errors import UserError
-from unetseg.memory import bytes_per_pixel, fitting_grid
+from unetseg.memory import bytes_per_pixel, fitting_grid, held_bytes
 from unetseg.pipeline.model import Model, Tiling
 from unetseg.predict import IN_FLIGHT
 from unetseg.tiles import Partition, TileGrid, leanest_grid
@@ -62,7 +62,8 @@ def make_plan(model: Model, shape: tuple[int, int], tiling: Tiling) -> Plan:
     halo = -(-model.recipe.labels.halo // factor)
     around = halo + (1 if factor > 1 else 0)  # enlarging looks at the next pixel
     small = (-(-shape[0] // factor), -(-shape[1] // factor))
-    allowed, beside = max(tiling.memory - PROGRAM, tiling.memory // 2), bytes_beside(model)
+    allowed = max(tiling.memory - PROGRAM - held_bytes(model.net), tiling.memory // 2)
+    beside = bytes_beside(model)
     count = max(CHUNK // base, 1)
     while count:
         unit = count * foot.stride[0]

@@ -1,4 +1,4 @@
-"""Batch norm folded into the convolution before it: the same function in evaluation, in fewer passes."""
+"""A network for prediction: what it computes is the same, to rounding, in less time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,26 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from unetseg.nets.contract import Net
+from unetseg.nets.unet import UNet
 
 CONVS = (nn.Conv2d, nn.Conv3d)
 NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
 
 
+def quickened(net: Net) -> Net:
+    """A copy of the net: batch norm folded, linear layers that follow each other joined."""
+    return joined(folded(net))
+
+
+def joined(net: Net) -> Net:
+    """The net, which has joined what it can (see `nets.joined`)."""
+    if isinstance(net, UNet):
+        net.join()
+    return net
+
+
 def folded(net: Net) -> Net:
-    """A copy of the net for prediction; what it computes differs by rounding alone.
+    """A copy of the net with every batch norm folded into the convolution before it.
 
     In evaluation a batch norm is a fixed scale and shift per channel, which the weights of the
     convolution before it in the same `nn.Sequential` can take on (Jacob 2018, section 3.2).
