@@ -27,6 +27,11 @@ class Joined(nn.Module):
     pixel instead of 9c² and the up-convolution's 2c², and nothing to concatenate.
     """
 
+    skip: Tensor
+    below: Tensor
+    bias: Tensor
+    beside: Tensor
+
     def __init__(self, up: Any, conv: Any) -> None:
         super().__init__()
         self.dims = up.weight.ndim - 2
@@ -36,20 +41,21 @@ class Joined(nn.Module):
         for tap, then in product(product(range(2), repeat=self.dims), product(range(3), repeat=self.dims)):
             place = (i - j + 2 for i, j in zip(tap, then, strict=True))
             both[:, :, *place] += first[:, :, *tap] @ above[:, :, *then].T
-        self.skip = nn.Buffer(second[:, : -up.out_channels].contiguous())
-        self.below = nn.Buffer(both)
+        self.register_buffer("skip", second[:, : -up.out_channels].contiguous())
+        self.register_buffer("below", both)
         # the bias at the start of each axis, inside, and at the end: conv has zeros beside the maps
         shifts = up.bias.detach().reshape(1, -1, *[1] * self.dims).expand(-1, -1, *[3] * self.dims)
         bias = CONVOLVE[self.dims](shifts, above, conv.bias.detach(), padding=1)
         inside = bias.flatten(2)[0, :, 3**self.dims // 2].clone()
-        self.bias, self.beside = nn.Buffer(inside), nn.Buffer(bias.sub_(inside.view(1, -1, *[1] * self.dims)))
+        self.register_buffer("bias", inside)
+        self.register_buffer("beside", bias.sub_(inside.view(1, -1, *[1] * self.dims)))
 
     def forward(self, skip: Tensor, below: Tensor, ends: Ends) -> Tensor:
         """Both are regions of their maps, as `ends` says."""
         maps = CONVOLVE[self.dims](skip, self.skip, self.bias, padding=1)
         maps += UP_CONVOLVE[self.dims](below, self.below, stride=2, padding=1)
         if any(map(any, ends)):
-            beside: Tensor = self.beside
+            beside = self.beside
             for axis, (start, end) in enumerate(ends, start=2):
                 places = torch.ones(maps.shape[axis], dtype=torch.int64, device=maps.device)
                 places[0], places[-1] = (0 if start else 1), (2 if end else 1)

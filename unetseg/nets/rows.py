@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unetseg.nets.contract import Ranges, region
 
-BLOCK_PIXELS, ROWS = 2**18, 32
+BLOCK_PIXELS, ROWS = 2**17, 32
 """Pixels of a block, about: enough to be computed at the full rate, a fraction of a tile; and the fewest
 rows, so that the rim that is computed besides (2 rows each side, in a U-Net) stays a small part."""
 
