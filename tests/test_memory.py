@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from unetseg.errors import UserError
-from unetseg.memory import WORKSPACE, bytes_per_pixel, choose_grid
+from unetseg.memory import WORKSPACE, bytes_per_pixel, choose_grid, held_bytes
 from unetseg.nets import build_net
 
 NETS: list[dict[str, Any]] = [
@@ -61,3 +61,11 @@ def test_large_tiles_take_fewer_bytes_a_pixel_and_so_become_larger_still() -> No
     pixels = math.prod(small.read_shape)
     assert pixels > 1.4 * memory / bytes_per_pixel(unet)
     assert 0.7 * memory < pixels * bytes_per_pixel(unet, small.read_shape) <= memory
+
+
+def test_a_net_is_held_twice_its_copy_with_joined_layers() -> None:
+    """Of 4 bytes each: all numbers twice, and of the joined layer those for 8 channels of the skip (8·8·9)
+    and 16 from below (16·8·16), the bias (8) and what it lacks at the ends of the axes (8·9)."""
+    unet = net(width=8, depth=1, padding="same")
+    numbers = sum(p.numel() for p in unet.parameters())
+    assert held_bytes(unet) == 4 * (2 * numbers + 8 * 8 * 9 + 16 * 8 * 16 + 8 + 8 * 9)
