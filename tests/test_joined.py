@@ -65,3 +65,8 @@ def test_weights_are_joined_once_in_the_copy_for_prediction_alone(dims: int) -> 
     images, keep = maps(1, 1, *[16] * dims).float(), [(3, 11)] * dims
     torch.testing.assert_close(part(quick, images, keep), region(net(images), keep), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(part(net, images, keep), region(net(images), keep), atol=1e-5, rtol=1e-4)
+
+
+def test_a_valid_net_is_computed_as_it_is() -> None:
+    net: Any = build_net("unet", channels=1, classes=2, seed=1, width=4, depth=2).eval()
+    assert set(quickened(net).state_dict()) == set(net.state_dict())

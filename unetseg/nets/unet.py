@@ -107,8 +107,9 @@ class UNet(nn.Module):
         return cut.maps
 
     def join(self) -> None:
-        """Have the weights for `part` made once; to be called when they change no more."""
-        self.joined = nn.ModuleList(self._joined())
+        """Have the weights for `part` of a padded net made once; to be called when they change no more."""
+        if not self.footprint.valid:
+            self.joined = nn.ModuleList(self._joined())
 
     def _joined(self) -> list[Joined]:
         """The up-convolutions, each with the convolution after it."""
