@@ -84,10 +84,9 @@ def without_numbers(net: Net) -> Net:
     return joined(cast(Net, folded(net).to("meta")))
 
 
-def held_bytes(net: Net) -> int:
-    """Bytes of the net's own numbers and of its copy for prediction."""
-    both = (net, without_numbers(net))
-    return sum(t.numel() * t.element_size() for n in both for t in n.state_dict().values())
+def held_bytes(*nets: Net) -> int:
+    """Bytes of the numbers of nets: of one and, by `without_numbers`, of its copy for prediction."""
+    return sum(t.numel() * t.element_size() for net in nets for t in net.state_dict().values())
 
 
 class _AliveBytes(TorchDispatchMode):

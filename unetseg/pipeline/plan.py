@@ -7,7 +7,7 @@ from functools import partial
 from math import prod
 
 from unetseg.errors import UserError
-from unetseg.memory import bytes_per_pixel, fitting_grid, held_bytes
+from unetseg.memory import bytes_per_pixel, fitting_grid, held_bytes, without_numbers
 from unetseg.pipeline.model import Model, Tiling
 from unetseg.predict import IN_FLIGHT
 from unetseg.tiles import Partition, TileGrid, leanest_grid
@@ -62,7 +62,8 @@ def make_plan(model: Model, shape: tuple[int, int], tiling: Tiling) -> Plan:
     halo = -(-model.recipe.labels.halo // factor)
     around = halo + (1 if factor > 1 else 0)  # enlarging looks at the next pixel
     small = (-(-shape[0] // factor), -(-shape[1] // factor))
-    allowed = max(tiling.memory - PROGRAM - held_bytes(model.net), tiling.memory // 2)
+    probe = without_numbers(model.net)  # once: what is estimated below has then no weights to copy
+    allowed = max(tiling.memory - PROGRAM - held_bytes(model.net, probe), tiling.memory // 2)
     beside = bytes_beside(model)
     count = max(CHUNK // base, 1)
     while count:
@@ -70,10 +71,10 @@ def make_plan(model: Model, shape: tuple[int, int], tiling: Tiling) -> Plan:
         grid = _side_grid(model, small, unit, tiling.side, around)
         if grid is None and not tiling.side:
             leanest = partial(leanest_grid, small, (unit, unit), foot, halo=around)
-            grid = fitting_grid(model.net, allowed // tiling.batch, leanest, beside=beside)
+            grid = fitting_grid(probe, allowed // tiling.batch, leanest, beside=beside)
         if grid is not None:
             step = (grid.step[0] * factor, grid.step[1] * factor)
-            tile = prod(grid.read_shape) * (bytes_per_pixel(model.net, grid.read_shape) + beside)
+            tile = prod(grid.read_shape) * (bytes_per_pixel(probe, grid.read_shape) + beside)
             batch = max(1, min(tiling.batch, allowed // tile))
             return Plan(grid, Partition(shape, step), count * base, batch, batch * tile)
         count //= 2
