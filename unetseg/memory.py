@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import weakref
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from unetseg.errors import UserError
 from unetseg.nets.contract import Net, part
-from unetseg.nets.quick import folded, joined
+from unetseg.nets.quick import economical, folded, joined
 from unetseg.tiles import TileGrid, even_grid
 
 WORKSPACE = 1.3
@@ -84,9 +85,10 @@ def without_numbers(net: Net) -> Net:
     return joined(cast(Net, folded(net).to("meta")))
 
 
-def held_bytes(*nets: Net) -> int:
-    """Bytes of the numbers of nets: of one and, by `without_numbers`, of its copy for prediction."""
-    return sum(t.numel() * t.element_size() for net in nets for t in net.state_dict().values())
+def held_bytes(net: Net, probe: Net) -> int:
+    """Bytes of the numbers of a net and of its copy for prediction, by that `without_numbers`."""
+    quick = economical(copy.deepcopy(probe))
+    return sum(t.numel() * t.element_size() for n in (net, quick) for t in n.state_dict().values())
 
 
 class _AliveBytes(TorchDispatchMode):
@@ -103,7 +105,7 @@ class _AliveBytes(TorchDispatchMode):
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = _cat(*args) if func is torch.ops.aten.cat.default else func(*args, **(kwargs or {}))
+        out = SHAPES.get(func, func)(*args, **(kwargs or {}))
         for tensor in out if isinstance(out, tuple | list) else (out,):
             if isinstance(tensor, Tensor):
                 self._note(tensor.untyped_storage())
@@ -123,7 +125,17 @@ class _AliveBytes(TorchDispatchMode):
 
 
 def _cat(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
-    """An empty tensor of the shape of `torch.cat`, which on the meta device would load torch's compiler."""
     shape = list(tensors[0].shape)
     shape[axis] = sum(t.shape[axis] for t in tensors)
     return tensors[0].new_empty(shape)
+
+
+def _maximum(one: Tensor, other: Tensor) -> Tensor:
+    return one.new_empty(one.shape)
+
+
+SHAPES: dict[Any, Callable[..., Tensor]] = {
+    torch.ops.aten.cat.default: _cat,
+    torch.ops.aten.maximum.default: _maximum,
+}
+"""Operations that would load torch's compiler on the meta device, and empty tensors of their shape."""

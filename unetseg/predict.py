@@ -72,7 +72,7 @@ def stream(
     threads; where it returns None the net is spared and None is handed out. The tiles of a group
     are one batch. On CUDA copies are asynchronous, from and to pinned memory.
     """
-    compute = _Compute(quickened(net), device, average, precision)
+    compute = _Compute(quickened(net, device, precision), device, average, precision)
     readers, computer = ThreadPoolExecutor(READERS), ThreadPoolExecutor(1)
     running: deque[tuple[Sequence[Tile], Future[_Done]]] = deque()
     try:

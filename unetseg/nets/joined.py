@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any
@@ -27,9 +28,7 @@ class Joined(nn.Module):
     pixel instead of 9c² and the up-convolution's 2c², and nothing to concatenate.
     """
 
-    skip: Tensor
     below: Tensor
-    bias: Tensor
     beside: Tensor
 
     def __init__(self, up: Any, conv: Any) -> None:
@@ -41,18 +40,20 @@ class Joined(nn.Module):
         for tap, then in product(product(range(2), repeat=self.dims), product(range(3), repeat=self.dims)):
             place = (i - j + 2 for i, j in zip(tap, then, strict=True))
             both[:, :, *place] += first[:, :, *tap] @ above[:, :, *then].T
-        self.register_buffer("skip", second[:, : -up.out_channels].contiguous())
         self.register_buffer("below", both)
+        self.skip = copy.deepcopy(conv)
+        self.skip.in_channels -= up.out_channels
+        self.skip.weight = nn.Parameter(second[:, : -up.out_channels].contiguous(), requires_grad=False)
         # the bias at the start of each axis, inside, and at the end: conv has zeros beside the maps
         shifts = up.bias.detach().reshape(1, -1, *[1] * self.dims).expand(-1, -1, *[3] * self.dims)
         bias = CONVOLVE[self.dims](shifts, above, conv.bias.detach(), padding=1)
         inside = bias.flatten(2)[0, :, 3**self.dims // 2].clone()
-        self.register_buffer("bias", inside)
+        self.skip.bias = nn.Parameter(inside, requires_grad=False)
         self.register_buffer("beside", bias.sub_(inside.view(1, -1, *[1] * self.dims)))
 
     def forward(self, skip: Tensor, below: Tensor, ends: Ends) -> Tensor:
         """Both are regions of their maps, as `ends` says."""
-        maps = CONVOLVE[self.dims](skip, self.skip, self.bias, padding=1)
+        maps: Tensor = self.skip(skip)
         maps += UP_CONVOLVE[self.dims](below, self.below, stride=2, padding=1)
         if any(map(any, ends)):
             beside = self.beside

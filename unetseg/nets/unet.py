@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -78,6 +78,8 @@ class UNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of a batch of images of legal size (see `footprint`)."""
+        if self.joined:
+            return self.part(images, [(0, n) for n in images.shape[2:]])
         *skips, x = self._contracted(images)
         for up, merge in zip(self.up, self.merge, strict=True):
             x = up(x)
@@ -107,9 +109,15 @@ class UNet(nn.Module):
         return cut.maps
 
     def join(self) -> None:
-        """Have the weights for `part` of a padded net made once; to be called when they change no more."""
-        if not self.footprint.valid:
+        """Have a padded net hold the layers that `part` joins in place of those that they are made of.
+
+        To be called when the weights change no more.
+        """
+        if not self.footprint.valid and not self.joined:
             self.joined = nn.ModuleList(self._joined())
+            self.up = nn.ModuleList()
+            for merge in self.merge:
+                setattr(merge, "0", nn.Identity())
 
     def _joined(self) -> list[Joined]:
         """The up-convolutions, each with the convolution after it."""
@@ -121,12 +129,10 @@ class UNet(nn.Module):
         owns = [lowest]
         for size in sizes[:0:-1]:
             owns.insert(0, _doubled(_widened(owns[0], size)))
-        above = Cut(images, [0] * self.dims)
-        cuts: list[Cut] = []
-        for block, size, own in zip(self.down, sizes, owns, strict=True):
-            if cuts:
-                above = Cut(self.pool(cuts[-1].maps), [o // 2 for o in cuts[-1].origin])
-            cuts.append(by_rows(partial(_level_down, block, above, size), own))
+        first = partial(_level_down, self.down[0], Cut(images, [0] * self.dims).region, sizes[0])
+        cuts = [by_rows(first, owns[0])]
+        for block, size, own in zip(self.down[1:], sizes[1:], owns[1:], strict=True):
+            cuts.append(by_rows(partial(_level_down, block, partial(_pooled, cuts[-1]), size), own))
         return cuts
 
     def _contracted(self, images: Tensor) -> list[Tensor]:
@@ -139,10 +145,20 @@ class UNet(nn.Module):
         return maps[1:]
 
 
-def _level_down(block: nn.Module, above: Cut, size: Sequence[int], own: Ranges) -> Tensor:
-    """The region `own` of a contracting level of `size`, from what enters its block."""
+def _level_down(
+    block: nn.Module, entering: Callable[[Ranges], Tensor], size: Sequence[int], own: Ranges
+) -> Tensor:
+    """The region `own` of a contracting level of `size`, from regions of what enters its block."""
     seen = _widened(own, size)
-    return Cut(block(above.region(seen)), [a for a, _ in seen]).region(own)
+    return Cut(block(entering(seen)), [a for a, _ in seen]).region(own)
+
+
+def _pooled(above: Cut, ranges: Ranges) -> Tensor:
+    """A region of a level's 2×2 max-pooling: by maxima of two, which is faster than by windows."""
+    maps = above.region(_doubled(ranges))
+    for axis in range(2, maps.ndim):
+        maps = torch.maximum(*maps.unflatten(axis, (-1, 2)).unbind(axis + 1))
+    return maps
 
 
 def _level_up(
