@@ -139,3 +139,27 @@ def test_a_prediction_does_not_load_torchs_compiler() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted as Linux lists them")
+def test_the_thread_that_computes_alone_has_helpers() -> None:
+    """Otherwise there are more of them than processors, and OpenMP lets them sleep at every turn."""
+    code = (
+        "import os, torch\n"
+        "from unetseg.device import one_thread\n"
+        "from unetseg.memory import choose_grid\n"
+        "from unetseg.nets import build_net\n"
+        "from unetseg.nets.quick import quickened\n"
+        "torch.set_num_threads(2)\n"
+        "before = len(os.listdir('/proc/self/task'))\n"
+        "with one_thread():\n"
+        "    net = build_net('unet', channels=1, classes=2, width=64, depth=2, padding='same')\n"
+        "    net.to(memory_format=torch.channels_last)\n"
+        "choose_grid(net.eval(), (999, 999), memory=2**30)\n"
+        "quickened(net, torch.device('cpu'), 'float32')\n"
+        "print(len(os.listdir('/proc/self/task')) - before, torch.get_num_threads())\n"
+        "torch.ones(1000, 1000) @ torch.ones(1000, 1000)\n"
+        "print(len(os.listdir('/proc/self/task')) - before)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["0", "2", "1"]

@@ -86,6 +86,22 @@ def precision_context(precision: str, device: torch.device) -> contextlib.Abstra
     return torch.autocast(device.type, PRECISIONS[precision])
 
 
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Have torch compute in the calling thread alone: for what is done beside a thread that computes.
+
+    Each thread whose operations are shared has a team of helpers of its own. Where the process has more of
+    them than processors OpenMP lets each sleep as soon as it is idle, even if only one team is at work, and
+    to wake them takes as long as a short operation (docs/speed.md).
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _peak_resident(now: int) -> int:
     """Peak resident bytes as the system counts them.
 

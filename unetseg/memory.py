@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from unetseg.device import one_thread
 from unetseg.errors import UserError
 from unetseg.nets.contract import Net, part
 from unetseg.nets.quick import economical, folded, joined
@@ -82,7 +83,8 @@ def bytes_per_pixel(net: Net, size: Sequence[int] | None = None) -> int:
 
 def without_numbers(net: Net) -> Net:
     """A copy of the net for prediction on the meta device: shapes alone."""
-    return joined(cast(Net, folded(net).to("meta")))
+    with one_thread():
+        return joined(cast(Net, folded(net).to("meta")))
 
 
 def held_bytes(net: Net, probe: Net) -> int:

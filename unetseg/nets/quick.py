@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from unetseg.device import one_thread
 from unetseg.nets.contract import Net
 from unetseg.nets.unet import UNet
 from unetseg.nets.winograd import use_winograd
@@ -23,8 +24,9 @@ def quickened(net: Net, device: torch.device, precision: str) -> Net:
 
     On a CPU wide convolutions take fewer multiplications besides; elsewhere libraries see to that.
     """
-    quick = joined(folded(net))
-    return economical(quick) if device.type == "cpu" and precision == "float32" else quick
+    with one_thread():
+        quick = joined(folded(net))
+        return economical(quick) if device.type == "cpu" and precision == "float32" else quick
 
 
 def joined(net: Net) -> Net:

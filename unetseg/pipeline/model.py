@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from unetseg.calibration import calibrated
+from unetseg.device import one_thread
 from unetseg.errors import UserError, first_line
 from unetseg.memory import choose_grid
 from unetseg.nets import Net, build_net
@@ -167,15 +168,16 @@ def save_model(path: Path, recipe: Recipe, net: Net, facts: dict[str, Any]) -> N
 def load_model(path: Path, device: torch.device) -> Model:
     """A model file, from whomever: only plain values and tensors are read, no code is run."""
     saved = load_plain(path, FORMAT)
-    try:
-        recipe = _recipe(saved["recipe"])
-        net = new_net(recipe, seed=0)
-        net.load_state_dict(saved["weights"])
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise UserError(
-            f"{path}: not a model of this version of unetseg ({str(error).splitlines()[0]})."
-        ) from None
-    net.to(device, memory_format=torch.channels_last if net.dims == 2 else torch.channels_last_3d)
+    with one_thread():
+        try:
+            recipe = _recipe(saved["recipe"])
+            net = new_net(recipe, seed=0)
+            net.load_state_dict(saved["weights"])
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise UserError(
+                f"{path}: not a model of this version of unetseg ({str(error).splitlines()[0]})."
+            ) from None
+        net.to(device, memory_format=torch.channels_last if net.dims == 2 else torch.channels_last_3d)
     net.eval()
     return Model(recipe, net, device)
 
