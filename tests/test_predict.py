@@ -141,6 +141,17 @@ def test_a_prediction_does_not_load_torchs_compiler() -> None:
     assert found.stdout.strip() == "False"
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+def test_probabilities_are_the_softmax_of_the_logits(classes: int) -> None:
+    """Also where they are all but certain: two classes take another way."""
+    unet: Any = build_net("unet", channels=1, classes=classes, width=4, depth=1, padding="same").eval()
+    torch.nn.init.constant_(unet.head.weight, 0)
+    sure = torch.tensor([0.0, 30.0, -30.0][:classes])
+    unet.head.bias.data = sure
+    found = predict(unet, image(8, 8), TileGrid((8, 8), (8, 8), unet.footprint), device=CPU)
+    np.testing.assert_allclose(found[:, 3, 4], torch.softmax(sure.double(), 0), rtol=1e-5)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are counted as Linux lists them")
 def test_the_thread_that_computes_alone_has_helpers() -> None:
     """Otherwise there are more of them than processors, and OpenMP lets them sleep at every turn."""
