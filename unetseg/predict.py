@@ -73,7 +73,8 @@ def stream(
     are one batch. On CUDA copies are asynchronous, from and to pinned memory.
     """
     compute = _Compute(quickened(net, device, precision), device, average, precision)
-    readers, computer = ThreadPoolExecutor(READERS), ThreadPoolExecutor(1)
+    readers = ThreadPoolExecutor(READERS)
+    computer = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),))
     running: deque[tuple[Sequence[Tile], Future[_Done]]] = deque()
     try:
         for group in groups:
