@@ -155,16 +155,17 @@ def test_an_array_in_memory_gives_the_same(tmp_path: Path) -> None:
 def test_gone_on_with_after_any_tile_it_ends_in_the_same_bytes(labels: LabelSettings, tmp_path: Path) -> None:
     used = balanced(labels, pixels())
     run(used, tmp_path, "whole.zarr")
-    out, stops = tmp_path / "out.zarr", 0
+    out, stops, times = tmp_path / "out.zarr", 0, 0
     while not out.exists():
         events = make_result(open_job(used, image(tmp_path), out, TILES, NONE), out)  # type: ignore[arg-type]
         resumed = next(events)
         assert isinstance(resumed, Resumed)
-        assert resumed.done == stops
+        assert resumed.done >= stops  # threads may have done more than was told
+        stops, times = resumed.done, times + 1
         for _ in range(2 if labels.seeds == 0 else 6):
             stops += isinstance(next(events, None), TileDone)
         events.close()  # type: ignore[attr-defined]
-    assert stops > 10
+    assert times > 5
     assert tree(out) == tree(tmp_path / "whole.zarr")
 
 

@@ -23,11 +23,13 @@ from unetseg.images import LazyImage
 from unetseg.images.space import label_bytes
 from unetseg.normalise import Normalisation
 from unetseg.pipeline.extras import Extras
+from unetseg.pipeline.flooding import flood_pixels, flood_tile
 from unetseg.pipeline.journal import check_same
 from unetseg.pipeline.model import Model
 from unetseg.pipeline.network_input import NetworkInput, Repaired, Shrunk, fit_rule
 from unetseg.pipeline.plan import Plan
-from unetseg.pipeline.tile_steps import Job, Skipping, flood_tile, label_tile, parts_of, predict_tiles
+from unetseg.pipeline.side_by_side import Room, side_by_side
+from unetseg.pipeline.tile_steps import Job, Skipping, label_tile, parts_of, predict_tiles
 from unetseg.stitch import object_ids
 
 Perform = Callable[[Job, str, int, Sequence[int]], Iterator[int]]
@@ -101,8 +103,10 @@ def tiles_here(job: Job, step: str, plane: int, left: Sequence[int]) -> Iterator
     if step == "predict":
         units = sorted({index // job.plan.batch for index in left})
         return predict_tiles(job, plane, fitted_source(job, plane), units) if units else iter(())
-    act = partial(flood_tile if step == "flood" else label_tile, job, plane)
-    return (index for index in left if act(index) is None)
+    if step == "flood":
+        job.store.scratch("flooded", np.int32)  # made before several threads want it
+    act = partial(flood_tile if step == "flood" else label_tile, job, plane, Room(flood_pixels(job)))
+    return side_by_side(act, left)
 
 
 def work(job: Job, perform: Perform = tiles_here) -> Iterator[Resumed | TileDone | Summary]:

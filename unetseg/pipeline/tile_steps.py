@@ -1,7 +1,7 @@
 """What is done with one tile of a large image; each step reads and writes only what belongs to its tile.
 
 predict: probabilities, and from them the tile's parts (scratch) or classes (the result);
-flood: with seeds, the watershed of the tile's parts from the seeds of the whole image (scratch);
+flood: with seeds, the watershed of the tile's parts from the seeds of the whole image (see `flooding`);
 label: the ids of the whole image, grown, into the result.
 A step's outcome is a function of the model, the image and the tile, whoever does it and when. At last it
 writes its record.
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from skimage.segmentation import expand_labels, watershed
+from skimage.segmentation import expand_labels
 
 from unetseg.calibration import calibrated
 from unetseg.images import LazyImage
@@ -24,15 +24,13 @@ from unetseg.pipeline.journal import Journal, Record, checksum
 from unetseg.pipeline.model import Model
 from unetseg.pipeline.network_input import NetworkInput, Pixels, Region, Repaired
 from unetseg.pipeline.plan import Plan
+from unetseg.pipeline.side_by_side import Room
 from unetseg.predict import stream
 from unetseg.sample import enlarge
 from unetseg.segment import class_labels, median_filtered, object_maps
 from unetseg.stitch import Parts, split
 from unetseg.tiles import Tile, inside, read_mirrored, widened
 
-FLOOD_HALO = 64
-FLOOD_BYTES = 100
-"""Bytes per pixel of a watershed's window."""
 Map = NDArray[Any]
 
 
@@ -140,39 +138,16 @@ def predict_tiles(job: Job, plane: int, source: NetworkInput, units: Sequence[in
         yield index
 
 
-def flood_tile(job: Job, plane: int, index: int) -> None:
-    """The flood step: parts are flooded whole if they lie within a window of the memory allowed.
-
-    The window grows until the parts of the tile end inside it. Objects of those that never do are
-    recorded as cut, for there the result can differ from that of the whole image.
-    """
-    region, shape = job.plan.partition[index], job.plan.partition.shape
-    most, halo = max(job.plan.memory // FLOOD_BYTES, 1), FLOOD_HALO
-    while True:
-        window = widened(region, halo, shape)
-        parts = ids_in(job, "parts", plane, window)
-        mine = np.unique(parts[inside(region, window)])
-        beyond = np.intersect1d(mine[mine > 0], _outer(parts, window, shape))
-        bigger = widened(region, 2 * halo, shape)
-        if len(beyond) == 0 or bigger == window or _size(bigger) > most:
-            break
-        halo *= 2
-    inner = inside(region, window)
-    mask = (parts > 0) & np.isin(parts, mine)
-    seeds = np.where(mask, ids_in(job, "seeds", plane, window), 0)
-    core = np.asarray(job.store.scratch("core", np.float32)[(plane, *window)])
-    flooded = watershed(-core, seeds, mask=mask)[inner].astype(np.int32)
-    _write_scratch(job, "flooded", np.int32, plane, region, flooded)
-    ids, areas = np.unique(flooded[flooded > 0], return_counts=True)
-    cut = np.unique(flooded[np.isin(parts[inner], beyond)]) if len(beyond) else ids[:0]
-    record = {"ids": ids, "areas": areas, "cut": cut[cut > 0], "checksums": np.array([checksum(flooded)])}
-    job.journal.write("flood", plane, index, record)
-
-
-def label_tile(job: Job, plane: int, index: int) -> None:
+def label_tile(job: Job, plane: int, room: Room, index: int) -> None:
     """The label step: ids of the whole image, grown with a halo, into the result."""
     region, grow = job.plan.partition[index], job.model.recipe.labels.grow
     window = widened(region, grow, job.plan.partition.shape)
+    with room.taken(window):
+        _label(job, plane, index, window)
+
+
+def _label(job: Job, plane: int, index: int, window: Sequence[slice]) -> None:
+    region, grow = job.plan.partition[index], job.model.recipe.labels.grow
     if job.model.recipe.labels.seeds > 0:
         flooded = np.asarray(job.store.scratch("flooded", np.int32)[(plane, *window)])
         labels = job.journal.read_rows(f"objects-{plane}")[0][flooded]
@@ -263,7 +238,7 @@ def _keep_prediction(
         arrays["seeds"], tables["seeds"] = split(seeds, job.plan.partition, index)
         arrays["core"] = np.where(arrays["parts"] > 0, core, 0)
     for name, dtype in job.scratch:
-        _write_scratch(job, name, dtype, plane, region, arrays[name])
+        write_scratch(job, name, dtype, plane, region, arrays[name])
     sums = np.array([*(checksum(arrays[name]) for name, _ in job.scratch), *maps])
     record = {**facts, "checksums": sums}
     for name, table in tables.items():
@@ -277,22 +252,10 @@ def _columns(name: str, table: Parts) -> Record:
     return {f"{name}.{k}": v for k, v in columns.items()}
 
 
-def _write_scratch(job: Job, name: str, dtype: DTypeLike, plane: int, region: Region, data: Map) -> None:
+def write_scratch(job: Job, name: str, dtype: DTypeLike, plane: int, region: Region, data: Map) -> None:
+    """Intermediate values of a region."""
     job.store.scratch(name, dtype)[(plane, *region)] = data
-
-
-def _outer(parts: NDArray[np.int64], window: Sequence[slice], shape: Sequence[int]) -> NDArray[np.int64]:
-    """What lies on the window's lines, except where the image ends."""
-    y, x = window
-    lines = [parts[:0].ravel()]
-    lines += [parts[0]] * (y.start > 0) + [parts[-1]] * (y.stop < shape[0])
-    lines += [parts[:, 0]] * (x.start > 0) + [parts[:, -1]] * (x.stop < shape[1])
-    return np.unique(np.concatenate(lines))
 
 
 def _shape(region: Sequence[slice]) -> tuple[int, ...]:
     return tuple(s.stop - s.start for s in region)
-
-
-def _size(region: Sequence[slice]) -> int:
-    return int(np.prod(_shape(region)))
