@@ -70,9 +70,9 @@ def experiment_file(folder: Path) -> Path:
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, capture_output=True, text=True, env=torch_environment(), timeout=300, check=True
-    )
+    done = subprocess.run(command, capture_output=True, text=True, env=torch_environment(), timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 def weights(path: Path) -> dict[str, Any]:
