@@ -28,7 +28,7 @@ from unetseg.pipeline.journal import check_same
 from unetseg.pipeline.model import Model
 from unetseg.pipeline.network_input import NetworkInput, Repaired, Shrunk, fit_rule
 from unetseg.pipeline.plan import Plan
-from unetseg.pipeline.side_by_side import Room, side_by_side
+from unetseg.pipeline.side_by_side import Room, pixels_in, side_by_side
 from unetseg.pipeline.tile_steps import Job, Skipping, label_tile, parts_of, predict_tiles
 from unetseg.stitch import object_ids
 
@@ -167,7 +167,7 @@ def estimate(job: Job, clock: Callable[[], float] = time.perf_counter) -> Estima
 def _step(job: Job, step: str, plane: int, left: Sequence[int], perform: Perform) -> Iterator[TileDone]:
     """One step of a plane, and what follows from all its tiles."""
     for index in perform(job, step, plane, left):
-        yield TileDone(step, plane, prod(s.stop - s.start for s in job.plan.partition[index]))
+        yield TileDone(step, plane, pixels_in(job.plan.partition[index]))
     _conclude(job, step, plane, fresh=bool(left))
 
 

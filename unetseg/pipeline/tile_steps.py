@@ -143,21 +143,16 @@ def label_tile(job: Job, plane: int, room: Room, index: int) -> None:
     region, grow = job.plan.partition[index], job.model.recipe.labels.grow
     window = widened(region, grow, job.plan.partition.shape)
     with room.taken(window):
-        _label(job, plane, index, window)
-
-
-def _label(job: Job, plane: int, index: int, window: Sequence[slice]) -> None:
-    region, grow = job.plan.partition[index], job.model.recipe.labels.grow
-    if job.model.recipe.labels.seeds > 0:
-        flooded = np.asarray(job.store.scratch("flooded", np.int32)[(plane, *window)])
-        labels = job.journal.read_rows(f"objects-{plane}")[0][flooded]
-    else:
-        labels = ids_in(job, "parts", plane, window)
-    if grow > 0:
-        labels = expand_labels(labels, grow)
-    labels = labels[inside(region, window)].astype(np.uint32)
-    job.store.write(plane, *region, labels)
-    job.journal.write("label", plane, index, {"checksums": np.array([checksum(labels)])})
+        if job.model.recipe.labels.seeds > 0:
+            flooded = np.asarray(job.store.scratch("flooded", np.int32)[(plane, *window)])
+            labels = job.journal.read_rows(f"objects-{plane}")[0][flooded]
+        else:
+            labels = ids_in(job, "parts", plane, window)
+        if grow > 0:
+            labels = expand_labels(labels, grow)
+        labels = labels[inside(region, window)].astype(np.uint32)
+        job.store.write(plane, *region, labels)
+        job.journal.write("label", plane, index, {"checksums": np.array([checksum(labels)])})
 
 
 def parts_of(job: Job, name: str, plane: int, index: int) -> Parts:
