@@ -24,7 +24,7 @@ import torch
 
 from benchmarks.rows import Row, table
 from unetseg.device import choose_device, describe_device
-from unetseg.io import write_json
+from unetseg.files import write_json
 
 BENCHMARKS = ("weight_maps", "elastic", "training", "tiling", "window", "large", "start")
 THREADS = 1

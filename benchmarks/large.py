@@ -32,9 +32,9 @@ from benchmarks.rows import Row
 from benchmarks.sliding import ALONE, CONTENDERS, OURS, WHOLE, Maps, model_of
 from unetseg.allocator import keep_freed_memory
 from unetseg.device import peak_memory
-from unetseg.io import read_stack
-from unetseg.pipeline.model import Tiling
-from unetseg.pipeline.plan import make_plan
+from unetseg.images.whole import read_stack
+from unetseg.pipeline.model import PredictSettings
+from unetseg.streaming.plan import make_plan
 
 STREAMED, LABELS = "streamed, probabilities", "streamed, file to labels"
 
@@ -49,9 +49,9 @@ class Task:
     memory: float
 
     @property
-    def tiling(self) -> Tiling:
+    def tiling(self) -> PredictSettings:
         """How the streamed prediction is cut up."""
-        return Tiling(memory=int(self.memory * 2**30))
+        return PredictSettings(memory=int(self.memory * 2**30))
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from unetseg.api import load_model
 from unetseg.images import open_image
-from unetseg.io import read_stack
+from unetseg.images.whole import read_stack
+from unetseg.inference.predict import batched, predict, stream
 from unetseg.nets.quick import folded
 from unetseg.normalise import Normalisation
-from unetseg.pipeline.model import Model, Recipe, Tiling, new_net
-from unetseg.pipeline.plan import make_plan
-from unetseg.pipeline.results import make_result, open_job
-from unetseg.pipeline.tile_steps import Job, Skipping
-from unetseg.predict import batched, predict, stream
+from unetseg.pipeline.model import Model, PredictSettings, Recipe, new_net
 from unetseg.settings import NARROW_UNET, LabelSettings
+from unetseg.streaming.output import make_result, open_job
+from unetseg.streaming.plan import make_plan
+from unetseg.streaming.tile_steps import Job, Skipping
 from unetseg.tiles import read_mirrored
 
 ROIS = (256, 512)
@@ -41,17 +41,17 @@ def since(begun: Seconds = (0.0, 0.0)) -> Seconds:
     return time.perf_counter() - begun[0], time.process_time() - begun[1]
 
 
-def network_alone(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
+def network_alone(model: Model, image: Path, tiling: PredictSettings, out: Path) -> Seconds:
     """The net as it was trained, on the very tiles that the streamed prediction computes."""
     return _forward(model, model.net, image, tiling)
 
 
-def network_folded(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
+def network_folded(model: Model, image: Path, tiling: PredictSettings, out: Path) -> Seconds:
     """The same with batch norm folded into the convolutions."""
     return _forward(model, folded(model.net), image, tiling)
 
 
-def _forward(model: Model, net: Any, image: Path, tiling: Tiling) -> Seconds:
+def _forward(model: Model, net: Any, image: Path, tiling: PredictSettings) -> Seconds:
     plan = make_plan(model, open_image(image).shape[1:], tiling)
     tile = torch.rand(1, model.net.channels, *plan.grid.read_shape)
     with torch.no_grad():
@@ -62,7 +62,7 @@ def _forward(model: Model, net: Any, image: Path, tiling: Tiling) -> Seconds:
     return since(begun)
 
 
-def streamed(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
+def streamed(model: Model, image: Path, tiling: PredictSettings, out: Path) -> Seconds:
     """From the file to the finished OME-Zarr of object labels."""
     begun = since()
     job = open_job(model, open_image(image), out.with_suffix(".zarr"), tiling, Skipping())
@@ -72,7 +72,7 @@ def streamed(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
     return since(begun)
 
 
-def streamed_maps(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
+def streamed_maps(model: Model, image: Path, tiling: PredictSettings, out: Path) -> Seconds:
     """From the file to probabilities in memory, tile by tile, without labels."""
     pixels = pixels_of(model, image)
     plan = make_plan(model, open_image(image).shape[1:], tiling)
@@ -89,18 +89,20 @@ def streamed_maps(model: Model, image: Path, tiling: Tiling, out: Path) -> Secon
     return seconds
 
 
-def whole(model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
+def whole(model: Model, image: Path, tiling: PredictSettings, out: Path) -> Seconds:
     """The whole image in one tile, if it fits into memory."""
     pixels = pixels_of(model, image)
     begun = since()
-    grid = model.grid(pixels.shape[1:], Tiling(side=max(pixels.shape)))
+    grid = model.grid(pixels.shape[1:], PredictSettings(side=max(pixels.shape)))
     maps = predict(model.net, pixels, grid, device=model.device)
     seconds = since(begun)
     np.save(out, maps[-1])
     return seconds
 
 
-def monai(roi: int, options: dict[str, Any], model: Model, image: Path, tiling: Tiling, out: Path) -> Seconds:
+def monai(
+    roi: int, options: dict[str, Any], model: Model, image: Path, tiling: PredictSettings, out: Path
+) -> Seconds:
     """MONAI's sliding windows of `roi`² pixels, one at a time."""
     from monai.inferers import sliding_window_inference
 
@@ -114,7 +116,7 @@ def monai(roi: int, options: dict[str, Any], model: Model, image: Path, tiling: 
     return seconds
 
 
-CONTENDERS: dict[str, Callable[[Model, Path, Tiling, Path], Seconds]] = {
+CONTENDERS: dict[str, Callable[[Model, Path, PredictSettings, Path], Seconds]] = {
     ALONE: network_alone,
     "network alone, folded": network_folded,
     "streamed, probabilities": streamed_maps,

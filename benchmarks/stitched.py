@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from unetseg import api
 from unetseg.figures import colours, grey, outlines, save
-from unetseg.greyvalues import fitted
-from unetseg.pipeline.model import Model, Tiling
+from unetseg.pipeline.model import Model, PredictSettings
+from unetseg.streaming.statistics import fitted
 from unetseg.tasks.synthetic import cell_movie
 from unetseg.tiles import Partition
 
@@ -51,7 +51,7 @@ def main() -> None:
 
 def labels_of(model: Model, image: NDArray[Any]) -> NDArray[Any]:
     """The labels of an image that is computed at once."""
-    return model.labels(model.probabilities(image[None], "image", Tiling(side=max(image.shape))))
+    return model.labels(model.probabilities(image[None], "image", PredictSettings(side=max(image.shape))))
 
 
 def one_by_one(model: Model, image: NDArray[Any]) -> NDArray[np.int64]:

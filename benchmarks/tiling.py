@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from benchmarks.rows import Row, faster, interleaved_s
 from unetseg.api import load_model
-from unetseg.io import read_stack
+from unetseg.images.whole import read_stack
+from unetseg.inference.predict import predict
 from unetseg.nets import build_net
 from unetseg.pipeline.model import Model
-from unetseg.predict import predict
 from unetseg.tiles import Footprint, even_grid
 
 SIDES = (16, 64, 128, 208)

@@ -14,12 +14,12 @@ from unetseg import api
 from unetseg.calibration import calibrated, fit_calibration
 from unetseg.errors import UserError
 from unetseg.normalise import Normalisation
-from unetseg.pipeline.choosing import calibrate_model
-from unetseg.pipeline.model import Model, Recipe, Tiling, load_model, new_net, save_model
-from unetseg.pipeline.plan import make_plan
+from unetseg.pipeline.model import Model, PredictSettings, Recipe, load_model, new_net, save_model
+from unetseg.pipeline.tune_labels import calibrate_model
 from unetseg.run import Run
 from unetseg.sample import Sample
 from unetseg.settings import LabelSettings
+from unetseg.streaming.plan import make_plan
 
 CPU = torch.device("cpu")
 NET: dict[str, Any] = {"name": "window", "window": 23, "width": 3, "hidden": 4}
@@ -38,7 +38,7 @@ def made(seed: int, **recipe: Any) -> Model:
 
 
 def probabilities(model: Model) -> np.ndarray:
-    return model.probabilities(IMAGE, "image", Tiling())
+    return model.probabilities(IMAGE, "image", PredictSettings())
 
 
 def test_the_average_is_that_of_calibrated_probabilities_then_filtered() -> None:
@@ -89,7 +89,7 @@ def test_a_run_is_calibrated_by_its_validation_part_and_the_model_keeps_it(tmp_p
     assert len(model.recipe.calibration) == 4
     image = tifffile.imread(root / "images/5.tif")[None]
     plain = replace(model, recipe=replace(model.recipe, calibration=()))
-    ours, raw = (m.own_probabilities(image, "", Tiling(), lambda n: None) for m in (model, plain))
+    ours, raw = (m.own_probabilities(image, "", PredictSettings(), lambda n: None) for m in (model, plain))
     np.testing.assert_allclose(ours, calibrated(raw, model.recipe.calibration), atol=1e-6)
     assert np.abs(ours - raw).max() > 1e-3
 
@@ -113,4 +113,4 @@ def test_the_command_averages_runs(tmp_path: Path, unetseg: Any) -> None:
 
 def test_images_of_any_size_refuse_what_is_not_done_tile_by_tile() -> None:
     with pytest.raises(UserError, match="not made tile by tile"):
-        make_plan(api.average(made(1), made(2)), (100, 100), Tiling())
+        make_plan(api.average(made(1), made(2)), (100, 100), PredictSettings())

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from unetseg.predict import predict
+from unetseg.inference.predict import predict
 from unetseg.tiles import TileGrid
 
 ROOT = Path(__file__).parents[1]

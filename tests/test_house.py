@@ -13,25 +13,32 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 GROUND = {
     "allocator",
     "calibration",
-    "depths",
-    "greyvalues",
+    "distance_classes",
     "errors",
-    "sample",
-    "tiles",
-    "targets",
+    "files",
     "nearest",
-    "segment",
-    "stitch",
-    "scores",
-    "settings",
     "normalise",
-    "published",
+    "sample",
+    "scores",
+    "segment",
+    "settings",
+    "targets",
+    "tiles",
 }
-FILES = {"config", "images", "io", "run", "tasks", "catalogue", "tiffs", "volumes"}
-TORCH = {"nets", "augment", "losses", "batches", "train", "predict", "memory", "device"}
-TORCH |= {"checkpointing", "distributed"}
-APP = {"api", "pipeline", "figures", "report"}
-DOOR = {"cli", "terminal"}
+FILES = {"catalogue", "config", "images", "run", "tasks"}
+TORCH = {
+    "augment",
+    "batches",
+    "checkpointing",
+    "device",
+    "distributed",
+    "inference",
+    "losses",
+    "nets",
+    "train",
+}
+APP = {"api", "evaluation", "figures", "pipeline", "report", "reproduce", "streaming"}
+DOOR = {"cli"}
 MAY_IMPORT = {
     "ground": GROUND,
     "files": GROUND | FILES,
@@ -42,16 +49,16 @@ MAY_IMPORT = {
 FLOORS = {"ground": GROUND, "files": FILES, "torch": TORCH, "app": APP, "door": DOOR}
 HOMES = {
     "albumentations": {"augment"},
-    "click": {"cli", "terminal"},
+    "click": {"cli"},
     "elasticdeform": {"augment"},
     "jinja2": {"report"},
     "matplotlib": {"figures"},
     "monai": {"nets"},
-    "nibabel": {"volumes"},
-    "tifffile": {"images", "io", "tiffs"},
-    "torch": TORCH | {"pipeline"},
-    "dask": {"pipeline"},
-    "distributed": {"pipeline"},
+    "nibabel": {"images"},
+    "tifffile": {"images"},
+    "torch": TORCH | {"pipeline", "streaming", "reproduce"},
+    "dask": {"streaming"},
+    "distributed": {"streaming"},
     "numcodecs": {"images"},
     "zarr": {"images"},
 }
@@ -111,8 +118,8 @@ def test_nothing_below_the_door_prints_exits_or_asserts(path: Path) -> None:
 def test_the_default_path_needs_no_optional_package() -> None:
     """Training, prediction and scoring import no package that is optional or heavy."""
     code = (
-        "import sys, unetseg.api, unetseg.pipeline.prediction, unetseg.pipeline.comparing, "
-        "unetseg.pipeline.demo, unetseg.pipeline.testing, unetseg.report\n"
+        "import sys, unetseg.api, unetseg.pipeline.prediction, unetseg.evaluation.score_files, "
+        "unetseg.reproduce.demo, unetseg.pipeline.evaluate, unetseg.report\n"
         "print(*sorted({m.split('.')[0] for m in sys.modules} "
         "& {'albumentations', 'cv2', 'elasticdeform', 'monai', 'nibabel', 'edt', 'ctc_metrics', 'zarr', "
         "'dask', 'distributed'}))"

@@ -11,9 +11,9 @@ import pytest
 
 from unetseg.errors import UserError
 from unetseg.images import open_image
+from unetseg.images.disk_space import check_space, label_bytes
 from unetseg.images.rescale import pixel_size_note, rescaled
-from unetseg.images.space import check_space, label_bytes
-from unetseg.io import write_stack
+from unetseg.images.whole import write_stack
 from unetseg.sample import shrink_image
 
 

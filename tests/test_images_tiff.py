@@ -14,7 +14,7 @@ from PIL import Image
 from unetseg.errors import UserError
 from unetseg.images import DamagedRegion, open_image
 from unetseg.images.tiff import Segments
-from unetseg.io import read_stack
+from unetseg.images.whole import read_stack
 
 RNG = np.random.default_rng(0)
 REGIONS = [

@@ -12,7 +12,7 @@ import tifffile
 from unetseg.images import open_image
 from unetseg.images.ome_zarr import LabelStore
 from unetseg.images.tiff_pyramid import write_tiff_pyramid
-from unetseg.io import write_stack
+from unetseg.images.whole import write_stack
 
 pytest.importorskip("zarr")
 

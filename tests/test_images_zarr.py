@@ -17,7 +17,7 @@ from unetseg.errors import UserError
 from unetseg.images import DamagedRegion, open_image
 from unetseg.images.chunks import ChunkCache
 from unetseg.images.ome_zarr import LabelStore, state, unfinished
-from unetseg.io import write_stack
+from unetseg.images.whole import write_stack
 from unetseg.sample import majority
 
 zarr = pytest.importorskip("zarr")

@@ -10,7 +10,7 @@ from torch import nn
 from unetseg.nets import build_net
 from unetseg.nets.contract import part, region
 from unetseg.nets.joined import Joined
-from unetseg.nets.quick import quickened
+from unetseg.nets.quick import for_inference
 
 CPU = torch.device("cpu")
 LAYERS: dict[int, Any] = {2: (nn.ConvTranspose2d, nn.Conv2d), 3: (nn.ConvTranspose3d, nn.Conv3d)}
@@ -60,7 +60,7 @@ def test_weights_are_joined_once_in_the_copy_for_prediction_alone(dims: int) -> 
     options = {"width": 4, "depth": 2, "padding": "same", "norm": "batch", "dims": dims}
     net: Any = build_net("unet", channels=1, classes=2, seed=1, **options).eval()
     before = set(net.state_dict())
-    quick: Any = quickened(net, CPU, "float32")
+    quick: Any = for_inference(net, CPU, "float32")
     assert set(net.state_dict()) == before
     assert [type(m) for m in quick.joined] == [Joined, Joined]
     images, keep = maps(1, 1, *[16] * dims).float(), [(3, 11)] * dims
@@ -70,4 +70,4 @@ def test_weights_are_joined_once_in_the_copy_for_prediction_alone(dims: int) -> 
 
 def test_a_valid_net_is_computed_as_it_is() -> None:
     net: Any = build_net("unet", channels=1, classes=2, seed=1, width=4, depth=2).eval()
-    assert set(quickened(net, CPU, "float32").state_dict()) == set(net.state_dict())
+    assert set(for_inference(net, CPU, "float32").state_dict()) == set(net.state_dict())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from unetseg.errors import UserError
-from unetseg.memory import WORKSPACE, bytes_per_pixel, choose_grid, held_bytes, without_numbers
+from unetseg.inference.memory import WORKSPACE, bytes_per_pixel, choose_grid, held_bytes, on_meta
 from unetseg.nets import build_net
 
 NETS: list[dict[str, Any]] = [
@@ -71,4 +71,4 @@ def test_a_net_is_held_twice_its_copy_with_joined_layers() -> None:
     numbers = sum(p.numel() for p in unet.parameters())
     joined = 8 * 8 * 9 + 16 * 8 * 16 + 8 + 8 * 9
     expected = 2 * numbers - (16 * 8 * 4 + 8 + 8 * 16 * 9 + 8) + joined
-    assert held_bytes(unet, without_numbers(unet)) == 4 * expected
+    assert held_bytes(unet, on_meta(unet)) == 4 * expected

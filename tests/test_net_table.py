@@ -8,8 +8,8 @@ import torch
 
 from unetseg.errors import UserError
 from unetseg.nets import NETS, build_net
-from unetseg.pipeline import net_table
-from unetseg.pipeline.net_table import flops_per_pixel, net_rows, short_options, source_of, write_net_page
+from unetseg.reproduce import net_table
+from unetseg.reproduce.net_table import flops_per_pixel, net_rows, short_options, source_of, write_net_page
 
 CPU = torch.device("cpu")
 

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from unetseg.errors import UserError
+from unetseg.inference.predict import predict
 from unetseg.nets import NETS, build_net, parameter_count
 from unetseg.nets.contract import part, region
 from unetseg.nets.unet import unet_footprint
-from unetseg.predict import predict
 from unetseg.tiles import TileGrid, read_mirrored
 
 CPU = torch.device("cpu")

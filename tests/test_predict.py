@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from unetseg.errors import UserError
+from unetseg.inference.predict import IN_FLIGHT, batched, predict, stream
 from unetseg.nets import build_net
 from unetseg.nets.quick import folded
-from unetseg.predict import IN_FLIGHT, batched, predict, stream
 from unetseg.tiles import Tile, TileGrid, read_mirrored, widened
 
 CPU = torch.device("cpu")
@@ -113,8 +113,8 @@ def test_a_halo_is_handed_out_as_exactly_as_the_tile(options: Any, halo: int) ->
     whole = predict(unet, pixels, TileGrid((40, 52), (40, 52), unet.footprint), device=CPU)
     grid = TileGrid((40, 52), (16, 20), unet.footprint, halo)
     for tile, found in stream(unet, batched(grid, 3), lambda t: read_mirrored(pixels, t.read), device=CPU):
-        assert tile.window == widened(tile.write, halo, (40, 52))
-        np.testing.assert_allclose(found, whole[(slice(None), *tile.window)], atol=1e-5)
+        assert tile.kept == widened(tile.write, halo, (40, 52))
+        np.testing.assert_allclose(found, whole[(slice(None), *tile.kept)], atol=1e-5)
 
 
 @pytest.mark.gpu
@@ -131,7 +131,7 @@ def test_a_prediction_does_not_load_torchs_compiler() -> None:
     code = (
         "import sys, numpy, torch\n"
         "from unetseg.nets import build_net\n"
-        "from unetseg.memory import choose_grid\nfrom unetseg.predict import predict\n"
+        "from unetseg.inference.memory import choose_grid\nfrom unetseg.inference.predict import predict\n"
         "net = build_net('unet', channels=1, classes=2, width=2, padding='same', norm='batch', dropout=0.0)\n"
         "grid = choose_grid(net, (20, 20), memory=2**30)\n"
         "predict(net, numpy.zeros((1, 20, 20), numpy.float32), grid, device=torch.device('cpu'))\n"
@@ -158,16 +158,16 @@ def test_the_thread_that_computes_alone_has_helpers() -> None:
     code = (
         "import os, torch\n"
         "from unetseg.device import one_thread\n"
-        "from unetseg.memory import choose_grid\n"
+        "from unetseg.inference.memory import choose_grid\n"
         "from unetseg.nets import build_net\n"
-        "from unetseg.nets.quick import quickened\n"
+        "from unetseg.nets.quick import for_inference\n"
         "torch.set_num_threads(2)\n"
         "before = len(os.listdir('/proc/self/task'))\n"
         "with one_thread():\n"
         "    net = build_net('unet', channels=1, classes=2, width=64, depth=2, padding='same')\n"
         "    net.to(memory_format=torch.channels_last)\n"
         "choose_grid(net.eval(), (999, 999), memory=2**30)\n"
-        "quickened(net, torch.device('cpu'), 'float32')\n"
+        "for_inference(net, torch.device('cpu'), 'float32')\n"
         "print(len(os.listdir('/proc/self/task')) - before, torch.get_num_threads())\n"
         "torch.ones(1000, 1000) @ torch.ones(1000, 1000)\n"
         "print(len(os.listdir('/proc/self/task')) - before)"

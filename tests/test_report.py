@@ -15,12 +15,12 @@ from conftest import Unetseg
 from test_training import experiment, finish, make_folder
 
 from unetseg.errors import UserError
-from unetseg.pipeline.model import Tiling, load_model
-from unetseg.pipeline.testing import test_run as score_run
-from unetseg.published import PUBLISHED, benchmark_of
+from unetseg.pipeline.evaluate import evaluate_run as score_run
+from unetseg.pipeline.model import PredictSettings, load_model
 from unetseg.report import write_report
-from unetseg.report.evidence import ranked
-from unetseg.report.facts import score_rows
+from unetseg.report.error_analysis import ranked
+from unetseg.report.summary import score_rows
+from unetseg.reproduce.published import PUBLISHED, benchmark_of
 from unetseg.run import Run
 from unetseg.settings import DataSettings
 
@@ -70,7 +70,7 @@ class Page(HTMLParser):
 def trained(folder: Path, name: str, data: Path, steps: int = 8) -> Run:
     run = Run.create(folder / name, experiment(data, steps=steps))
     finish(run)
-    score_run(run, load_model(run.best, torch.device("cpu")), Tiling(), lambda n: None)
+    score_run(run, load_model(run.best, torch.device("cpu")), PredictSettings(), lambda n: None)
     return run
 
 
@@ -137,11 +137,13 @@ def test_it_says_what_was_done_and_with_what(runs: list[Run], tmp_path: Path) ->
     run = runs[0]
     text = page([run], tmp_path / "one.html").text
     environment, scores = run.read_json("environment.json"), run.read_json("scores.json")
-    facts = [environment[key] for key in ("device", "commit", "started", "python", "data_sha256", "command")]
-    facts += [environment["packages"]["torch"], environment["split"]["train"], "the test part", "8 of 8"]
-    facts += [f"{value:.4f}" for value in scores["scores"].values() if value is not None and value >= 0.001]
-    facts += [f"unetseg report {run.path}", f"unetseg train {run.path}/experiment.toml"]
-    assert [fact for fact in facts if fact not in text] == []
+    summary = [
+        environment[key] for key in ("device", "commit", "started", "python", "data_sha256", "command")
+    ]
+    summary += [environment["packages"]["torch"], environment["split"]["train"], "the test part", "8 of 8"]
+    summary += [f"{value:.4f}" for value in scores["scores"].values() if value is not None and value >= 0.001]
+    summary += [f"unetseg report {run.path}", f"unetseg train {run.path}/experiment.toml"]
+    assert [fact for fact in summary if fact not in text] == []
 
 
 def test_the_layers_can_be_switched(runs: list[Run], tmp_path: Path) -> None:

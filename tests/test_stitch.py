@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from unetseg.segment import segment
 from unetseg.settings import LabelSettings
-from unetseg.stitch import Parts, object_ids, split
+from unetseg.streaming.stitch import TileComponents, object_ids, split
 from unetseg.tiles import Partition, inside, widened
 
 
@@ -78,7 +78,7 @@ def test_only_what_lies_at_borders_is_held_for_the_whole_image() -> None:
     foreground[2:12:2, 2:12:2] = True
     foreground[4, 9] = foreground[15, 9] = True
     partition = Partition((20, 20), (20, 10))
-    parts: Parts = split(foreground[partition[0]], partition, 0)[1]
+    parts: TileComponents = split(foreground[partition[0]], partition, 0)[1]
     assert len(parts.area) > 20
     assert len(parts.open) == 2
 

@@ -8,8 +8,8 @@ import tifffile
 from conftest import write
 
 from unetseg.errors import UserError
-from unetseg.pipeline.scoring import score_pairs
-from unetseg.pipeline.task_scores import task_scores
+from unetseg.evaluation.by_kind import score_pairs
+from unetseg.evaluation.challenges import task_scores
 from unetseg.run import Run
 from unetseg.sample import make_example
 from unetseg.settings import DataSettings, Experiment, TargetSettings

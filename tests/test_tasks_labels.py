@@ -7,11 +7,11 @@ import pytest
 
 from unetseg.errors import UserError
 from unetseg.tasks.labels import (
-    LabelFacts,
+    LabelStatistics,
     count_of_classes,
     describe,
-    label_facts,
     label_plane,
+    label_statistics,
     read_labels,
     recognise,
 )
@@ -20,19 +20,21 @@ TWO_SQUARES = np.array([[9, 9, 0, 0], [9, 9, 0, 9], [0, 0, 0, 9]])
 """Two edge-connected pieces of one value."""
 
 
-def facts(*planes: object, not_annotated: tuple[int, ...] = ()) -> list[LabelFacts]:
-    return [label_facts(np.array(p, np.int64), not_annotated) for p in planes]
+def facts(*planes: object, not_annotated: tuple[int, ...] = ()) -> list[LabelStatistics]:
+    return [label_statistics(np.array(p, np.int64), not_annotated) for p in planes]
 
 
 def test_the_facts_of_a_plane() -> None:
-    assert label_facts(TWO_SQUARES, ()) == LabelFacts(frozenset({9}), 2)
-    assert label_facts(np.array([[1, 0, 2], [255, 0, 2]]), (255,)) == LabelFacts(frozenset({1, 2}), 2)
-    assert label_facts(np.array([[0, 0]]), ()) == LabelFacts(frozenset(), 0)
+    assert label_statistics(TWO_SQUARES, ()) == LabelStatistics(frozenset({9}), 2)
+    assert label_statistics(np.array([[1, 0, 2], [255, 0, 2]]), (255,)) == LabelStatistics(
+        frozenset({1, 2}), 2
+    )
+    assert label_statistics(np.array([[0, 0]]), ()) == LabelStatistics(frozenset(), 0)
 
 
 @pytest.mark.parametrize("ids", [(3, 65535), (3, 65536), (-2, 5), (1, 2**31 - 1)])
 def test_no_value_is_missed_whatever_its_size(ids: tuple[int, int]) -> None:
-    assert label_facts(np.array([[0, *ids]]), ()) == LabelFacts(frozenset(ids), 2)
+    assert label_statistics(np.array([[0, *ids]]), ()) == LabelStatistics(frozenset(ids), 2)
 
 
 def test_one_value_beside_0_is_a_mask() -> None:

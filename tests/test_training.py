@@ -12,8 +12,8 @@ import tifffile
 import torch
 
 from unetseg.errors import UserError
-from unetseg.pipeline.model import Tiling, load_model
-from unetseg.pipeline.testing import test_run as score_run
+from unetseg.pipeline.evaluate import evaluate_run as score_run
+from unetseg.pipeline.model import PredictSettings, load_model
 from unetseg.pipeline.training import Validated, train_run
 from unetseg.run import Run
 from unetseg.settings import AugmentSettings, DataSettings, Experiment, LabelSettings, TrainSettings
@@ -91,7 +91,7 @@ def test_validation_is_the_tiled_prediction_scored(tmp_path: Path) -> None:
     events = finish(run)
     steps = [e.step for e in events if isinstance(e, Validated)]
     assert steps == [3, 6, 8]
-    result = score_run(run, load_model(run.best, CPU), Tiling(), lambda n: None)
+    result = score_run(run, load_model(run.best, CPU), PredictSettings(), lambda n: None)
     assert result is not None
     assert (result.part, result.table.frames) == ("test", ("5",))
     assert (run.path / "scores.json").is_file()
@@ -103,9 +103,9 @@ def test_the_saved_model_predicts_as_the_trained_one(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", experiment(make_folder(tmp_path / "data")))
     finish(run)
     image = tifffile.imread(tmp_path / "data/images/0.tif")[None]
-    once, again = (load_model(run.best, CPU).probabilities(image, "0", Tiling()) for _ in range(2))
+    once, again = (load_model(run.best, CPU).probabilities(image, "0", PredictSettings()) for _ in range(2))
     np.testing.assert_array_equal(once, again)
-    tiles = load_model(run.best, CPU).probabilities(image, "0", Tiling(side=8, batch=3))
+    tiles = load_model(run.best, CPU).probabilities(image, "0", PredictSettings(side=8, batch=3))
     np.testing.assert_allclose(tiles, once, atol=1e-4)
 
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from unetseg.memory import choose_grid, held_bytes, without_numbers
+from unetseg.inference.memory import choose_grid, held_bytes, on_meta
+from unetseg.inference.predict import predict
 from unetseg.nets import build_net
 from unetseg.nets import winograd as room
-from unetseg.nets.quick import quickened
+from unetseg.nets.quick import for_inference
 from unetseg.nets.winograd import Winograd, evaluated, use_winograd
-from unetseg.predict import predict
 from unetseg.tiles import TileGrid
 
 CPU = torch.device("cpu")
@@ -97,7 +97,7 @@ def test_only_wide_convolutions_of_stride_1_are_computed_so() -> None:
 def test_half_precision_and_other_devices_keep_their_convolutions() -> None:
     def count(device: str, precision: str) -> int:
         net: Any = build_net("unet", channels=1, classes=2, **WIDE["unet"])
-        quick: Any = quickened(net, torch.device(device), precision)
+        quick: Any = for_inference(net, torch.device(device), precision)
         return sum(isinstance(m, Winograd) for m in quick.modules())
 
     # 64 → 64 and 64 → 128 → 128, and of 64 channels the skip and the last of that level
@@ -111,7 +111,7 @@ def test_its_kernels_are_held_twice_as_large() -> None:
     numbers = sum(p.numel() for p in net.parameters())
     wide = [(64, 64), (64, 128), (128, 128), (128, 64), (64, 64)]
     more = sum(9 * i * o + 5 * o for i, o in wide)
-    assert held_bytes(net, without_numbers(net)) == 4 * (2 * numbers + more)
+    assert held_bytes(net, on_meta(net)) == 4 * (2 * numbers + more)
 
 
 @pytest.mark.parametrize("name", WIDE)
@@ -120,7 +120,7 @@ def test_a_wide_net_in_tiles_is_the_net_at_once(name: str) -> None:
     """To 1e-5, ten times closer than the law of every net (tests/test_nets.py), and in the same classes."""
     net: Any = build_net(name, channels=1, classes=2, seed=3, **WIDE[name])
     net.eval()
-    assert any(isinstance(m, Winograd) for m in quickened(net, CPU, "float32").modules())  # type: ignore[attr-defined]
+    assert any(isinstance(m, Winograd) for m in for_inference(net, CPU, "float32").modules())  # type: ignore[attr-defined]
     image = maps(1, 150, 200).numpy()
     whole = predict(net, image, choose_grid(net, (150, 200), memory=2**33), device=CPU)
     step = [3 * n for n in net.footprint.stride] if name == "fcn-8s" else [48, 64]
@@ -133,7 +133,7 @@ def test_a_wide_net_in_tiles_is_the_net_at_once(name: str) -> None:
 @torch.no_grad()
 def test_a_wide_net_computes_what_it_was_trained_to(name: str) -> None:
     net: Any = build_net(name, channels=1, classes=2, seed=3, **WIDE[name])
-    quick: Any = quickened(net.eval(), CPU, "float32")
+    quick: Any = for_inference(net.eval(), CPU, "float32")
     size = [n + 4 * s for n, s in zip(net.footprint.smallest, net.footprint.stride, strict=True)]
     images = maps(1, 1, *size)
     torch.testing.assert_close(quick(images), net(images), atol=1e-4, rtol=1e-4)

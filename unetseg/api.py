@@ -21,15 +21,15 @@ from unetseg.errors import UserError
 from unetseg.images import open_image
 from unetseg.images.arrays import array_image
 from unetseg.images.ome_zarr import open_labels
-from unetseg.pipeline.defaults import derive_experiment as _derive_experiment
-from unetseg.pipeline.model import DEFAULT_MEMORY, Model, Tiling, average_models, pruned
+from unetseg.pipeline.auto import derive_experiment as _derive_experiment
+from unetseg.pipeline.model import DEFAULT_MEMORY, Model, PredictSettings, average_models, pruned
 from unetseg.pipeline.model import load_model as _load_model
-from unetseg.pipeline.results import label_array, make_result, open_job
-from unetseg.pipeline.tile_steps import Job, Skipping
 from unetseg.pipeline.training import train_run
 from unetseg.run import Run
 from unetseg.scores import score
 from unetseg.settings import Experiment
+from unetseg.streaming.output import label_array, make_result, open_job
+from unetseg.streaming.tile_steps import Job, Skipping
 
 __all__ = [
     "Prediction",
@@ -99,7 +99,7 @@ def predict(model: Model, image: NDArray[Any], *, memory: int = DEFAULT_MEMORY, 
     if channels.ndim != dims + 1:
         axes = "(y, x) or (c, y, x), one page at a time" if dims == 2 else "(z, y, x) or (c, z, y, x)"
         raise UserError(f"an image of shape {image.shape}: give {axes}.")
-    probabilities = model.probabilities(channels, "image", Tiling(memory=memory, side=tile))
+    probabilities = model.probabilities(channels, "image", PredictSettings(memory=memory, side=tile))
     return Prediction(model.labels(probabilities), probabilities)
 
 
@@ -115,7 +115,7 @@ def predict_large(
     `predict`.
     """
     lazy = open_image(Path(image)) if isinstance(image, str | Path) else array_image(image)
-    tiling = Tiling(memory=memory, side=tile)
+    tiling = PredictSettings(memory=memory, side=tile)
     if out is None:
         labels = label_array(model, lazy, tiling, Skipping())
         return labels if lazy.axes else labels[0]

@@ -36,7 +36,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Resident:
+class DeviceExample:
     """One example on a device, as often as it is to be sampled.
 
     images (n, c, *yx), targets (n, 2, *yx) with classes and weight, both float32; shapes (n, d) its
@@ -47,16 +47,16 @@ class Resident:
     targets: Tensor
     shapes: Tensor
 
-    def times(self, n: int) -> Resident:
+    def times(self, n: int) -> DeviceExample:
         """The same n times, without copying it."""
         views = [t.expand(n, *t.shape[1:]) for t in (self.images, self.targets, self.shapes)]
-        return Resident(views[0], views[1], views[2])
+        return DeviceExample(views[0], views[1], views[2])
 
 
-def load_example(example: Example, device: torch.device) -> Resident:
+def load_example(example: Example, device: torch.device) -> DeviceExample:
     """One example on the device, once."""
     targets = np.stack([example.classes.astype(np.float32), example.weight])
-    return Resident(
+    return DeviceExample(
         torch.from_numpy(example.image)[None].to(device),
         torch.from_numpy(targets)[None].to(device),
         torch.tensor([example.classes.shape], device=device),
@@ -123,7 +123,7 @@ def batches(
 
 
 def _crops(
-    engine: Engine, draws: Sequence[Draw], sources: Sequence[Resident], crop: Sequence[int]
+    engine: Engine, draws: Sequence[Draw], sources: Sequence[DeviceExample], crop: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
     """The crops of each draw from its source, source by source.
 

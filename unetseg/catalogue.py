@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Dataset:
+class CatalogueItem:
     """One data set of data/catalogue.toml; see there for the fields."""
 
     name: str
@@ -28,12 +28,12 @@ class Dataset:
     files: dict[str, str] = field(default_factory=dict)
 
 
-def read_catalogue() -> list[Dataset]:
+def read_catalogue() -> list[CatalogueItem]:
     """All data sets, in the catalogue's order."""
-    return [Dataset(**table) for table in tomllib.loads(_catalogue_text())["dataset"]]
+    return [CatalogueItem(**table) for table in tomllib.loads(_catalogue_text())["dataset"]]
 
 
-def check_dataset(dataset: Dataset, root: Path) -> list[str]:
+def check_dataset(dataset: CatalogueItem, root: Path) -> list[str]:
     """What is wrong with the data set below `root`, a line each; empty if it is there and whole."""
     folder = root / dataset.folder
     if not folder.is_dir():

@@ -37,7 +37,7 @@ def processes() -> int:
 
 
 @contextmanager
-def joined(device: str) -> Iterator[None]:
+def process_group(device: str) -> Iterator[None]:
     """The processes are connected while the block runs: by NCCL on GPUs, else by gloo.
 
     device: as `choose_device` takes it; "auto" and "cuda" become each process's own GPU.

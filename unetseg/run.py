@@ -25,7 +25,7 @@ import tomli_w
 
 from unetseg.config import experiment_table, read_experiment
 from unetseg.errors import UserError
-from unetseg.io import replacing, write_json
+from unetseg.files import replacing, write_json
 from unetseg.settings import Experiment
 
 EXPERIMENT, LOG = "experiment.toml", "log.jsonl"

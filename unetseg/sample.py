@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.transform import downscale_local_mean
 
-from unetseg.depths import depth_classes
+from unetseg.distance_classes import distance_classes
 from unetseg.errors import UserError
 from unetseg.settings import TargetSettings
 from unetseg.targets import border_weights, instance_classes, separate_touching, weight_map
 
-Kind = Literal["instances", "classes"]
+LabelKind = Literal["instances", "classes"]
 NOT_ANNOTATED = -1
 
 
@@ -32,7 +32,7 @@ class Sample:
     image: NDArray[np.generic]
     labels: NDArray[np.int32] | None
     spacing_um: tuple[float, ...] | None = None
-    kind: Kind = "instances"
+    kind: LabelKind = "instances"
 
     def __post_init__(self) -> None:
         if self.labels is not None and self.labels.shape != self.image.shape[1:]:
@@ -99,7 +99,7 @@ def target_classes(sample: Sample, settings: TargetSettings) -> NDArray[np.uint8
     """The class map a network is trained on, (*yx) uint8; not annotated pixels are class 0."""
     labels = _labels(sample)
     if sample.kind == "instances" and settings.kind == "depth":
-        return depth_classes(labels, settings.levels)
+        return distance_classes(labels, settings.levels)
     if sample.kind == "instances":
         return instance_classes(labels)
     return np.where(labels == NOT_ANNOTATED, 0, labels).astype(np.uint8)

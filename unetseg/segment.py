@@ -8,7 +8,7 @@ from scipy import ndimage
 from skimage.morphology import remove_small_holes
 from skimage.segmentation import expand_labels, relabel_sequential, watershed
 
-from unetseg.depths import depth
+from unetseg.distance_classes import depth
 from unetseg.settings import LabelSettings
 
 

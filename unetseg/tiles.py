@@ -82,13 +82,13 @@ class Footprint:
 class Tile:
     """read: (start, stop) per axis, possibly beyond the image; write: what is kept of it, in the image.
 
-    window: write with the grid's halo, as far as the image goes; crop: the window in the net's output.
+    kept: write with the grid's halo, as far as the image goes; crop: the kept region in the net's output.
     """
 
     read: tuple[tuple[int, int], ...]
     crop: tuple[slice, ...]
     write: tuple[slice, ...]
-    window: tuple[slice, ...]
+    kept: tuple[slice, ...]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from skimage.segmentation import find_boundaries
 
-from unetseg.io import replacing
+from unetseg.files import replacing
 
 TRUTH, PREDICTED, BOTH = (0.12, 0.85, 0.35), (1.0, 0.25, 0.55), (1.0, 0.92, 0.25)
 """Outline colours: missed truth green, prediction pink, where both agree yellow."""

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from unetseg.errors import UserError
-from unetseg.tiffs import without_alpha
+from unetseg.images.tiff_tags import without_alpha
 
 Thing = TypeVar("Thing")
 

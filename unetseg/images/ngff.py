@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from unetseg.files import write_json
 from unetseg.images.lazy import LazyImage
 from unetseg.images.zarrs import zarr_module
-from unetseg.io import write_json
 
 VERSION = "0.4"
 Halve = Callable[[NDArray[Any]], NDArray[Any]]

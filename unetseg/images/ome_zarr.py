@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from unetseg.errors import UserError
+from unetseg.files import plain_stem
 from unetseg.images.lazy import LazyImage
 from unetseg.images.ngff import (
     VERSION,
@@ -28,25 +29,24 @@ from unetseg.images.ngff import (
     write_attributes,
 )
 from unetseg.images.zarrs import is_zarr, zarr_module
-from unetseg.io import plain_stem
 from unetseg.sample import majority, shrink_image
 
-Kind = Literal["labels", "classes"]
+LabelGroup = Literal["labels", "classes"]
 KEY = "unetseg"
-"""The root's attribute with the facts."""
+"""The root's attribute with the metadata."""
 SCRATCH = "scratch"
 PROBABILITIES = "probabilities"
 
 
 @dataclass(frozen=True)
-class Facts:
+class LabelMetadata:
     """What a store keeps of its making.
 
     kind: object ids or a class map; identity: of the image; source: the label group's image for
     NGFF, relative to it, "" where that is no Zarr; classes: of the probabilities, 0 for none.
     """
 
-    kind: Kind
+    kind: LabelGroup
     identity: str
     source: str
     classes: int
@@ -58,11 +58,11 @@ class LabelStore:
     path: the OME-Zarr that it becomes; folder: where it lies until then.
     """
 
-    def __init__(self, path: Path, grid: Grid, facts: Facts) -> None:
-        self.path, self.folder, self.grid, self.facts = path, unfinished(path), grid, facts
-        self.labels = zarr_module().open_array(self.folder / "labels" / facts.kind / "0", mode="r+")
+    def __init__(self, path: Path, grid: Grid, metadata: LabelMetadata) -> None:
+        self.path, self.folder, self.grid, self.metadata = path, unfinished(path), grid, metadata
+        self.labels = zarr_module().open_array(self.folder / "labels" / metadata.kind / "0", mode="r+")
         self._scratch: dict[str, Any] = {}
-        self._maps = self._open(PROBABILITIES) if facts.classes else None
+        self._maps = self._open(PROBABILITIES) if metadata.classes else None
 
     @classmethod
     def create(
@@ -71,7 +71,7 @@ class LabelStore:
         image: LazyImage,
         *,
         chunk: int,
-        kind: Kind,
+        kind: LabelGroup,
         dtype: DTypeLike,
         classes: int = 0,
         probabilities: Literal["uint8", "float16"] = "uint8",
@@ -84,14 +84,14 @@ class LabelStore:
         folder = unfinished(path)
         _drop(folder)
         grid = Grid.of(image, chunk)
-        facts = Facts(kind, image.identity, _source(path, image, kind), classes)
+        metadata = LabelMetadata(kind, image.identity, _source(path, image, kind), classes)
         create_groups(folder, ("", "labels", f"labels/{kind}"))
         grid.create(folder / "labels" / kind / "0", grid.yx, dtype)
         if classes:
             create_groups(folder, (PROBABILITIES,))
             replace(grid, channels=classes).create(folder / PROBABILITIES / "0", grid.yx, probabilities)
-        write_attributes(folder, {KEY: {"grid": asdict(grid), "facts": asdict(facts)}})
-        return cls(path, grid, facts)
+        write_attributes(folder, {KEY: {"grid": asdict(grid), "metadata": asdict(metadata)}})
+        return cls(path, grid, metadata)
 
     @classmethod
     def open(cls, path: Path) -> LabelStore:
@@ -102,7 +102,7 @@ class LabelStore:
         grid = table["grid"]
         spacing = grid["spacing_um"]
         sizes = {"yx": tuple(grid["yx"]), "spacing_um": None if spacing is None else tuple(spacing)}
-        return cls(path, Grid(**{**grid, **sizes}), Facts(**table["facts"]))
+        return cls(path, Grid(**{**grid, **sizes}), LabelMetadata(**table["metadata"]))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return LabelStore.open, (self.path.absolute(),)
@@ -158,7 +158,7 @@ class LabelStore:
         image: copied into the store with a pyramid of its own, so that one path opens both. Killed
         before it has its name, the store is unfinished still and `finish` can be called again.
         """
-        kind = self.facts.kind
+        kind = self.metadata.kind
         group = self.folder / "labels" / kind
         self.grid.build_pyramid(group, lambda block: np.stack([majority(b, 2) for b in block]))
         if self._maps is not None:
@@ -166,7 +166,7 @@ class LabelStore:
             write_attributes(self.folder / PROBABILITIES, self._mapped.metadata(PROBABILITIES))
         if image is not None:
             self._copy(image)
-        source = "../../" if image is not None else self.facts.source
+        source = "../../" if image is not None else self.metadata.source
         about = {"version": VERSION, **({"source": {"image": source}} if source else {})}
         write_attributes(group, {**self.grid.metadata(kind), "image-label": about})
         write_attributes(self.folder / "labels", {"labels": [kind]})
@@ -177,7 +177,7 @@ class LabelStore:
 
     @property
     def _mapped(self) -> Grid:
-        return replace(self.grid, channels=self.facts.classes)
+        return replace(self.grid, channels=self.metadata.classes)
 
     def _create_scratch(self, where: Path, dtype: DTypeLike) -> None:
         """An empty array that appears whole, whoever else makes it at the same time."""
@@ -210,7 +210,7 @@ class LabelStore:
                 raise ValueError(f"{s}: not on borders of {chunk}-pixel chunks of {n} pixels")
 
 
-def open_labels(path: Path, kind: Kind) -> Any:
+def open_labels(path: Path, kind: LabelGroup) -> Any:
     """The labels of a finished store, a Zarr array to read from."""
     return zarr_module().open_array(path / "labels" / kind / "0", mode="r")
 
@@ -235,7 +235,7 @@ def _drop(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _source(path: Path, image: LazyImage, kind: Kind) -> str:
+def _source(path: Path, image: LazyImage, kind: LabelGroup) -> str:
     """The image relative to the label group, where it is an OME-Zarr; NGFF can name no other."""
     if not is_zarr(image.path):
         return ""

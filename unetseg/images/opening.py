@@ -13,8 +13,8 @@ from unetseg.errors import UserError
 from unetseg.images.chunks import ChunkCache
 from unetseg.images.lazy import Choice, LazyImage, Read, fingerprint
 from unetseg.images.tiff import open_tiff
+from unetseg.images.whole import TIFF_ENDINGS, read_stack, readable
 from unetseg.images.zarrs import is_zarr, open_zarr
-from unetseg.io import TIFF_ENDINGS, read_stack, readable
 
 CACHE_BYTES = 32 * 2**20
 

@@ -16,7 +16,7 @@ from unetseg.errors import UserError
 from unetseg.images.chunks import ChunkCache, read_chunked
 from unetseg.images.layout import Layout, one_of
 from unetseg.images.lazy import Choice, DamagedRegion, LazyImage, Read, fingerprint, plane_names
-from unetseg.tiffs import channel_axis, check_not_cut_off, tiff_spacing
+from unetseg.images.tiff_tags import channel_axis, check_not_cut_off, tiff_spacing
 
 JPEG = {6, 7, 34892, 33007}
 """Compressions whose tables the pages hold."""

@@ -11,9 +11,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from unetseg.files import replacing
 from unetseg.images.lazy import LazyImage
 from unetseg.images.opening import open_image
-from unetseg.io import replacing
 
 TILE = 512
 

@@ -13,7 +13,7 @@ from unetseg.errors import UserError
 from unetseg.images.chunks import ChunkCache, read_chunked
 from unetseg.images.layout import Layout, one_of
 from unetseg.images.lazy import Choice, DamagedRegion, LazyImage, fingerprint, plane_names
-from unetseg.tiffs import UNIT_UM, channel_axis
+from unetseg.images.tiff_tags import UNIT_UM, channel_axis
 
 if TYPE_CHECKING:
     import zarr

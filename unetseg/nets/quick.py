@@ -19,7 +19,7 @@ CONVS = (nn.Conv2d, nn.Conv3d)
 NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-def quickened(net: Net, device: torch.device, precision: str) -> Net:
+def for_inference(net: Net, device: torch.device, precision: str) -> Net:
     """A copy of the net for prediction: batch norm folded, linear layers that follow each other joined.
 
     On a CPU wide convolutions take fewer multiplications besides; elsewhere libraries see to that.

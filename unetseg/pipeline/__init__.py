@@ -1,1 +1,1 @@
-"""The application: the only floor where files and torch meet."""
+"""Experiments, models and prediction: where files and torch meet."""

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from unetseg.config import find_data
 from unetseg.errors import UserError
 from unetseg.normalise import Normalisation, fit_normalisation
-from unetseg.sample import Entry, Example, Kind, Sample, count_classes, make_example, shrink_sample
+from unetseg.sample import Entry, Example, LabelKind, Sample, count_classes, make_example, shrink_sample
 from unetseg.settings import DataSettings, Experiment, TargetSettings
 from unetseg.targets import balance_weights
 from unetseg.tasks import list_task
-from unetseg.tasks.listing import Listing, Split, joined, split
+from unetseg.tasks.listing import Listing, Split, split, volume_blocks
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Dataset:
     split: Split
     normalisation: Normalisation
     classes: int
-    kind: Kind
+    kind: LabelKind
     spacing_um: tuple[float, ...] | None
     checksum: str
     notes: tuple[str, ...]
@@ -96,7 +96,7 @@ def class_weights(samples: Sequence[Sample], classes: int, target: TargetSetting
 
 def all_entries(listing: Listing) -> list[Entry]:
     """Every image or whole volume there is."""
-    return joined(listing, listing.entries)
+    return volume_blocks(listing, listing.entries)
 
 
 def evenly(entries: Sequence[Entry], most: int) -> list[Entry]:

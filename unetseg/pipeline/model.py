@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from unetseg.calibration import calibrated
 from unetseg.device import one_thread
 from unetseg.errors import UserError, first_line
-from unetseg.memory import choose_grid
+from unetseg.inference.memory import choose_grid
+from unetseg.inference.predict import predict
 from unetseg.nets import Net, build_net
 from unetseg.normalise import Normalisation
-from unetseg.predict import predict
-from unetseg.sample import Kind, enlarge, shrink_image
+from unetseg.sample import LabelKind, enlarge, shrink_image
 from unetseg.segment import class_labels, median_filtered, object_labels
 from unetseg.settings import LabelSettings, NetOption
 from unetseg.tiles import TileGrid
@@ -37,7 +37,7 @@ class Recipe:
 
     net: dict[str, NetOption]
     classes: int
-    kind: Kind
+    kind: LabelKind
     normalisation: Normalisation
     shrink: int
     labels: LabelSettings
@@ -46,7 +46,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Tiling:
+class PredictSettings:
     """How prediction is cut up: memory in bytes, or tiles of `side` pixels (0 = from memory).
 
     batch: tiles computed at once, which share the memory.
@@ -71,7 +71,7 @@ class Model:
         """Image (c, *yx) as on disk to the network's input, shrunk and normalised."""
         return self.recipe.normalisation(shrink_image(image, self.recipe.shrink), name)
 
-    def grid(self, shape: tuple[int, ...], tiling: Tiling) -> TileGrid:
+    def grid(self, shape: tuple[int, ...], tiling: PredictSettings) -> TileGrid:
         """The tiles of a network input of `shape` (yx)."""
         return choose_grid(self.net, shape, memory=tiling.memory // tiling.batch, side=tiling.side)
 
@@ -79,7 +79,7 @@ class Model:
         self,
         image: NDArray[Any],
         name: str,
-        tiling: Tiling,
+        tiling: PredictSettings,
         progress: Callable[[int], None] = lambda tiles: None,
     ) -> NDArray[np.float32]:
         """Class probabilities (k, *yx) float32 at the size of image (c, *yx), all post-processing done."""
@@ -89,7 +89,7 @@ class Model:
         return median_filtered(total / np.float32(1 + len(self.others)), self.recipe.labels.median)
 
     def own_probabilities(
-        self, image: NDArray[Any], name: str, tiling: Tiling, progress: Callable[[int], None]
+        self, image: NDArray[Any], name: str, tiling: PredictSettings, progress: Callable[[int], None]
     ) -> NDArray[np.float32]:
         """Calibrated probabilities (k, *yx) of this network alone, before any median; see `predict`."""
         pixels = self.normalised(image, name)

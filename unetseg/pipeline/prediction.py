@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from unetseg.errors import UserError
 from unetseg.figures import write_overlay
-from unetseg.io import Stack, image_files, label_dtype, plain_stem, read_stack, write_stack
-from unetseg.pipeline.model import Model, Tiling
+from unetseg.files import plain_stem
+from unetseg.images.nifti import read_volume, volume_ending, write_volume
+from unetseg.images.whole import Stack, image_files, label_dtype, read_stack, write_stack
+from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.tasks.cell_tracking import frames
-from unetseg.volumes import read_volume, volume_ending, write_volume
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,11 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
 
 
 def predict_files(
-    model: Model, paths: Sequence[Path], output: Output, tiling: Tiling, progress: Callable[[int], None]
+    model: Model,
+    paths: Sequence[Path],
+    output: Output,
+    tiling: PredictSettings,
+    progress: Callable[[int], None],
 ) -> Iterator[Written | UserError]:
     """STEM_labels.tif (object ids) or STEM_classes.tif of every image, one page per page.
 
@@ -93,7 +98,7 @@ class _Found:
 
 
 def _page_labels(
-    model: Model, path: Path, output: Output, tiling: Tiling, progress: Callable[[int], None]
+    model: Model, path: Path, output: Output, tiling: PredictSettings, progress: Callable[[int], None]
 ) -> _Found:
     stack = read_stack(path)
     found = _Found(stack, [], [])
@@ -107,7 +112,7 @@ def _page_labels(
 
 
 def _volume_labels(
-    model: Model, path: Path, output: Output, tiling: Tiling, progress: Callable[[int], None]
+    model: Model, path: Path, output: Output, tiling: PredictSettings, progress: Callable[[int], None]
 ) -> _Found:
     source = read_volume(path)
     probabilities = model.probabilities(source.pixels[0], str(path), tiling)
@@ -149,7 +154,7 @@ def _write_picture(target: Path, path: Path, image: NDArray[Any], labels: NDArra
 
 
 def predict_sequence(
-    model: Model, folder: Path, output: Output, tiling: Tiling, progress: Callable[[int], None]
+    model: Model, folder: Path, output: Output, tiling: PredictSettings, progress: Callable[[int], None]
 ) -> Written:
     """A Cell Tracking Challenge sequence "…/02" to OUT/02_RES/mask000.tif, uint16, in its naming."""
     digits = frames(folder)

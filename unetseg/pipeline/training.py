@@ -12,23 +12,23 @@ from unetseg.batches import Batch, batches
 from unetseg.device import choose_device, describe_device, make_deterministic
 from unetseg.distributed import any_of_all, processes, rank
 from unetseg.errors import UserError, did_you_mean
+from unetseg.evaluation.by_kind import higher_is_better, score_names, score_pairs, standard_names
 from unetseg.losses import LOSSES
 from unetseg.nets import Fitted, Net, nearest_sizes
-from unetseg.pipeline.choosing import calibrate_model, choose_labels
 from unetseg.pipeline.dataset import Dataset, read_dataset
-from unetseg.pipeline.environment import environment
 from unetseg.pipeline.model import (
     Model,
+    PredictSettings,
     Recipe,
-    Tiling,
     load_model,
     load_plain,
     new_net,
     save_model,
     save_plain,
 )
-from unetseg.pipeline.scoring import higher_is_better, score_names, score_pairs, standard_names
-from unetseg.pipeline.weights import start_from_weights
+from unetseg.pipeline.pretrained import start_from_weights
+from unetseg.pipeline.provenance import environment
+from unetseg.pipeline.tune_labels import calibrate_model, choose_labels
 from unetseg.run import Run
 from unetseg.sample import Sample
 from unetseg.settings import NO_AUGMENT, AugmentSettings, Experiment, TrainSettings
@@ -202,7 +202,7 @@ def validate(model: Model, samples: Sequence[Sample], best_by: str) -> dict[str,
     if not samples:
         return {}
     pairs = (
-        (s.name, s.labels, model.labels(model.probabilities(s.image, s.name, Tiling())))
+        (s.name, s.labels, model.labels(model.probabilities(s.image, s.name, PredictSettings())))
         for s in samples
         if s.labels is not None
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unetseg.errors import UserError
-from unetseg.io import replacing
+from unetseg.files import replacing
 from unetseg.report.comparison import comparison_page
 from unetseg.report.page import run_page
 from unetseg.run import Run

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from unetseg.config import experiment_table
-from unetseg.pipeline.scoring import number
-from unetseg.report import facts as words
+from unetseg.evaluation.by_kind import number
+from unetseg.report import summary as words
 from unetseg.report.curves import comparison_charts
-from unetseg.report.evidence import gather
-from unetseg.report.facts import Facts, read_facts
+from unetseg.report.error_analysis import find_mistakes
 from unetseg.report.page import published_table, render
 from unetseg.report.pictures import Viewer, viewers
+from unetseg.report.summary import RunSummary, read_summary
 from unetseg.run import Run
 
 SAME_IMAGES = 2
@@ -31,7 +31,7 @@ class Cell:
 
 def comparison_page(runs: Sequence[Run], page: Path) -> str:
     """HTML of several runs beside each other, in the order given."""
-    every = dict(zip(_names(runs), (read_facts(run) for run in runs), strict=True))
+    every = dict(zip(_names(runs), (read_summary(run) for run in runs), strict=True))
     scores = _score_names(list(every.values()))
     comparable = len({(f.scores.get("part"), f.scores.get("what")) for f in every.values()}) == 1
     first = next(iter(every.values()))
@@ -64,26 +64,28 @@ def _names(runs: Sequence[Run]) -> list[str]:
     return [str(run.path) for run in runs]
 
 
-def _score_names(every: Sequence[Facts]) -> list[str]:
+def _score_names(every: Sequence[RunSummary]) -> list[str]:
     return list(dict.fromkeys(n for f in every for n in f.pooled | f.own))
 
 
-def _cells(facts: Facts, names: Sequence[str], every: Sequence[Facts], comparable: bool) -> list[Cell]:
+def _cells(
+    summary: RunSummary, names: Sequence[str], every: Sequence[RunSummary], comparable: bool
+) -> list[Cell]:
     cells = []
     for name in names:
-        value = _value(facts, name)
+        value = _value(summary, name)
         known = [v for f in every if (v := _value(f, name)) is not None]
         best = (max if words.better(name) == "higher" else min)(known, default=None)
         cells.append(Cell(number(value), comparable and len(known) > 1 and value == best))
     return cells
 
 
-def _value(facts: Facts, name: str) -> float | None:
-    value = (facts.own | facts.pooled).get(name)
+def _value(summary: RunSummary, name: str) -> float | None:
+    value = (summary.own | summary.pooled).get(name)
     return value if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def _differences(every: dict[str, Facts]) -> dict[str, list[str]]:
+def _differences(every: dict[str, RunSummary]) -> dict[str, list[str]]:
     """The settings that are not the same in all runs: dotted key → value in each."""
     flat = [_flat(experiment_table(f.experiment)) for f in every.values()]
     keys = dict.fromkeys(key for table in flat for key in table)
@@ -102,7 +104,7 @@ def _flat(table: dict[str, Any], place: str = "") -> dict[str, Any]:
     return flat
 
 
-def _same_images(runs: dict[str, Run], every: dict[str, Facts]) -> dict[str, list[tuple[str, Viewer]]]:
+def _same_images(runs: dict[str, Run], every: dict[str, RunSummary]) -> dict[str, list[tuple[str, Viewer]]]:
     """The images that the runs' scores differ most on, as each run sees them."""
     name = next(iter(every.values())).primary
     if name is None:
@@ -114,10 +116,10 @@ def _same_images(runs: dict[str, Run], every: dict[str, Facts]) -> dict[str, lis
         if len(values) == len(every):
             spread[frame] = max(values) - min(values)
     chosen = sorted(spread, key=lambda f: (-spread[f], f))[:SAME_IMAGES]
-    evidence = {run: gather(runs[run]) for run in runs} if chosen else {}
+    analysis = {run: find_mistakes(runs[run]) for run in runs} if chosen else {}
     images: dict[str, list[tuple[str, Viewer]]] = {}
     for frame in chosen:
-        for run, seen in evidence.items():
+        for run, seen in analysis.items():
             of_run = viewers(runs[run], seen, {frame: ""}, every[run].frames, name)
             images.setdefault(frame, []).extend((run, viewer) for viewer in of_run)
     return {frame: seen for frame, seen in images.items() if seen}

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unetseg.evaluation.by_kind import number
 from unetseg.figures import Line, curves_svg
-from unetseg.pipeline.scoring import number
 
 Records = Sequence[Mapping[str, Any]]
 Table = tuple[list[str], list[list[str]]]

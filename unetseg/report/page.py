@@ -1,4 +1,4 @@
-"""The page of one run: its facts, charts and pictures put into the template."""
+"""The page of one run: its summary, charts and pictures put into the template."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from unetseg import __version__
+from unetseg.evaluation.by_kind import higher_is_better, number
 from unetseg.figures import histogram_svg
-from unetseg.pipeline.scoring import higher_is_better, number
-from unetseg.published import PUBLISHED, Benchmark, benchmark_of
-from unetseg.report import facts as words
+from unetseg.report import summary as words
 from unetseg.report.curves import Chart, run_charts
-from unetseg.report.evidence import KINDS, Evidence, gather, ranked
-from unetseg.report.facts import Facts, read_facts
+from unetseg.report.error_analysis import KINDS, ErrorAnalysis, find_mistakes, ranked
 from unetseg.report.pictures import kept_pictures, thumbnails, training_pictures, viewers
+from unetseg.report.summary import RunSummary, read_summary
+from unetseg.reproduce.published import PUBLISHED, Benchmark, benchmark_of
 from unetseg.run import EXPERIMENT, Run
 
 BINS = 20
@@ -36,31 +36,31 @@ class PublishedTable:
 
 def run_page(run: Run, page: Path) -> str:
     """HTML of one run."""
-    facts = read_facts(run)
-    evidence = gather(run)
-    chosen = _chosen(facts)
-    seen = viewers(run, evidence, chosen, facts.frames, facts.primary or "")
+    summary = read_summary(run)
+    analysis = find_mistakes(run)
+    chosen = _chosen(summary)
+    seen = viewers(run, analysis, chosen, summary.frames, summary.primary or "")
     training, why_not = training_pictures(run)
     return render(
         "run.html",
-        title=f"{facts.experiment.name}: run {facts.name}",
-        facts=facts,
-        tables=words.tables(facts),
-        scores=words.score_rows(facts.pooled),
-        own=words.score_rows(facts.own),
-        frames=_frame_rows(facts),
-        volumes=any(name.startswith("volume-") for name in facts.own),
-        published=published_table(facts),
+        title=f"{summary.experiment.name}: run {summary.name}",
+        summary=summary,
+        tables=words.tables(summary),
+        scores=words.score_rows(summary.pooled),
+        own=words.score_rows(summary.own),
+        frames=_frame_rows(summary),
+        volumes=any(name.startswith("volume-") for name in summary.own),
+        published=published_table(summary),
         charts=run_charts(run.records()),
-        evidence=evidence,
+        analysis=analysis,
         kinds=KINDS,
-        histogram=_histogram(evidence),
+        histogram=_histogram(analysis),
         viewers=seen,
-        thumbnails=thumbnails(run, evidence),
+        thumbnails=thumbnails(run, analysis),
         kept=[] if seen else kept_pictures(run),
         training=training,
         why_no_training=why_not,
-        commands=words.commands(facts, page, [str(run.path)]),
+        commands=words.commands(summary, page, [str(run.path)]),
         toml=(run.path / EXPERIMENT).read_text(encoding="utf-8"),
     )
 
@@ -78,37 +78,37 @@ def render(template: str, **values: Any) -> str:
     return environment.get_template(template).render(**values)
 
 
-def published_table(facts: Facts) -> PublishedTable | None:
+def published_table(summary: RunSummary) -> PublishedTable | None:
     """The published figures of the run's data set beside ours; None for other data."""
-    key = benchmark_of(facts.experiment.data)
-    if key is None or not facts.scores:
+    key = benchmark_of(summary.experiment.data)
+    if key is None or not summary.scores:
         return None
-    benchmark, known = PUBLISHED[key], facts.own | facts.pooled
+    benchmark, known = PUBLISHED[key], summary.own | summary.pooled
     rows = [[name, *(number(v) for v in values)] for name, values in benchmark.rows.items()]
-    ours = [f"this run, {facts.part}", *(number(known.get(c.score)) for c in benchmark.columns)]
+    ours = [f"this run, {summary.part}", *(number(known.get(c.score)) for c in benchmark.columns)]
     head = [f"{c.title} ({c.better} is better)" for c in benchmark.columns]
     return PublishedTable(benchmark, head, rows, ours, benchmark.note)
 
 
-def _chosen(facts: Facts) -> dict[str, str]:
-    if facts.primary is None:
+def _chosen(summary: RunSummary) -> dict[str, str]:
+    if summary.primary is None:
         return {}
-    return ranked(facts.frames, facts.primary, higher_is_better(facts.primary))
+    return ranked(summary.frames, summary.primary, higher_is_better(summary.primary))
 
 
-def _frame_rows(facts: Facts) -> list[list[Any]]:
+def _frame_rows(summary: RunSummary) -> list[list[Any]]:
     """Frame name, then (value to sort by, value in words) of each score."""
-    names = list(facts.pooled)
+    names = list(summary.pooled)
     return [
         [frame, *((values.get(n), number(values.get(n))) for n in names)]
-        for frame, values in facts.frames.items()
+        for frame, values in summary.frames.items()
     ]
 
 
-def _histogram(evidence: Evidence) -> Chart | None:
-    if not len(evidence.ious):
+def _histogram(analysis: ErrorAnalysis) -> Chart | None:
+    if not len(analysis.ious):
         return None
-    ious, zero = evidence.ious, int((evidence.ious == 0).sum())
+    ious, zero = analysis.ious, int((analysis.ious == 0).sum())
     svg = histogram_svg("histogram", ious, zero, x="IoU with the matched object", y="true objects")
     good = float((ious >= 0.5).mean())
     summary = (

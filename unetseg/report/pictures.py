@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from skimage.transform import resize
 
 from unetseg.errors import UserError
+from unetseg.evaluation.by_kind import number
 from unetseg.figures import (
     agreement_layer,
     focus_picture,
@@ -22,9 +23,8 @@ from unetseg.figures import (
 )
 from unetseg.figures.pictures import PREDICTED, TRUTH
 from unetseg.pipeline.dataset import learnt_classes, list_data
-from unetseg.pipeline.scoring import number
-from unetseg.pipeline.showing import shown
-from unetseg.report.evidence import KINDS, Evidence, Frame, Mistake, read_frame
+from unetseg.pipeline.preview import shown
+from unetseg.report.error_analysis import KINDS, ErrorAnalysis, Frame, Mistake, read_frame
 from unetseg.run import Run
 from unetseg.tasks.listing import split
 
@@ -72,7 +72,7 @@ class Training:
 
 def viewers(
     run: Run,
-    evidence: Evidence,
+    analysis: ErrorAnalysis,
     chosen: dict[str, str],
     scores: dict[str, dict[str, float | None]],
     name: str,
@@ -80,23 +80,23 @@ def viewers(
     """The chosen frames (frame → rank), scaled down where they are very large."""
     made = []
     for frame_name, rank in chosen.items():
-        if frame_name in evidence.entries:
-            frame, kind = read_frame(run, evidence.entries[frame_name])
+        if frame_name in analysis.entries:
+            frame, kind = read_frame(run, analysis.entries[frame_name])
             noun = "objects" if kind == "instances" else "classes"
             made.append(_viewer(_small(frame), rank, f"{name} {number(scores[frame_name].get(name))}", noun))
     return made
 
 
-def thumbnails(run: Run, evidence: Evidence) -> dict[str, list[Picture]]:
+def thumbnails(run: Run, analysis: ErrorAnalysis) -> dict[str, list[Picture]]:
     """The largest mistakes of each kind, cut out; every frame is read once."""
     chosen: dict[str, list[Mistake]] = {}
     for kind in KINDS:
-        of_kind = sorted((m for m in evidence.mistakes if m.kind == kind), key=lambda m: -m.area)
+        of_kind = sorted((m for m in analysis.mistakes if m.kind == kind), key=lambda m: -m.area)
         chosen[kind] = of_kind[:SHOWN]
     frames = {m.frame for some in chosen.values() for m in some}
     made: dict[Mistake, Picture] = {}
     for name in sorted(frames):
-        frame = read_frame(run, evidence.entries[name])[0]
+        frame = read_frame(run, analysis.entries[name])[0]
         made |= {m: _cut_out(frame, m) for some in chosen.values() for m in some if m.frame == name}
     return {kind: [made[m] for m in some] for kind, some in chosen.items()}
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from unetseg.errors import UserError
-from unetseg.io import read_stack
+from unetseg.images.whole import read_stack
 from unetseg.sample import NOT_ANNOTATED, Entry, Sample
 from unetseg.settings import DataSettings
 from unetseg.tasks.listing import Listing

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from unetseg.errors import UserError
-from unetseg.io import read_stack
+from unetseg.images.whole import read_stack
 from unetseg.sample import NOT_ANNOTATED, Entry, Sample
 from unetseg.settings import DataSettings
 from unetseg.tasks.folder import paired_files

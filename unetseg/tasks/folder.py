@@ -16,22 +16,23 @@ from pathlib import Path
 import numpy as np
 
 from unetseg.errors import UserError
-from unetseg.io import Stack, by_name, image_files, is_volume_file, plain_stem
-from unetseg.sample import Entry, Kind, Sample
+from unetseg.files import by_name, plain_stem
+from unetseg.images.nifti import read_images
+from unetseg.images.whole import Stack, image_files, is_volume_file
+from unetseg.sample import Entry, LabelKind, Sample
 from unetseg.settings import DataSettings
 from unetseg.tasks.labels import (
-    LabelFacts,
+    LabelStatistics,
     Meaning,
     check_not_negative,
     count_of_classes,
     describe,
-    label_facts,
     label_plane,
+    label_statistics,
     read_labels,
     recognise,
 )
 from unetseg.tasks.listing import Listing, volume_entries
-from unetseg.volumes import read_images
 
 IMAGE_FOLDERS = ("images", "imagesTr")
 LABEL_FOLDERS = ("labels", "masks", "labelsTr")
@@ -40,13 +41,13 @@ ADDED = re.compile(r"[-_. ](labels?|(cp_)?masks?|gt|seg|segmentation|annotations
 
 
 @dataclass(frozen=True)
-class Look:
+class FileSummary:
     """What is kept of an image file and its labels.
 
     facts: of every page; slices: of a volume; size: of the image along *yx, None where its labels differ.
     """
 
-    facts: tuple[LabelFacts, ...]
+    facts: tuple[LabelStatistics, ...]
     slices: int
     size: tuple[int, ...] | None
 
@@ -62,7 +63,7 @@ def listing(root: Path, settings: DataSettings) -> Listing:
     meaning: Meaning = recognise(facts) if settings.labels == "auto" else settings.labels
     if not any(f.values for f in facts):
         raise UserError(f"{root}: every label image is empty (0 everywhere). Nothing can be learnt.")
-    kind: Kind = "classes" if meaning == "classes" else "instances"
+    kind: LabelKind = "classes" if meaning == "classes" else "instances"
     classes = count_of_classes(meaning, facts, settings.classes, str(root))
     notes = (describe(meaning, facts, chosen),)
     if volumes:
@@ -119,7 +120,7 @@ def _partner(label: Path, images: dict[str, Path]) -> str:
 
 
 def _entry(
-    image: Path, label: Path, page: int, look: Look, meaning: Meaning, settings: DataSettings
+    image: Path, label: Path, page: int, look: FileSummary, meaning: Meaning, settings: DataSettings
 ) -> Entry:
     stem = plain_stem(image)
     name = f"{stem}[{page}]" if len(look.facts) > 1 else stem
@@ -132,7 +133,7 @@ def _read(
 ) -> Sample:
     stack = _stack(image, False)
     labels = read_labels(_stack(label, False).pixels[page], meaning, not_annotated, f"{label}[{page}]")
-    kind: Kind = "classes" if meaning == "classes" else "instances"
+    kind: LabelKind = "classes" if meaning == "classes" else "instances"
     return Sample(name, np.asarray(stack.pixels[page]), labels, stack.spacing_um, kind)
 
 
@@ -150,11 +151,11 @@ def _block(
     whole = (start, stop) == (0, truth.shape[1])
     name = group if whole else f"{group}[{start}-{stop - 1}]"
     labels = read_labels(truth[:, start:stop], meaning, not_annotated, f"{label}[{start}:{stop}]")
-    kind: Kind = "classes" if meaning == "classes" else "instances"
+    kind: LabelKind = "classes" if meaning == "classes" else "instances"
     return Sample(name, np.asarray(stack.pixels[0][:, start:stop]), labels, stack.spacing_um, kind)
 
 
-def _looked(image: Path, label: Path, volumes: bool, not_annotated: tuple[int, ...]) -> Look:
+def _looked(image: Path, label: Path, volumes: bool, not_annotated: tuple[int, ...]) -> FileSummary:
     stamps = tuple((s.st_mtime_ns, s.st_size) for s in (image.stat(), label.stat()))
     return _look(image, label, volumes, not_annotated, stamps)
 
@@ -166,7 +167,7 @@ def _look(
     volumes: bool,
     not_annotated: tuple[int, ...],
     stamps: tuple[tuple[int, int], ...],
-) -> Look:
+) -> FileSummary:
     """Looked at once: a training lists its folder several times, to derive settings, to read, to test.
 
     stamps: the files' times and lengths. Images are read whole too, so that a bad one is told at once.
@@ -179,9 +180,9 @@ def _look(
         raise UserError(f"{image} is {sizes[0]} and {label} {sizes[1]} (z, y, x); they must be the same.")
     facts = []
     for i, pixels in enumerate(planes):
-        facts.append(label_facts(label_plane(pixels, f"{label}[{i}]"), not_annotated))
+        facts.append(label_statistics(label_plane(pixels, f"{label}[{i}]"), not_annotated))
         check_not_negative(min(facts[-1].values, default=0), f"{label}[{i}]")
-    return Look(tuple(facts), planes.shape[2], sizes[0] if sizes[0] == sizes[1] else None)
+    return FileSummary(tuple(facts), planes.shape[2], sizes[0] if sizes[0] == sizes[1] else None)
 
 
 @lru_cache(maxsize=4)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from unetseg.errors import UserError
-from unetseg.io import Stack, read_stack
+from unetseg.images.whole import Stack, read_stack
 from unetseg.sample import Entry, Sample
 from unetseg.settings import DataSettings
 from unetseg.tasks.labels import MASK, read_labels

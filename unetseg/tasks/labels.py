@@ -22,7 +22,7 @@ MOST_ID = int(np.iinfo(np.int32).max)
 
 
 @dataclass(frozen=True)
-class LabelFacts:
+class LabelStatistics:
     """What recognition looks at in one label image: its values > 0 and their components in all."""
 
     values: frozenset[int]
@@ -69,14 +69,14 @@ def label_plane(pixels: NDArray[Any], name: str) -> NDArray[np.int64]:
     return plane.astype(np.int64)
 
 
-def label_facts(plane: NDArray[np.int64], not_annotated: Sequence[int]) -> LabelFacts:
+def label_statistics(plane: NDArray[np.int64], not_annotated: Sequence[int]) -> LabelStatistics:
     """The facts of one label plane (y, x)."""
     values = frozenset(v for v in _values(plane) if v != 0 and v not in not_annotated)
     kept = _without(plane, not_annotated)
-    return LabelFacts(values, int(label(kept, connectivity=1, return_num=True)[1]))
+    return LabelStatistics(values, int(label(kept, connectivity=1, return_num=True)[1]))
 
 
-def recognise(facts: Sequence[LabelFacts]) -> Meaning:
+def recognise(facts: Sequence[LabelStatistics]) -> Meaning:
     """What the label images of a folder mean together.
 
     One value beside 0: a mask. A few values (up to 8) that almost every image has, or whose areas
@@ -92,7 +92,9 @@ def recognise(facts: Sequence[LabelFacts]) -> Meaning:
     return "classes" if few and (everywhere or in_pieces) else "instances"
 
 
-def count_of_classes(meaning: Meaning, facts: Sequence[LabelFacts], given: int | None, source: str) -> int:
+def count_of_classes(
+    meaning: Meaning, facts: Sequence[LabelStatistics], given: int | None, source: str
+) -> int:
     """Classes with the background: 2 for objects, `given` or the highest class + 1 for class maps."""
     if meaning != "classes":
         if given not in (None, 2):
@@ -117,7 +119,7 @@ def count_of_classes(meaning: Meaning, facts: Sequence[LabelFacts], given: int |
     return given or values[-1] + 1
 
 
-def describe(meaning: Meaning, facts: Sequence[LabelFacts], chosen: bool) -> str:
+def describe(meaning: Meaning, facts: Sequence[LabelStatistics], chosen: bool) -> str:
     """What is said aloud: "labels: 34 instances in 5 images (recognised; …)"."""
     union = _union(facts)
     match meaning:
@@ -131,7 +133,7 @@ def describe(meaning: Meaning, facts: Sequence[LabelFacts], chosen: bool) -> str
     return f"labels: {what} in {len(facts)} images ({how})"
 
 
-def _union(facts: Sequence[LabelFacts]) -> frozenset[int]:
+def _union(facts: Sequence[LabelStatistics]) -> frozenset[int]:
     return frozenset[int]().union(*(f.values for f in facts))
 
 

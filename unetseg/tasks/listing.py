@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 
 from unetseg.errors import UserError
-from unetseg.sample import Entry, Kind, Sample
+from unetseg.sample import Entry, LabelKind, Sample
 from unetseg.settings import DataSettings
 
 HELD_BACK = 5
@@ -29,7 +29,7 @@ class Listing:
 
     entries: tuple[Entry, ...]
     classes: int = 2
-    kind: Kind = "instances"
+    kind: LabelKind = "instances"
     notes: tuple[str, ...] = ()
     block: Callable[[str, int, int], Sample] | None = None
 
@@ -65,10 +65,10 @@ def split(listing: Listing, settings: DataSettings) -> Split:
     if not settings.validate:
         train, validate = hold_back(train)
     _check_apart(train, validate, test, settings)
-    return Split(*(tuple(joined(listing, part)) for part in (train, validate, test)))
+    return Split(*(tuple(volume_blocks(listing, part)) for part in (train, validate, test)))
 
 
-def joined(listing: Listing, entries: Sequence[Entry]) -> list[Entry]:
+def volume_blocks(listing: Listing, entries: Sequence[Entry]) -> list[Entry]:
     """The entries; those of volumes a block for every run of slices, its name "GROUP[first-last]"."""
     return list(entries) if listing.block is None else list(_blocks(listing, listing.block, entries))
 

@@ -1,0 +1,75 @@
+"""An experiment derived from a folder: its layout, and sizes that follow from its objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import write
+
+from unetseg.errors import UserError
+from unetseg.pipeline.auto import derive_experiment, guess_task
+
+
+def make(root: Path, size: int, side: int, value: int = 1) -> Path:
+    """Five images of two squares, with instance labels: ids differ from image to image."""
+    for i in range(5):
+        labels = np.zeros((size, size), np.uint16)
+        labels[2 : 2 + side, 2 : 2 + side] = value
+        labels[-2 - side : -2, -2 - side : -2] = value + i
+        write(root / "images" / f"{i}.tif", np.zeros((size, size), np.uint8))
+        write(root / "labels" / f"{i}.tif", labels)
+    return root
+
+
+def test_layouts(tmp_path: Path) -> None:
+    (tmp_path / "lab" / "images").mkdir(parents=True)
+    (tmp_path / "ctc" / "02_GT" / "SEG").mkdir(parents=True)
+    (tmp_path / "ctc" / "02").mkdir()
+    write(tmp_path / "em" / "train-volume.tif", np.zeros((2, 2), np.uint8))
+    assert guess_task(tmp_path / "lab") == "folder"
+    assert guess_task(tmp_path / "ctc") == "cell-tracking"
+    assert guess_task(tmp_path / "em") == "isbi-em"
+
+
+def test_a_folder_beside_the_right_one_points_to_it(tmp_path: Path) -> None:
+    for name in ("set/images", "set/masks", "ctc/01", "ctc/01_GT", "other"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("set/images", "set/masks", "ctc/01", "ctc/01_GT"):
+        with pytest.raises(UserError, match=f"Did you mean the folder above it, {(tmp_path / name).parent}"):
+            guess_task(tmp_path / name)
+    with pytest.raises(UserError, match="Did you mean one in it: set"):
+        guess_task(tmp_path)
+    with pytest.raises(UserError) as error:
+        guess_task(tmp_path / "other")
+    assert "Did you mean" not in str(error.value)
+
+
+def test_objects_of_100_pixels_are_halved_and_specks_dropped(tmp_path: Path) -> None:
+    found = derive_experiment(make(tmp_path / "my set 1.0", 300, 100, value=3))
+    assert found.name == "my set 1.0"
+    assert found.data.shrink == 2
+    assert found.train.crop == (144,)  # the largest multiple of 16 in 300/2
+    assert found.labels.smallest == 1000
+    assert found.train.best_by == "seg"
+    assert derive_experiment(tmp_path / "my set 1.0", steps=7).train.steps == 7
+
+
+def test_small_objects_keep_their_pixels(tmp_path: Path) -> None:
+    found = derive_experiment(make(tmp_path, 40, 6, value=2))
+    assert (found.data.shrink, found.train.crop, found.labels.smallest) == (1, (32,), 3)
+
+
+def test_the_crop_fits_the_smallest_of_many_images(tmp_path: Path) -> None:
+    make(tmp_path, 300, 40)
+    for i in range(5, 30):
+        size = 100 if i == 13 else 300
+        for folder in ("images", "labels"):
+            write(tmp_path / folder / f"{i}.tif", np.zeros((size, size), np.uint8))
+    assert derive_experiment(tmp_path).train.crop == (96,)
+
+
+def test_images_too_small_for_the_network_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="the images are 12 pixels on their smaller side; at least 16"):
+        derive_experiment(make(tmp_path, 12, 3))

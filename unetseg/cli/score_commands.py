@@ -1,0 +1,113 @@
+"""The commands that score, report and list: score, report, data, nets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unetseg.cli.group import PATH, cli
+from unetseg.cli.terminal import Progress, columns, show_comparison
+from unetseg.errors import UserError
+
+if TYPE_CHECKING:
+    pass
+
+
+@cli.command()
+@click.argument("prediction", type=PATH)
+@click.argument("truth", type=PATH)
+@click.option("--scores", "names", multiple=True, help="Only these scores (repeat the option).")
+@click.option("--out", type=PATH, multiple=True, help="Also write the table as .csv or .json (repeatable).")
+@click.option(
+    "--labels",
+    type=click.Choice(["auto", "instances", "mask", "classes"]),
+    default="auto",
+    show_default=True,
+    help="What the truth's values mean.",
+)
+@click.option("--not-annotated", type=int, multiple=True, help="A value of the truth that is no label.")
+@click.option("--volumes", is_flag=True, help="TIFF pages are the slices of one volume (NIfTI files always).")
+@click.option("--border", type=click.IntRange(0), default=0, help="Leave out objects this near the edge.")
+@click.option("--worst", type=click.IntRange(0), default=5, show_default=True, help="Worst objects to list.")
+@click.option("--pictures", type=PATH, help="Write overlay PNGs of the worst objects' frames to a folder.")
+def score(prediction: Path, truth: Path, **options: Any) -> None:
+    """Score label files of a PREDICTION against the TRUTH.
+
+    Both are files, or folders whose files pair by name; or a challenge's 01_RES and 01_GT; or
+    probability maps and the cells of EM sections.
+    """
+    from unetseg.evaluation.score_files import check_table_path, score_files, write_table
+    from unetseg.settings import DataSettings
+
+    for path in options["out"]:
+        check_table_path(path)
+    named = {name: options[name] for name in ("labels", "not_annotated", "volumes")}
+    settings = DataSettings(**named)
+    found = score_files(prediction, truth, settings, options["names"], options["border"])
+    show_comparison(found, options["worst"], options["pictures"])
+    for path in options["out"]:
+        write_table(found, path)
+        click.echo(f"wrote {path}")
+
+
+@cli.command()
+@click.argument("runs", type=PATH, nargs=-1, required=True, metavar="RUN…")
+@click.option("--out", type=PATH, help="HTML file to write (default: RUN/report.html, or comparison.html).")
+def report(runs: tuple[Path, ...], out: Path | None) -> None:
+    """Write an HTML page about a RUN, or compare several.
+
+    The page stands alone: it needs no network and no other file. What is no longer there (data,
+    predictions) is left out, and the page says so.
+    """
+    from unetseg.report import write_report
+    from unetseg.run import Run
+
+    click.echo(f"wrote {write_report([Run.open(path) for path in runs], out)}")
+
+
+@cli.command()
+@click.argument("folder", type=PATH, required=False)
+def data(folder: Path | None) -> None:
+    """List the public data sets and where to get them.
+
+    With FOLDER: check those that lie in it.
+    """
+    from unetseg.catalogue import check_dataset, read_catalogue
+
+    if folder is not None and not folder.is_dir():
+        raise UserError(f"{folder}: no such folder. Give the folder that holds the data sets' folders.")
+    for dataset in read_catalogue():
+        click.echo(f"{click.style(dataset.name, bold=True)}: {dataset.what}")
+        if folder is None:
+            click.echo(f"    get it: {dataset.download or dataset.site}\n    terms:  {dataset.licence}")
+            continue
+        problems = check_dataset(dataset, folder)
+        whole = "there, checksums fit" if dataset.files else "there (no checksums known)"
+        click.echo("    " + ("\n    ".join(problems) or f"{whole}: {folder / dataset.folder}"))
+
+
+@cli.command()
+@click.argument("names", nargs=-1, metavar="[NET…]")
+@click.option("--out", type=PATH, help="Write the table as a page in Markdown.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+def nets(names: tuple[str, ...], out: Path | None, device: str) -> None:
+    """Table of the networks: size, context, cost.
+
+    Every NET, or all, as in its paper and as in the experiments for small machines; the time of a
+    prediction is measured here (minutes on a CPU).
+    """
+    from unetseg.device import choose_device
+    from unetseg.reproduce.net_table import HEAD, net_rows, write_net_page
+
+    where, rows = choose_device(device), []
+    with Progress(None, "network") as bar:
+        for row in net_rows(names, where):
+            rows.append(row)
+            bar.add(1)
+    if out is None:
+        click.echo(columns([list(HEAD), *(list(row.cells) for row in rows)]))
+        return
+    write_net_page(out, rows, where)
+    click.echo(f"wrote {out}")

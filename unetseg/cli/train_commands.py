@@ -1,0 +1,168 @@
+"""The commands that train: demo, show, train, reproduce."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from unetseg.cli.group import PATH, cli
+from unetseg.cli.terminal import show_training
+from unetseg.errors import UserError
+from unetseg.reproduce.published import BUDGETS, PUBLISHED
+
+if TYPE_CHECKING:
+    from unetseg.settings import Experiment
+
+
+@cli.command()
+@click.option("--out", type=PATH, default=Path("demo"), show_default=True, help="Folder to write to.")
+@click.option("--steps", type=click.IntRange(1), default=None, help="Training steps (default: 300).")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+def demo(out: Path, steps: int | None, device: str) -> None:
+    """Train on a made-up film of touching cells and score it."""
+    from unetseg.reproduce.demo import demo_experiment, write_film
+    from unetseg.run import Run
+
+    experiment = demo_experiment(steps, device)
+    if (out / "run").is_dir():
+        raise UserError(f"{out}: holds a demo already. Choose another folder with --out, or remove it.")
+    write_film(out)
+    click.echo(f"film: {out / 'images'} and {out / 'labels'}")
+    run = Run.create(out / "run", experiment)
+    show_training(run, resume=False)
+    click.echo(f"look at {run.pictures}; predict with: unetseg predict {run.path} {out / 'images'}")
+
+
+@cli.command()
+@click.argument("data", type=PATH)
+@click.option("--out", type=PATH, default=Path("show.png"), show_default=True, help="PNG to write.")
+def show(data: Path, out: Path) -> None:
+    """Picture what the net will see of your data.
+
+    DATA is a data folder or an EXPERIMENT.toml.
+    """
+    from unetseg.config import read_experiment
+    from unetseg.pipeline.preview import write_show
+
+    experiment = read_experiment(data) if data.suffix == ".toml" else _derived(data)
+    for note in write_show(experiment, out):
+        click.echo(note)
+    click.echo(f"wrote {out}")
+
+
+@cli.command()
+@click.argument("experiment", type=PATH, required=False)
+@click.option("--data", type=PATH, help="A data folder, instead of an experiment file.")
+@click.option("--run", "run_path", type=PATH, help="The run folder to make (default: runs/NAME).")
+@click.option("--resume", type=PATH, metavar="RUN", help="Continue a run that was interrupted.")
+@click.option("--fold", help="Which of the experiment's named splits.")
+@click.option("--root", help="The data set's folder, instead of data.root.")
+@click.option("--steps", type=click.IntRange(1), help="Training steps, instead of train.steps.")
+@click.option("--seed", type=click.IntRange(0), help="Seed, instead of the experiment's.")
+@click.option("--device", help="auto, cpu, cuda, cuda:N or mps.")
+def train(
+    experiment: Path | None,
+    data: Path | None,
+    run_path: Path | None,
+    resume: Path | None,
+    fold: str | None,
+    root: str | None,
+    steps: int | None,
+    seed: int | None,
+    device: str | None,
+) -> None:
+    """Train a network into a run folder.
+
+    From an EXPERIMENT.toml, or from the data folder given with --data.
+
+    Ctrl-C saves and says how to go on. At the end the best weights are scored on the test part.
+    Several GPUs: torchrun --nproc-per-node N -m -- unetseg train …
+    """
+    from unetseg.distributed import process_group, rank, wait_for_all
+    from unetseg.run import Run
+
+    if sum(x is not None for x in (experiment, data, resume)) != 1:
+        raise UserError("give one of: an EXPERIMENT.toml, --data FOLDER, or --resume RUN.")
+    if resume is not None:
+        if any(x is not None for x in (run_path, fold, root, steps, seed, device)):
+            raise UserError("--resume continues a run as it was started; it takes no other option.")
+        run = Run.open(resume)
+        with process_group(run.experiment.device):
+            show_training(run, resume=True)
+        return
+    if fold is not None and experiment is None:
+        raise UserError("--fold goes with an EXPERIMENT.toml that has folds.")
+    settings = _experiment(experiment, fold) if experiment is not None else _derived(data or Path())
+    changed = replace(
+        settings,
+        seed=settings.seed if seed is None else seed,
+        device=device or settings.device,
+        data=replace(settings.data, root=root or settings.data.root),
+        train=replace(settings.train, steps=steps or settings.train.steps),
+    )
+    folder = run_path or _run_folder(changed.name)
+    with process_group(changed.device):
+        if rank() == 0:
+            Run.create(folder, changed)
+        wait_for_all()
+        show_training(Run.open(folder), resume=False)
+
+
+@cli.command()
+@click.argument("task", type=click.Choice(list(PUBLISHED)))
+@click.option("--nets", multiple=True, help="Networks, instead of the experiment's (repeat the option).")
+@click.option("--folds", multiple=True, help="Folds, instead of all (repeat the option).")
+@click.option("--budget", type=click.Choice(list(BUDGETS)), default="cpu", show_default=True,
+              help="; ".join(f"{budget}: {words}" for budget, words in BUDGETS.items()) + ".")  # fmt: skip
+@click.option("--root", help="The data set's folder, instead of the experiment's.")
+@click.option("--out", type=PATH, default=Path("runs"), show_default=True, help="Folder for the runs.")
+def reproduce(
+    task: str, nets: tuple[str, ...], folds: tuple[str, ...], budget: str, root: str | None, out: Path
+) -> None:
+    """Train and score a published benchmark TASK on every fold.
+
+    Writes the scores of all runs that are done beside the published ones. Those are not run again,
+    an interrupted one goes on.
+    """
+    from unetseg.report import write_report
+    from unetseg.reproduce.benchmark import benchmark, check_data, open_or_create, write_results
+    from unetseg.run import Run
+
+    entries = benchmark(task, budget, nets, folds, out, root)
+    check_data(task, entries)
+    for entry in entries:
+        if not entry.scores:
+            click.echo(f"{entry.net}, fold {entry.fold}: {entry.path}")
+            run, resume = open_or_create(entry)
+            show_training(run, resume=resume)
+    folder = entries[0].path.parent
+    known = {e.path: e for e in [*benchmark(task, budget, (), (), out, root), *entries]}
+    finished = [e for e in known.values() if e.scores]
+    click.echo(write_results(task, finished, folder))
+    done = [Run.open(e.path) for e in finished]
+    page = write_report(done, folder / "report.html")
+    click.echo(
+        f"wrote {folder / 'results.md'}, results.json and {page.name}; each run has its own report too"
+    )
+
+
+def _run_folder(name: str) -> Path:
+    """runs/NAME; a name that is a path would lead elsewhere."""
+    if name in ("", ".", "..") or set(name) & set("/\\"):
+        raise UserError(f"name = {name!r}: names the run's folder, so it can be no path; or give --run.")
+    return Path("runs") / name
+
+
+def _experiment(path: Path, fold: str | None) -> Experiment:
+    from unetseg.config import choose_fold, read_experiment
+
+    return choose_fold(read_experiment(path), fold)
+
+
+def _derived(root: Path) -> Experiment:
+    from unetseg.pipeline.auto import derive_experiment
+
+    return derive_experiment(root)

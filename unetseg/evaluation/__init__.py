@@ -1,0 +1,1 @@
+"""Label files against truth files."""

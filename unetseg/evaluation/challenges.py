@@ -1,0 +1,134 @@
+"""Scores that belong to a task: those of the Cell Tracking Challenge, the ISBI 2012 challenge, and DRIVE."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetseg.config import find_data
+from unetseg.evaluation.by_kind import Pair, score_pairs
+from unetseg.images.whole import read_stack
+from unetseg.run import Run
+from unetseg.sample import NOT_ANNOTATED
+from unetseg.scores.binary import auc
+from unetseg.scores.ctc import det, field_of_interest, op_csb, seg
+from unetseg.scores.em import pixel_error, rand_error, v_info, v_rand
+from unetseg.scores.warping import warping_error
+from unetseg.settings import DataSettings
+from unetseg.tasks.labels import label_plane
+
+FIELD_OF_INTEREST = {"DIC-C2DH-HeLa": 50, "PhC-C2DH-U373": 50}
+"""Border in pixels, by the name of the data set's folder, that the challenge leaves out."""
+
+SECTION_SCORES: dict[str, Callable[[NDArray[Any], NDArray[Any]], float]] = {
+    "v-rand": v_rand,
+    "v-info": v_info,
+    "rand-error": rand_error,
+    "warping-error": warping_error,
+    "em-pixel-error": pixel_error,
+}
+"""Scores of the EM challenge: of truth and probability maps, (z, y, x) each; errors are better lower."""
+
+Frame = tuple[NDArray[Any], NDArray[Any]]
+"""Truth and prediction."""
+
+
+def task_scores(run: Run, settings: DataSettings, pairs: Sequence[Pair]) -> dict[str, float]:
+    """The own scores of the run's task on frames it was tested on; none for tasks without any.
+
+    settings: those the frames were read with. The probability maps of EM sections are read back
+    from the run's test folder.
+    """
+    own = TASK_SCORES.get(settings.task)
+    return own(run, settings, pairs) if own else {}
+
+
+def _cell_tracking(run: Run, settings: DataSettings, pairs: Sequence[Pair]) -> dict[str, float]:
+    root = find_data(settings.root)
+    paths = [marker_path(root, name) for name, _, _ in pairs]
+    marked = [
+        (read_frame_labels(path), predicted)
+        for path, (_, _, predicted) in zip(paths, pairs, strict=True)
+        if path.is_file()
+    ]
+    segmented = [(truth, predicted) for _, truth, predicted in pairs]
+    border = FIELD_OF_INTEREST.get(root.resolve().name, 0)
+    return challenge_scores(segmented, marked if len(marked) == len(pairs) else [], border)
+
+
+def challenge_scores(
+    segmented: Sequence[Frame], marked: Sequence[Frame], border: int = 0
+) -> dict[str, float]:
+    """SEG, and with markers DET and OP_CSB; with a border the same inside the field of interest too.
+
+    Args:
+        segmented: instance truth and predicted labels, arrays of the same shape, of every frame
+            with such truth.
+        marked: the same with markers for truth. The challenge counts every frame of the sequence;
+            of a run's test part there are those with instance truth.
+        border: pixels at each side of the image that are not of interest, see `field_of_interest`.
+
+    """
+    scores = _challenge_scores(segmented, marked)
+    if border:
+        inside = [[inside_border(*frame, border) for frame in frames] for frames in (segmented, marked)]
+        scores |= {f"{name}-foi": value for name, value in _challenge_scores(*inside).items()}
+    return scores
+
+
+def marker_path(root: Path, frame: str) -> Path:
+    """Where the markers of the frame "01/t002" lie in the challenge's layout."""
+    sequence, _, name = frame.partition("/")
+    return root / f"{sequence}_GT" / "TRA" / f"man_track{name.removeprefix('t')}.tif"
+
+
+def read_frame_labels(path: Path) -> NDArray[np.int64]:
+    """Ids of a challenge's file, markers or objects: (y, x), or (z, y, x) of a volume."""
+    planes = [label_plane(page, str(path)) for page in read_stack(path, palette=True).pixels]
+    return planes[0] if len(planes) == 1 else np.stack(planes)
+
+
+def _challenge_scores(segmented: Sequence[Frame], marked: Sequence[Frame]) -> dict[str, float]:
+    scores = {"seg": seg(segmented)}
+    if marked:
+        scores["det"] = det(marked)
+        scores["op-csb"] = op_csb(scores["seg"], scores["det"])
+    return scores
+
+
+def inside_border(truth: NDArray[Any], predicted: NDArray[Any], border: int) -> Frame:
+    """A frame without the objects that lie wholly in the border, see `field_of_interest`."""
+    return field_of_interest(truth, border), field_of_interest(predicted, border)
+
+
+def _isbi_em(run: Run, settings: DataSettings, pairs: Sequence[Pair]) -> dict[str, float]:
+    """Sections pooled; the truth's cells are its objects."""
+    maps = [read_stack(run.tested(f"{name}_probability")).pixels[:, 0] for name, _, _ in pairs]
+    cells = np.concatenate([truth.reshape(-1, *truth.shape[-2:]) > 0 for _, truth, _ in pairs])
+    probabilities = np.concatenate(maps)
+    return {name: score(cells, probabilities) for name, score in SECTION_SCORES.items()}
+
+
+def _drive(run: Run, settings: DataSettings, pairs: Sequence[Pair]) -> dict[str, float]:
+    """Pixels inside the field of view pooled over the images (Staal et al. 2004), with the ROC's area."""
+    maps = [read_stack(run.tested(f"{name}_probability")).pixels[0, 0] for name, _, _ in pairs]
+    inside = [truth != NOT_ANNOTATED for _, truth, _ in pairs]
+    vessels = np.concatenate([truth[i] for (_, truth, _), i in zip(pairs, inside, strict=True)]) > 0
+    found = np.concatenate([p[i] for p, i in zip(maps, inside, strict=True)])
+    names = ["accuracy", "kappa", "sensitivity", "specificity"]
+    table = score_pairs(pairs, "classes", 2, names)
+    return {"auc": auc(found, vessels), **dict(zip(names, table.pooled.tolist(), strict=True))}
+
+
+SCORED_BY_PROBABILITIES = ("isbi-em", "drive")
+"""Tasks whose scores need the foreground's probabilities, which `evaluate_run` writes for them."""
+
+TASK_SCORES: dict[str, Callable[[Run, DataSettings, Sequence[Pair]], dict[str, float]]] = {
+    "cell-tracking": _cell_tracking,
+    "isbi-em": _isbi_em,
+    "drive": _drive,
+}

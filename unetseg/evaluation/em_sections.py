@@ -1,0 +1,72 @@
+"""Scores of probability maps against the true cells of EM sections, from files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetseg.errors import UserError, did_you_mean
+from unetseg.evaluation.challenges import SECTION_SCORES
+from unetseg.images.whole import Stack, read_stack
+from unetseg.scores import FrameTable
+
+
+def is_probability_map(path: Path) -> bool:
+    """Whether a file holds fractions, which no labels are."""
+    pixels: NDArray[Any] = read_stack(path, palette=True).pixels
+    return pixels.dtype.kind == "f" and not np.array_equal(pixels, np.round(pixels))
+
+
+def score_sections(files: Sequence[tuple[Path, Path]], names: Sequence[str] = ()) -> FrameTable:
+    """The scores of SECTION_SCORES, or those of `names`, of (map, truth) files: by section, and pooled.
+
+    A map gives the probability of being in a cell: floats in 0…1, or 8 or 16 bits for 0…1; of two
+    channels (`predict --probabilities`) it is the second. The truth is > 0 in cells.
+    """
+    for name in names:
+        if name not in SECTION_SCORES:
+            raise UserError(
+                f"{name!r} is no score of probability maps; {did_you_mean(name, SECTION_SCORES)} "
+                "Score labels in a call of their own."
+            )
+    chosen = {name: SECTION_SCORES[name] for name in names or SECTION_SCORES}
+    called, cells, maps = [], [], []
+    for predicted, truth in files:
+        ours, true = _probabilities(read_stack(predicted)), _cells(read_stack(truth, palette=True))
+        if ours.shape != true.shape:
+            raise UserError(f"{predicted} is {ours.shape} and {truth} {true.shape}; they must be the same.")
+        called += [f"{truth.stem}[{z}]" if len(true) > 1 else truth.stem for z in range(len(true))]
+        cells += list(true)
+        maps += list(ours)
+    rows = [[score(t, p) for score in chosen.values()] for t, p in zip(cells, maps, strict=True)]
+    if len({t.shape for t in cells}) > 1:
+        raise UserError("the sections are of different sizes; score each size in a call of its own.")
+    pooled = [score(np.stack(cells), np.stack(maps)) for score in chosen.values()]
+    return FrameTable(tuple(called), tuple(chosen), np.array(rows), np.array(pooled))
+
+
+def _cells(stack: Stack) -> NDArray[np.bool_]:
+    """(z, y, x): in cells."""
+    pixels: NDArray[Any] = stack.pixels[:, 0]
+    return pixels > 0
+
+
+def _probabilities(stack: Stack) -> NDArray[Any]:
+    """(z, y, x) float32 in 0…1 of the pages of a file."""
+    pixels: NDArray[Any] = stack.pixels
+    if pixels.shape[1] > 2:
+        raise UserError(
+            f"{stack.path}: {pixels.shape[1]} channels; a probability map has one, or two classes."
+        )
+    plane = pixels[:, -1]
+    top = np.iinfo(plane.dtype).max if plane.dtype.kind == "u" else 1
+    values: NDArray[Any] = plane.astype(np.float32) / np.float32(top)
+    if not (values.min() >= 0 and values.max() <= 1):
+        raise UserError(
+            f"{stack.path}: values from {values.min():g} to {values.max():g}; probabilities are 0…1."
+        )
+    return values

@@ -1,0 +1,67 @@
+"""The worst objects of a comparison: where to look first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from unetseg.evaluation.by_kind import Pair
+from unetseg.figures import write_overlay
+from unetseg.scores.objects import object_iou
+
+
+@dataclass(frozen=True)
+class WorstObject:
+    """A true object: its IoU with the predicted object matched to it, area in pixels, centre (y, x)."""
+
+    frame: str
+    id: int
+    iou: float
+    area: int
+    centre: tuple[float, ...]
+
+
+def worst_objects(pairs: Sequence[Pair], most: int) -> list[WorstObject]:
+    """The `most` true objects of the lowest IoU in all frames, worst first, larger ones before smaller."""
+    every = [_measured(name, truth, int(k), iou) for name, truth, k, iou in _lowest(pairs, most)]
+    return sorted(every, key=lambda o: (o.iou, -o.area))[:most]
+
+
+def write_worst_pictures(pairs: Sequence[Pair], worst: Sequence[WorstObject], folder: Path) -> list[Path]:
+    """FOLDER/FRAME.png of every frame with a worst object: outlines and labels, on black; of a volume its
+    middle slice.
+    """
+    frames, paths = {o.frame for o in worst}, []
+    for name, truth, predicted in pairs:
+        if name not in frames:
+            continue
+        true, found = (
+            labels if labels.ndim == 2 else labels[len(labels) // 2] for labels in (truth, predicted)
+        )
+        path = folder / f"{name.replace('/', '_')}.png"
+        write_overlay(path, np.zeros((1, *true.shape), np.uint8), true, found, name)
+        paths.append(path)
+    return paths
+
+
+def _lowest(pairs: Sequence[Pair], most: int) -> list[tuple[str, np.ndarray, int, float]]:
+    """Frame, truth, id and IoU of at least the `most` worst objects: all that are as bad as the last."""
+    scored = [(name, truth, *object_iou(truth, predicted)) for name, truth, predicted in pairs]
+    ious = np.sort(np.concatenate([np.empty(0), *(of_frame for *_, of_frame in scored)]))
+    if not ious.size:
+        return []
+    limit = ious[min(most, ious.size) - 1]
+    return [
+        (name, truth, k, float(iou))
+        for name, truth, ids, of_frame in scored
+        for k, iou in zip(ids.tolist(), of_frame, strict=True)
+        if iou <= limit
+    ]
+
+
+def _measured(frame: str, truth: np.ndarray, k: int, iou: float) -> WorstObject:
+    places = np.argwhere(truth == k)
+    return WorstObject(frame, k, iou, len(places), tuple(places.mean(axis=0).round(1).tolist()))

@@ -1,0 +1,1 @@
+"""Prediction with a trained network: tiles, memory, and what makes it fast."""

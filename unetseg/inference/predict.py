@@ -1,0 +1,200 @@
+"""Overlap-tile prediction, identical to whole-image prediction whatever the tile size."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unetseg.device import memory_errors, precision_context
+from unetseg.nets.contract import Net, Ranges, part
+from unetseg.nets.quick import for_inference
+from unetseg.tiles import Tile, TileGrid, read_mirrored
+
+IN_FLIGHT = 2
+"""Groups of tiles that are read or computed while one is handed out."""
+READERS = 4
+"""Threads that read tiles; they mostly wait for the disk and for decoders outside Python."""
+
+
+def predict(
+    net: Net,
+    image: Any,
+    grid: TileGrid,
+    *,
+    device: torch.device,
+    batch: int = 1,
+    average: int = 1,
+    precision: str = "float32",
+    progress: Callable[[int], None] = lambda tiles: None,
+) -> NDArray[np.float32]:
+    """Softmax probabilities (k, *yx) float32 of an image (c, *yx), normalised as in training.
+
+    The image is extended by mirroring and cut into the tiles of `grid` (made with the net's
+    footprint); the result equals the net on the whole extended image to 1e-4. `image` may be
+    anything that slices like an array. average: 1, 4 or 8 predictions of flipped (and turned)
+    tiles are averaged. `progress` is called with the number of tiles just done.
+    """
+    out = np.empty((net.classes, *grid.shape), np.float32)
+
+    def read(tile: Tile) -> NDArray[Any]:
+        return read_mirrored(image, tile.read)
+
+    for tile, probabilities in stream(
+        net, batched(grid, batch), read, device=device, average=average, precision=precision
+    ):
+        out[(slice(None), *tile.write)] = probabilities
+        progress(1)
+    return out
+
+
+def stream(
+    net: Net,
+    groups: Iterable[Sequence[Tile]],
+    read: Callable[[Tile], NDArray[Any] | None],
+    *,
+    device: torch.device,
+    average: int = 1,
+    precision: str = "float32",
+) -> Iterator[tuple[Tile, NDArray[np.float32] | None]]:
+    """Each tile with the probabilities (k, *yx) float32 of its window, in order, group after group.
+
+    While one group is handed out the next is computed and another read, by threads of their own;
+    nothing else is alive. `read` (of the tile's read region, (c, *yx)) may be called from several
+    threads; where it returns None the net is spared and None is handed out. The tiles of a group
+    are one batch. On CUDA copies are asynchronous, from and to pinned memory.
+    """
+    compute = _Compute(for_inference(net, device, precision), device, average, precision)
+    readers = ThreadPoolExecutor(READERS)
+    computer = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),))
+    running: deque[tuple[Sequence[Tile], Future[_Done]]] = deque()
+    try:
+        for group in groups:
+            reads = [readers.submit(read, tile) for tile in group]
+            running.append((group, computer.submit(compute, reads, _kept(group))))
+            if len(running) > IN_FLIGHT:
+                yield from _handed_out(*running.popleft())
+        while running:
+            yield from _handed_out(*running.popleft())
+    finally:
+        for pool in (readers, computer):
+            pool.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class _Done:
+    """Probabilities (b, k, *yx) in the computer's memory once `ready`, of the tiles that were read."""
+
+    probabilities: Tensor | None
+    read: list[bool]
+    ready: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True)
+class _Compute:
+    net: Net
+    device: torch.device
+    average: int
+    precision: str
+
+    @torch.no_grad()
+    def __call__(self, reads: list[Future[NDArray[Any] | None]], keep: Ranges) -> _Done:
+        pixels = [future.result() for future in reads]
+        reads.clear()
+        there = [p.astype(np.float32, copy=False) for p in pixels if p is not None]
+        read = [p is not None for p in pixels]
+        if not there:
+            return _Done(None, read)
+        images = torch.from_numpy(np.stack(there))
+        del pixels, there
+        with (
+            precision_context(self.precision, self.device),
+            memory_errors("Give a smaller --memory or --tile."),
+        ):
+            if self.device.type != "cuda":
+                found = _averaged(self.net, images.to(self.device), keep, self.average)
+                return _Done(found.cpu(), read)
+            images = images.pin_memory().to(self.device, non_blocking=True)
+            found = _averaged(self.net, images, keep, self.average)
+            host = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
+            host.copy_(found, non_blocking=True)
+            copied = torch.cuda.Event()
+            copied.record(torch.cuda.current_stream(self.device))
+            return _Done(host, read, copied.synchronize)
+
+
+def _handed_out(
+    group: Sequence[Tile], job: Future[_Done]
+) -> Iterator[tuple[Tile, NDArray[np.float32] | None]]:
+    done, origin = job.result(), [start for start, _ in _kept(group)]
+    done.ready()
+    maps = iter(()) if done.probabilities is None else iter(done.probabilities.numpy())
+    for tile, read in zip(group, done.read, strict=True):
+        crop = (slice(c.start - o, c.stop - o) for c, o in zip(tile.crop, origin, strict=True))
+        yield tile, next(maps)[(slice(None), *crop)] if read else None
+
+
+def _kept(group: Sequence[Tile]) -> Ranges:
+    """The part of the net's output that holds the crops of all tiles."""
+    axes = list(zip(*(tile.crop for tile in group), strict=True))
+    return [(min(c.start for c in crops), max(c.stop for c in crops)) for crops in axes]
+
+
+def _averaged(net: Net, images: Tensor, keep: Ranges, average: int) -> Tensor:
+    """Probabilities in the part `keep`, averaged over the first `average` symmetries.
+
+    They are: itself, 3 flips, and the 4 transposed; of volumes the last 4 are flipped along z
+    instead: slices are seldom as thick as pixels.
+    """
+    total: Tensor | None = None
+    size = net.footprint.output(images.shape[2:])
+    for turn, flips in _symmetries(average, net.dims):
+        turned = images.transpose(-1, -2) if turn else images
+        ranges, sizes = ([*keep[:-2], keep[-1], keep[-2]], size[::-1]) if turn else (keep, size)
+        logits = part(net, turned.flip(flips) if flips else turned, _flipped(ranges, sizes, flips))
+        back = _softmax(logits.float())
+        back = back.flip(flips) if flips else back
+        back = back.transpose(-1, -2) if turn else back
+        total = back if total is None else total + back
+    return cast(Tensor, total).div_(average)
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    """Probabilities (b, k, *yx); of two classes by two sigmoids, which are several times as fast."""
+    if logits.shape[1] != 2:
+        return torch.softmax(logits, dim=1)
+    more = logits[:, 1] - logits[:, 0]
+    out = torch.empty_like(logits, memory_format=torch.contiguous_format)
+    torch.sigmoid(more, out=out[:, 1])
+    torch.sigmoid(more.neg_(), out=out[:, 0])
+    return out
+
+
+def _flipped(ranges: Ranges, size: Sequence[int], axes: Sequence[int]) -> Ranges:
+    """Where ranges lie after a flip."""
+    flips = [axis - len(size) in axes for axis in range(len(size))]
+    return [(n - b, n - a) if f else (a, b) for (a, b), n, f in zip(ranges, size, flips, strict=True)]
+
+
+def _symmetries(average: int, dims: int) -> list[tuple[bool, tuple[int, ...]]]:
+    """(whether to transpose y and x, axes to flip) of each prediction."""
+    flips: list[tuple[int, ...]] = [(), (-1,), (-2,), (-2, -1)]
+    every = [(turn, flip) for turn in (False, True) for flip in flips]
+    if dims == 3:
+        every = [(False, (*z, *flip)) for z in ((), (-3,)) for flip in flips]
+    return every[:average]
+
+
+def batched(tiles: Iterable[Tile], size: int) -> Iterator[list[Tile]]:
+    """The tiles in groups of `size`, the last one smaller."""
+    remaining = iter(tiles)
+    while group := list(islice(remaining, size)):
+        yield group

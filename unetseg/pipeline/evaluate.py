@@ -1,0 +1,137 @@
+"""The end of a run: the best model on the test part, its scores and its pictures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetseg.device import peak_memory
+from unetseg.evaluation.by_kind import Pair, score_pairs
+from unetseg.evaluation.challenges import SCORED_BY_PROBABILITIES, task_scores
+from unetseg.evaluation.volumes import Spacing, volume_scores
+from unetseg.figures import write_curves, write_overlay
+from unetseg.images.whole import label_dtype, write_stack
+from unetseg.nets import parameter_count
+from unetseg.pipeline.dataset import evenly, list_data
+from unetseg.pipeline.model import Model, PredictSettings
+from unetseg.run import Run
+from unetseg.sample import Entry, Sample
+from unetseg.scores import FrameTable
+from unetseg.settings import DataSettings
+from unetseg.tasks.listing import describe_entries, select, split, volume_blocks
+
+PICTURES = 6
+
+
+@dataclass(frozen=True)
+class RunScores:
+    """The scores on the test part, or without one on the validation part; `part` says which.
+
+    own: the scores of the task's own challenge, such as "det", and of volumes; seconds: for the prediction.
+    """
+
+    part: str
+    what: str
+    table: FrameTable
+    own: dict[str, float]
+    seconds: float
+
+
+def evaluate_run(
+    run: Run, model: Model, tiling: PredictSettings, progress: Callable[[int], None]
+) -> RunScores | None:
+    """Score the model on the run's test part and write scores.json, pictures and curves.
+
+    Time-lapses are scored on the gold truth whatever they were trained on. Without a test part
+    the validation part is scored, which chose the weights, and `part` says so; None without both.
+    """
+    write_curves(run.pictures / "curves.png", run.records())
+    part, settings, entries = scored_part(run)
+    if not entries:
+        return None
+    started = time.perf_counter()
+    kept = {e.name for e in evenly(entries, PICTURES)}
+    done = list(_predicted(run, model, entries, tiling, kept, progress))
+    pairs, spacings = [pair for pair, _ in done], [spacing for _, spacing in done]
+    seconds = time.perf_counter() - started
+    table = score_pairs(pairs, model.recipe.kind, model.recipe.classes)
+    truth = f", {settings.truth} truth" if settings.task == "cell-tracking" else ""
+    what = describe_entries(entries)
+    if settings.task in ("cell-tracking", "synthetic"):
+        what = f"{len(entries)} frames of {_groups(entries)}{truth}"
+    own = task_scores(run, settings, pairs)
+    own |= volume_scores(pairs, spacings, model.recipe.kind, model.recipe.classes)
+    result = RunScores(part, what, table, own, seconds)
+    run.write_json("scores.json", _json(run, result, model))
+    return result
+
+
+def scored_part(run: Run) -> tuple[str, DataSettings, tuple[Entry, ...]]:
+    """Which part of the data `evaluate_run` scores, the settings that read it, and its entries."""
+    settings = run.experiment.data
+    if not settings.test:
+        return "validate", settings, split(list_data(settings), settings).validate
+    if settings.task == "cell-tracking":
+        settings = replace(settings, truth="gold")
+    listing = list_data(settings)
+    return "test", settings, tuple(volume_blocks(listing, select(listing, settings.test, "test")))
+
+
+def _predicted(
+    run: Run,
+    model: Model,
+    entries: tuple[Entry, ...],
+    tiling: PredictSettings,
+    kept: set[str],
+    progress: Callable[[int], None],
+) -> Iterator[tuple[Pair, Spacing]]:
+    for entry in entries:
+        sample = entry.read()
+        probabilities = model.probabilities(sample.image, sample.name, tiling)
+        labels: NDArray[Any] = model.labels(probabilities)
+        _write_pages(run.tested(entry.name), label_dtype(labels), sample)
+        if run.experiment.data.task in SCORED_BY_PROBABILITIES:
+            _write_pages(run.tested(f"{entry.name}_probability"), 1 - probabilities[0], sample)
+        truth = np.asarray(sample.labels)
+        if entry.name in kept:
+            path = run.pictures / f"{entry.name.replace('/', '_')}.png"
+            noun = "classes" if sample.kind == "classes" else "objects"
+            write_overlay(path, sample.image, truth, labels, entry.name, noun=noun)
+        progress(1)
+        yield (entry.name, truth, labels), sample.spacing_um
+
+
+def _write_pages(path: Path, pixels: NDArray[Any], sample: Sample) -> None:
+    """An image (y, x) as one page, a volume (z, y, x) as its slices."""
+    axes = "TYX" if pixels.ndim == 2 else "ZYX"
+    pages = pixels.reshape(-1, *pixels.shape[-2:])
+    write_stack(path, pages, spacing_um=sample.spacing_um, axes=axes)
+
+
+def _json(run: Run, result: RunScores, model: Model) -> dict[str, Any]:
+    table = result.table
+    rows = table.values.tolist()
+    return {
+        "part": result.part,
+        "what": result.what,
+        "scores": dict(zip(table.names, table.pooled.tolist(), strict=True)),
+        "task_scores": result.own,
+        "frames": {
+            f: dict(zip(table.names, r, strict=True)) for f, r in zip(table.frames, rows, strict=True)
+        },
+        "parameters": parameter_count(model.net),
+        "train_seconds": round(run.seconds, 1),
+        "train_processor_seconds": round(run.processor_seconds, 1),
+        "predict_seconds": round(result.seconds, 2),
+        "peak_memory_mib": peak_memory(model.device) >> 20,
+    }
+
+
+def _groups(entries: tuple[Entry, ...]) -> str:
+    return ", ".join(dict.fromkeys(e.group for e in entries))

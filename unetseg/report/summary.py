@@ -1,0 +1,232 @@
+"""What was done and with what: the plain summary of a run folder, in words."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unetseg.device import choose_device
+from unetseg.errors import UserError
+from unetseg.evaluation.by_kind import higher_is_better, number
+from unetseg.nets import parameter_count
+from unetseg.pipeline.model import load_model
+from unetseg.run import Run
+from unetseg.scores import SCORES
+from unetseg.settings import Experiment
+
+Pair = tuple[str, str]
+UNKNOWN = "not recorded"
+OF_INTEREST = "-foi"
+OWN_MEANINGS = {
+    "det": "Cell Tracking Challenge DET: how many cells are detected, by their markers",
+    "op-csb": "mean of SEG and DET, by which the challenge ranks",
+    "auc": "area under the ROC curve of the foreground's probabilities",
+    "v-rand": "ISBI 2012: Rand F-score after border thinning, at the best threshold",
+    "v-info": "ISBI 2012: information F-score after border thinning, at the best threshold",
+    "rand-error": "ISBI 2012, early: 1 − Rand F-score of the components, at the best threshold",
+    "warping-error": "ISBI 2012, early: topological errors per pixel, at the best threshold",
+    "em-pixel-error": "ISBI 2012, early: 1 − F-score of the pixels in cells, at the best threshold",
+}
+"""Scores of whole challenges, see `pipeline.task_scores`."""
+OF_CLASS = {
+    "iou-": "intersection over union of class",
+    "dice-": "Dice coefficient of class",
+    "volume-dice-": "mean over the volumes of the Dice coefficient of class",
+    "surface-um-": "mean over the volumes of the average symmetric surface distance, in µm, of class",
+}
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """A pooled score: its name, what it means, its value in words, and which way is better."""
+
+    name: str
+    meaning: str
+    value: str
+    better: str
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """All that a page says of a run in words; `scores` is what scores.json holds, perhaps nothing."""
+
+    name: str
+    path: str
+    experiment: Experiment
+    environment: dict[str, Any]
+    scores: dict[str, Any]
+    parameters: int | None
+    steps_done: int
+    seconds: float
+
+    @property
+    def primary(self) -> str | None:
+        """The score that images are ranked by: the one the weights were chosen by, if it is there."""
+        names = list(self.pooled)
+        chosen = self.experiment.train.best_by
+        return chosen if chosen in names else next(iter(names), None)
+
+    @property
+    def frames(self) -> dict[str, dict[str, float | None]]:
+        """The scores of each frame."""
+        frames: dict[str, dict[str, float | None]] = self.scores.get("frames", {})
+        return frames
+
+    @property
+    def pooled(self) -> dict[str, float | None]:
+        """The scores over all frames."""
+        pooled: dict[str, float | None] = self.scores.get("scores", {})
+        return pooled
+
+    @property
+    def own(self) -> dict[str, float | None]:
+        """The scores of the task's own challenge; empty for tasks that have none."""
+        own: dict[str, float | None] = self.scores.get("task_scores", {})
+        return own
+
+    @property
+    def part(self) -> str:
+        """What was scored, with the part named."""
+        if not self.scores:
+            return "nothing was scored"
+        chose = ", which chose the weights" if self.scores.get("part") == "validate" else ""
+        return f"{self.scores.get('what', '')} (the {self.scores.get('part', '')} part{chose})"
+
+
+def read_summary(run: Run) -> RunSummary:
+    """The summary of a run folder; those that are missing are empty."""
+    records = run.records()
+    steps = [r for r in records if "loss" in r]
+    return RunSummary(
+        name=run.path.resolve().name,
+        path=str(run.path),
+        experiment=run.experiment,
+        environment=run.read_json("environment.json"),
+        scores=run.read_json("scores.json"),
+        parameters=_parameters(run),
+        steps_done=max((int(r.get("step", 0)) for r in steps), default=0),
+        seconds=run.seconds,
+    )
+
+
+def tables(summary: RunSummary) -> dict[str, list[Pair]]:
+    """The summary in tables of (what, value), by the tables' titles."""
+    return {"Data": _data(summary), "Network": _network(summary), "Training": _training(summary)} | {
+        "Machine": _machine(summary)
+    }
+
+
+def score_rows(scores: dict[str, Any]) -> list[ScoreRow]:
+    """Scores in words, in their order."""
+    means = {"iou": "mean over the classes", "dice": "mean over the classes but the background"}
+    of_classes = means if "iou-0" in scores else {}
+    return [ScoreRow(n, of_classes.get(n, meaning(n)), number(v), better(n)) for n, v in scores.items()]
+
+
+def meaning(name: str) -> str:
+    """A score in words."""
+    if name.endswith(OF_INTEREST):
+        return f"{meaning(name.removesuffix(OF_INTEREST))}; in the challenge's field of interest"
+    if name in SCORES:
+        return SCORES[name].meaning
+    if name in OWN_MEANINGS:
+        return OWN_MEANINGS[name]
+    of_class = next((p for p in OF_CLASS if name.startswith(p)), None)
+    return f"{OF_CLASS[of_class]} {name.removeprefix(of_class)}" if of_class else ""
+
+
+def better(name: str) -> str:
+    """Which way a score is better, in a word."""
+    return "higher" if higher_is_better(name) else "lower"
+
+
+def whole(count: int | None) -> str:
+    """A large number in groups of three digits, which do not wrap."""
+    return UNKNOWN if count is None else f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them.
+
+    >>> duration(8.53), duration(440), duration(7320)
+    ('8.5 s', '7 min 20 s', '2 h 2 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def commands(summary: RunSummary, page: Path, paths: list[str]) -> list[Pair]:
+    """What to type to have the run and the page again."""
+    typed = summary.environment.get("command")
+    toml, copy = shlex.quote(summary.path + "/experiment.toml"), shlex.quote(summary.path + "-again")
+    again = f"unetseg train {toml} --run {copy}"
+    report = f"unetseg report {' '.join(map(shlex.quote, paths))} --out {shlex.quote(str(page))}"
+    first = [("As it was typed", f"unetseg {typed}")] if typed else []
+    return [*first, ("The run again, from its folder", again), ("This page again", report)]
+
+
+def _data(summary: RunSummary) -> list[Pair]:
+    data, split = summary.experiment.data, summary.environment.get("split", {})
+    parts = [(f"{part} part", str(split.get(part) or "none")) for part in ("train", "validate", "test")]
+    checksum = str(summary.environment.get("data_sha256", UNKNOWN))
+    scored = [("scored on", summary.part)] if summary.scores else []
+    truth = [("truth trained on", data.truth)] if data.task == "cell-tracking" else []
+    return [
+        ("task", data.task),
+        ("folder", data.root or "made by the program"),
+        *(parts if split else [("split", UNKNOWN)]),
+        *scored,
+        *truth,
+        ("pixels", "as they are" if data.shrink == 1 else f"blocks of {data.shrink}×{data.shrink} averaged"),
+        ("grey values", data.normalise),
+        ("SHA-256 of pixels and labels", checksum),
+    ]
+
+
+def _network(summary: RunSummary) -> list[Pair]:
+    net = summary.experiment.net
+    return [("parameters", whole(summary.parameters)), *((k, str(v)) for k, v in net.items())]
+
+
+def _training(summary: RunSummary) -> list[Pair]:
+    train, target = summary.experiment.train, summary.experiment.target
+    crop = "×".join(map(str, train.crop * 2 if len(train.crop) == 1 else train.crop))
+    return [
+        ("steps", f"{summary.steps_done} of {train.steps}"),
+        ("batch", f"{train.batch} crops of {crop} {'voxels' if len(train.crop) == 3 else 'pixels'}"),
+        ("seed", str(summary.experiment.seed)),
+        ("optimizer", f"{train.optimizer}, learning rate {train.learning_rate:g}, {train.schedule}"),
+        ("target", target.kind),
+        ("loss", f"{train.loss}, weight map w0 = {target.w0:g}, σ = {target.sigma:g} pixels"),
+        ("precision", train.precision),
+        ("weights chosen by", f"{train.best_by} of the validate part, every {train.validate_every} steps"),
+        ("time", duration(summary.seconds)),
+    ]
+
+
+def _machine(summary: RunSummary) -> list[Pair]:
+    env, packages = summary.environment, summary.environment.get("packages", {})
+    memory, predicted = summary.scores.get("peak_memory_mib"), summary.scores.get("predict_seconds")
+    pairs = [
+        ("device", env.get("device")),
+        ("peak memory", None if memory is None else f"{memory} MiB"),
+        ("prediction and scoring", None if predicted is None else duration(float(predicted))),
+        ("started", env.get("started")),
+        ("unetseg", env.get("unetseg")),
+        ("commit", env.get("commit")),
+        ("Python", env.get("python")),
+        ("platform", env.get("platform")),
+        *packages.items(),
+    ]
+    return [(what, str(value or UNKNOWN)) for what, value in pairs]
+
+
+def _parameters(run: Run) -> int | None:
+    try:
+        return parameter_count(load_model(run.best, choose_device("cpu")).net)
+    except UserError:
+        return None

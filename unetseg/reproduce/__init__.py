@@ -1,0 +1,1 @@
+"""The benchmarks of the papers, the table of networks, and the demo."""

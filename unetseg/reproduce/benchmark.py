@@ -1,0 +1,186 @@
+"""The benchmarks of the papers: every net on every fold, resumed where it stopped, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from unetseg.config import choose_fold, choose_net, read_experiment
+from unetseg.errors import UserError, did_you_mean
+from unetseg.evaluation.by_kind import number
+from unetseg.files import replacing, write_json
+from unetseg.pipeline.dataset import list_data
+from unetseg.reproduce.published import BUDGETS, PUBLISHED
+from unetseg.run import Run
+from unetseg.settings import Experiment
+
+BESIDE = ("iou", "background-iou", "f1", "det", "v-rand", "v-info")
+"""Scores shown beside those that were published."""
+
+
+@dataclass(frozen=True)
+class BenchmarkRun:
+    """One training of a benchmark: a net on a fold."""
+
+    net: str
+    fold: str
+    path: Path
+    experiment: Experiment
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """What the run's scores.json holds; empty until it is done."""
+        return Run(self.path).read_json("scores.json")
+
+
+def benchmark(
+    task: str, budget: str, nets: Sequence[str], folds: Sequence[str], out: Path, root: str | None
+) -> list[BenchmarkRun]:
+    """The trainings of a benchmark: nets × folds of experiments/TASK/BUDGET.toml.
+
+    Without nets those of the file: its own, and those of its tables [nets.NAME]; without folds all.
+    A net that the file does not name is trained with its own default options, on the same terms.
+    """
+    base = read_experiment(experiment_file(task, budget))
+    if root is not None:
+        base = replace(base, data=replace(base.data, root=root))
+    for fold in folds:
+        if fold not in base.folds:
+            raise UserError(f"{task} has no fold {fold!r}; {did_you_mean(fold, base.folds)}")
+    own = dict.fromkeys([str(base.net["name"]), *base.nets])
+    return [
+        BenchmarkRun(
+            net,
+            fold,
+            out / f"{task}-{budget}" / f"{net}-{fold}",
+            choose_fold(choose_net(base, net), fold),
+        )
+        for net in nets or own
+        for fold in folds or base.folds
+    ]
+
+
+def check_data(task: str, entries: Sequence[BenchmarkRun]) -> None:
+    """Raise UserError, before anything is made, where the data of an entry that is not done is not there."""
+    for entry in [e for e in entries if not e.scores][:1]:
+        try:
+            list_data(entry.experiment.data)
+        except UserError as error:
+            raise UserError(
+                f"{error} {task} is trained on {PUBLISHED[task].title}: --root is that data set's folder."
+            ) from None
+
+
+def experiment_file(task: str, budget: str) -> Path:
+    """experiments/TASK/BUDGET.toml; raises UserError where there is none."""
+    if task not in PUBLISHED:
+        raise UserError(f"there is no benchmark {task!r}; {did_you_mean(task, PUBLISHED)}")
+    folder = experiments_folder() / task
+    if not (folder / f"{budget}.toml").is_file():
+        there = ", ".join(b for b in BUDGETS if (folder / f"{b}.toml").is_file())
+        raise UserError(f"{task} has no budget {budget!r}. Choose one with --budget: {there}.")
+    return folder / f"{budget}.toml"
+
+
+def experiments_folder() -> Path:
+    """experiments/ of the source tree, or its copy in an installed package."""
+    source = Path(__file__).parents[2] / "experiments"
+    return source if source.is_dir() else Path(str(files("unetseg.experiments").joinpath("")))
+
+
+def open_or_create(entry: BenchmarkRun) -> tuple[Run, bool]:
+    """The entry's run, and whether it is to be resumed; a run that never saved starts anew."""
+    there = Run(entry.path)
+    if there.last.is_file():
+        return Run.open(entry.path), True
+    if entry.path.exists():
+        there.discard()
+    return Run.create(entry.path, entry.experiment), False
+
+
+def write_results(task: str, entries: Sequence[BenchmarkRun], folder: Path) -> str:
+    """FOLDER/results.json and results.md: ours fold by fold, and the published figures; the Markdown."""
+    text = _markdown(task, [e for e in entries if e.scores])
+    with replacing(folder / "results.md") as file:
+        file.write_text(text, encoding="utf-8")
+    rows = {f"{e.net}-{e.fold}": e.scores for e in entries if e.scores}
+    write_json(folder / "results.json", rows)
+    return text
+
+
+def _markdown(task: str, done: Sequence[BenchmarkRun]) -> str:
+    """Ours, a row per net and fold and each net's mean over its folds, above the published rows."""
+    published = PUBLISHED[task]
+    names = [c.score for c in published.columns]
+    others = [n for n in BESIDE if n not in names and any(_score(e, n) is not None for e in done)]
+    shown = [*names, *others]
+    lines = [
+        f"# {published.title}",
+        "",
+        "| | split | " + " | ".join(shown) + " |",
+        "|---" * (len(shown) + 2) + "|",
+    ]
+    for net in dict.fromkeys(e.net for e in done):
+        of_net = [e for e in done if e.net == net]
+        rows = [[_score(e, n) for n in shown] for e in of_net]
+        lines += [_row(f"{net}, fold {e.fold}", _split(e), r) for e, r in zip(of_net, rows, strict=True)]
+        means = [_mean([r[i] for r in rows]) for i in range(len(shown))]
+        lines.append(
+            _row(
+                f"**{net}, mean of {len(rows)} fold{'s' * (len(rows) > 1)}**",
+                published.ours_on,
+                means,
+            )
+        )
+    for method, values in published.rows.items():
+        lines.append(_row(method, published.measured_on, [*values, *[None] * (len(shown) - len(values))]))
+    lines += ["", f"Published: {published.source}. {published.note}", "", *_costs(done), ""]
+    return "\n".join(lines)
+
+
+def _costs(done: Sequence[BenchmarkRun]) -> list[str]:
+    """What each net took, in a table: parameters, steps, time of training and of prediction."""
+    lines = [
+        "| | parameters | steps | training (min) | processor time of the steps (min) | prediction (s/image) "
+        "| device |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for e in done:
+        each = e.scores.get("predict_seconds", 0) / max(len(e.scores.get("frames", {})), 1)
+        cells = [
+            f"{e.net}, fold {e.fold}",
+            f"{e.scores.get('parameters', 0):,}",
+            str(e.experiment.train.steps),
+            f"{e.scores.get('train_seconds', 0) / 60:.1f}",
+            _minutes(e.scores.get("train_processor_seconds")),
+            f"{each:.2f}",
+            str(Run(e.path).read_json("environment.json").get("device", "")),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _minutes(seconds: float | None) -> str:
+    return f"{seconds / 60:.1f}" if seconds else "–"
+
+
+def _score(entry: BenchmarkRun, name: str) -> float | None:
+    scores = entry.scores.get("scores", {}) | entry.scores.get("task_scores", {})
+    value = scores.get(name)
+    return float(value) if value is not None else None
+
+
+def _split(entry: BenchmarkRun) -> str:
+    return f"train {', '.join(entry.experiment.data.train)}; scored on {entry.scores['what']}"
+
+
+def _row(first: str, second: str, values: Sequence[float | None]) -> str:
+    return f"| {first} | {second} | " + " | ".join(map(number, values)) + " |"
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return sum(known) / len(known) if known else None

@@ -1,0 +1,35 @@
+"""The embedded main job: a made-up film of touching cells, trained on one film, scored on another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from unetseg.images.whole import label_dtype, write_stack
+from unetseg.settings import DataSettings, Experiment, LabelSettings, TrainSettings
+from unetseg.tasks.films import FILMS, SPACING_UM, film
+
+STEPS = 300
+
+
+def demo_experiment(steps: int | None, device: str) -> Experiment:
+    """Train on film 01, choose the weights by its last frames, score on film 02."""
+    return Experiment(
+        name="demo",
+        seed=1,
+        device=device,
+        data=DataSettings(task="synthetic", train=("01",), test=("02",)),
+        train=TrainSettings(
+            steps=steps or STEPS, batch=4, crop=(192,), precision="float32", validate_every=100, best_by="seg"
+        ),
+        labels=LabelSettings(smallest=60, holes=60, average=4, choose=True),
+    )
+
+
+def write_film(out: Path) -> None:
+    """The film that is scored, as stacks a lab would have: images/02.tif and labels/02.tif."""
+    for group in FILMS:
+        images, labels = film(FILMS[group])
+        write_stack(out / "images" / f"{group}.tif", np.asarray(images), spacing_um=SPACING_UM)
+        write_stack(out / "labels" / f"{group}.tif", label_dtype(labels), spacing_um=SPACING_UM)
