@@ -10,7 +10,7 @@ import tifffile
 import torch
 import zarr
 from conftest import Unetseg
-from test_large import balanced, model, pixels
+from test_streaming import balanced, model, pixels
 
 from unetseg import api
 from unetseg.cli.predict_streamed import Predicting

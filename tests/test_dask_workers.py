@@ -23,7 +23,7 @@ from unetseg.images import open_image
 from unetseg.normalise import Normalisation
 from unetseg.pipeline.model import Model, PredictSettings, Recipe, new_net, save_model
 from unetseg.settings import LabelSettings
-from unetseg.streaming.dask_workers import JobSpec, do_tiles, parcel, tile_executor
+from unetseg.streaming.dask_workers import JobSpec, do_tiles, job_spec, tile_executor
 from unetseg.streaming.output import make_result, open_job
 from unetseg.streaming.tile_steps import Job, Skipping
 from unetseg.streaming.work import Summary, TileDone, tiles_here
@@ -70,7 +70,7 @@ def alone(model: Model, picture: Path) -> dict[str, bytes]:
 
 def test_a_job_that_has_travelled_does_the_same(model: Model, picture: Path) -> None:
     here, there = job(model, picture, "here.zarr"), job(model, picture, "there.zarr")
-    sent: JobSpec = pickle.loads(pickle.dumps(parcel(there)))  # noqa: S301
+    sent: JobSpec = pickle.loads(pickle.dumps(job_spec(there)))  # noqa: S301
     assert list(tiles_here(here, "predict", 1, [3, 4])) == do_tiles(sent, "predict", 1, [3, 4]) == [3, 4]
     for index in (3, 4):
         assert there.is_done("predict", 1, index)
@@ -80,7 +80,7 @@ def test_a_job_that_has_travelled_does_the_same(model: Model, picture: Path) -> 
 
 
 def test_a_damaged_tile_is_told_from_afar(model: Model, picture: Path) -> None:
-    sent = parcel(job(model, picture, "there.zarr"))
+    sent = job_spec(job(model, picture, "there.zarr"))
     picture.write_bytes(picture.read_bytes()[:9000])
     found = do_tiles(pickle.loads(pickle.dumps(sent)), "predict", 1, [3])  # noqa: S301
     assert isinstance(found, UserError)

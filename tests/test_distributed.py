@@ -27,14 +27,14 @@ STEPS = 12
 EACH_RANK = """
 import sys, torch
 from unetseg.batches import batches
-from unetseg.distributed import joined, rank
+from unetseg.distributed import process_group, rank
 from unetseg.losses import weighted_cross_entropy
 from unetseg.nets import build_net
 from unetseg.settings import AugmentSettings, TrainSettings
 from unetseg.train import new_state, train
 from tests.test_train import disc_examples
 
-with joined("cpu"):
+with process_group("cpu"):
     device, settings = torch.device("cpu"), TrainSettings(steps=4, batch=4, crop=(16,))
     options = {"width": 4, "depth": 2, "padding": "same", "norm": "none", "dropout": 0.0}
     state = new_state(build_net("unet", channels=1, classes=2, seed=1, **options), settings, device)

@@ -27,7 +27,7 @@ from unetseg.report import write_report
 from unetseg.run import Run
 from unetseg.sample import Sample, make_example, shrink_sample
 from unetseg.settings import DataSettings, Experiment, LabelSettings, TargetSettings, TrainSettings
-from unetseg.tasks.listing import joined, split
+from unetseg.tasks.listing import split, volume_blocks
 
 CPU = torch.device("cpu")
 
@@ -211,7 +211,7 @@ def test_slices_that_nobody_annotated_have_no_influence(tmp_path: Path) -> None:
     write_stack(tmp_path / "images" / "a.tif", image, spacing_um=None, axes="ZYX")
     write_stack(tmp_path / "labels" / "a.tif", sparse, spacing_um=None, axes="ZYX")
     settings = DataSettings(root=str(tmp_path), volumes=True, not_annotated=(99,), labels="instances")
-    sample = joined(found := list_data(settings), found.entries)[0].read()
+    sample = volume_blocks(found := list_data(settings), found.entries)[0].read()
     known = np.isin(np.arange(10), [3, 5, 7])
     weights = np.ones(2, np.float32)
     example = make_example(sample, image[None].astype(np.float32), TargetSettings(), weights)

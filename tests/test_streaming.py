@@ -321,7 +321,7 @@ KILLED = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_large import *
+from test_streaming import *
 used, path = balanced(RULES[5], pixels()), Path(sys.argv[2])
 job = open_job(used, image(path), path / "out.zarr", TILES, NONE)
 print("begun", flush=True)
@@ -353,7 +353,7 @@ GROWN = """
 import resource, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_large import *
+from test_streaming import *
 used, image = model(LabelSettings(smallest=4, holes=4)), open_image(Path(sys.argv[2]), cache_bytes=2**20)
 tiling = PredictSettings(memory=600 * 2**20)
 job = open_job(used, image, Path(sys.argv[2] + ".out.zarr"), tiling, NONE)
