@@ -1,0 +1,5 @@
+"""Every kind of file that is damaged."""
+
+from . import images
+
+KINDS = {**images.KINDS}
