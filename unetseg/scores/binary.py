@@ -1,6 +1,6 @@
 """Scores of a two-class segmentation inside a mask, as used for vessels in retinal images.
 
-The counts come from `pixels.confusion(predicted, true, mask, classes=2)`: int64 (2, 2), indexed
+The counts come from `pixels.confusion(truth, predicted, annotated, classes=2)`: int64 (2, 2), indexed
 [true, predicted]; those of many images are added before a score is taken. A score whose
 denominator is zero is undefined: NaN. Sources: Staal et al. 2004, IEEE TMI 23(4), 501 (DRIVE: all
 pixels of the test images inside the field of view); Cohen 1960, Educ. Psychol. Meas. 20, 37.
@@ -42,34 +42,29 @@ def kappa_of(counts: NDArray[np.int64]) -> float:
     return _ratio(observed - expected, 1 - expected) if counts.sum() else float("nan")
 
 
-def auc(scores: NDArray[Any], true: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> float:
-    """Area under the ROC curve, in [0, 1]; NaN if the mask holds only one class.
+def auc(truth: NDArray[Any], predicted: NDArray[Any], annotated: NDArray[np.bool_] | None = None) -> float:
+    """Area under the ROC curve, in [0, 1]; NaN if the annotated pixels are all of one class.
 
-    It is the chance that a true pixel scores higher than a background pixel, ties counting half
+    It is the chance that a true pixel is predicted higher than a background pixel, ties counting half
     (Mann-Whitney; Hanley & McNeil 1982, Radiology 143, 29), from mid-ranks, without thresholds. To
     pool images, concatenate their pixels.
 
-    Args:
-        scores: real numbers of any shape, higher means more likely true, such as probabilities.
-        true: boolean or 0/1 array of the same shape.
-        mask: boolean array of that shape, False where a pixel is left out; None for all pixels.
+    truth: boolean or 0/1 array of any shape. predicted: real numbers of the same shape, higher means
+    more likely true, such as probabilities. annotated: boolean array of that shape, False where a pixel
+    is left out; None for all pixels. Raises UserError if the shapes differ, or a prediction inside is NaN.
 
-    Raises:
-        UserError: if the shapes differ, or a score inside the mask is NaN.
-
-    >>> auc(np.array([0.1, 0.4, 0.4, 0.8]), np.array([0, 0, 1, 1]))
+    >>> auc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.4, 0.8]))
     0.875
-
     """
-    inside = np.ones(scores.shape, bool) if mask is None else mask
-    if not scores.shape == true.shape == inside.shape:
+    inside = np.ones(truth.shape, bool) if annotated is None else annotated
+    if not truth.shape == predicted.shape == inside.shape:
         raise UserError(
-            f"the shapes differ: scores {scores.shape}, true {true.shape}, mask {inside.shape}; "
+            f"the shapes differ: true {truth.shape}, predicted {predicted.shape}, annotated {inside.shape}; "
             "they must show the same pixels."
         )
-    values, positive = scores[inside], true[inside].astype(bool)
+    values, positive = predicted[inside], truth[inside].astype(bool)
     if np.isnan(values).any():
-        raise UserError("a score inside the mask is NaN; give a number for every pixel.")
+        raise UserError("a predicted value is NaN; give a number for every annotated pixel.")
     n = int(np.count_nonzero(positive))
     wins = float(_mid_ranks(values)[positive].sum()) - n * (n + 1) / 2
     return _ratio(wins, n * (positive.size - n))

@@ -103,10 +103,21 @@ def det(pairs: Frames) -> float:
     in all frames and AOGM-D0 that of an empty result: every marker missed.
     """
     counts = [detections(truth, predicted) for truth, predicted in pairs]
-    worst = MISS_COST * sum(count.references for count in counts)
-    cost = sum(
-        SPLIT_COST * count.splits + MISS_COST * count.misses + FALSE_ALARM_COST * count.false_alarms
-        for count in counts
+    return detection_score(
+        Detections(
+            references=sum(count.references for count in counts),
+            splits=sum(count.splits for count in counts),
+            misses=sum(count.misses for count in counts),
+            false_alarms=sum(count.false_alarms for count in counts),
+        )
+    )
+
+
+def detection_score(counts: Detections) -> float:
+    """DET of the counts of all frames together, see `det`."""
+    worst = MISS_COST * counts.references
+    cost = (
+        SPLIT_COST * counts.splits + MISS_COST * counts.misses + FALSE_ALARM_COST * counts.false_alarms
     )
     return 1 - min(cost, worst) / worst if worst else float("nan")
 

@@ -16,7 +16,7 @@ The challenge's warping error is in `warping`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,8 @@ THRESHOLDS = np.cumsum([0.0] + 10 * [0.1])
 
 Segments = NDArray[np.int32]  # (y, x): 0 membrane, k > 0 segment
 Terms = NDArray[np.float64]  # (3,): of the overlaps, of the truth, of the prediction
-Pool = Callable[[list[Terms]], float]  # one F-score of the terms of all sections
+Rows = NDArray[np.float64]  # (sections with a cell, thresholds × 3): the terms of each threshold in turn
+Cut = Callable[[NDArray[np.bool_]], Segments]  # a map of cells to segments
 
 
 def v_rand(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
@@ -54,7 +55,7 @@ def v_rand(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
         UserError: if the shapes differ or are no sections, or a probability is not in [0, 1].
 
     """
-    return _best(truth, probabilities, thinned_segments, rand_terms, _mean_of_scores)
+    return best_mean(_rows(truth, probabilities, thinned_segments, rand_terms))
 
 
 def v_info(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
@@ -63,7 +64,7 @@ def v_info(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
     V_info = I(S; T) / (H(S) / 2 + H(T) / 2), equation 6 with alpha = 0.5, 1 if both have one
     segment. Arguments, returned value and errors are those of `v_rand`.
     """
-    return _best(truth, probabilities, thinned_segments, info_terms, _mean_of_scores)
+    return best_mean(_rows(truth, probabilities, thinned_segments, info_terms))
 
 
 def rand_error(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
@@ -72,7 +73,7 @@ def rand_error(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
     One minus the maximal F-score of the foreground-restricted Rand index. Arguments, returned value
     and errors are those of `v_rand`.
     """
-    return 1 - _best(truth, probabilities, segments, rand_terms, _score_of_sums)
+    return 1 - best_of_sums(_rows(truth, probabilities, segments, rand_terms))
 
 
 def pixel_error(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
@@ -81,13 +82,46 @@ def pixel_error(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
     One minus the maximal F-score of the pixels in cells, 2 tp / (2 tp + fp + fn). Arguments, returned
     value and errors are those of `v_rand`.
     """
-    return 1 - _best(truth, probabilities, lambda cells: cells.astype(np.int32), pixel_terms, _score_of_sums)
+    return 1 - best_of_sums(_rows(truth, probabilities, as_they_are, pixel_terms))
 
 
 def segments(cells: NDArray[np.bool_]) -> Segments:
     """The 4-connected components of a (y, x) boolean map of cells, numbered from 1."""
     found: Segments = ndimage.label(cells, output=np.int32)[0]
     return found
+
+
+def as_they_are(cells: NDArray[np.bool_]) -> Segments:
+    """All cells as one segment, for scores of pixels."""
+    return cells.astype(np.int32)
+
+
+def cuts(probabilities: NDArray[Any], cut: Cut) -> tuple[Segments, ...]:
+    """The segments of a section's map (y, x) at each of THRESHOLDS."""
+    return tuple(cut(probabilities > threshold) for threshold in THRESHOLDS)
+
+
+def section_rows(
+    truth: NDArray[Any], found: Sequence[Segments], terms: Callable[[Segments, Segments], Terms]
+) -> Rows:
+    """The terms of one section at all thresholds: a row, or none where the truth (y, x) has no cell."""
+    if not (truth > 0).any():
+        return np.empty((0, 3 * len(THRESHOLDS)))
+    true = segments(truth > 0)
+    return np.concatenate([terms(true, at_threshold) for at_threshold in found])[None]
+
+
+def best_mean(rows: Rows) -> float:
+    """The highest mean of the sections' F-scores over the thresholds; NaN without a section."""
+    of_thresholds = rows.reshape(len(rows), -1, 3).swapaxes(0, 1)
+    return max((float(np.mean([_f_score(t) for t in s])) for s in of_thresholds), default=float("nan"))
+
+
+def best_of_sums(rows: Rows) -> float:
+    """The highest F-score of the sections' added terms over the thresholds; NaN without a section."""
+    if not len(rows):
+        return float("nan")
+    return max(_f_score(terms) for terms in rows.sum(axis=0).reshape(-1, 3))
 
 
 def rand_terms(truth: Segments, predicted: Segments) -> Terms:
@@ -126,33 +160,16 @@ def _areas(truth: Segments, predicted: Segments) -> tuple[NDArray[np.float64], .
     return tuple(area.astype(np.float64) for area in areas)
 
 
-def _best(
+def _rows(
     truth: NDArray[Any],
     probabilities: NDArray[Any],
-    cut: Callable[[NDArray[np.bool_]], Segments],
+    cut: Cut,
     terms: Callable[[Segments, Segments], Terms],
-    pool: Pool,
-) -> float:
-    """The highest score over the thresholds; sections without a true cell are left out."""
+) -> Rows:
+    """The rows of all sections of (y, x) or (z, y, x) arrays."""
     check_sections(truth, probabilities)
-    sections = truth.reshape(-1, *truth.shape[-2:]) > 0
-    with_cells = sections.any(axis=(1, 2))
-    if not with_cells.any():
-        return float("nan")
-    true = [segments(section) for section in sections[with_cells]]
-    maps = probabilities.reshape(sections.shape)[with_cells]
-    return max(
-        pool([terms(t, cut(p > threshold)) for t, p in zip(true, maps, strict=True)])
-        for threshold in THRESHOLDS
-    )
-
-
-def _score_of_sums(sections: list[Terms]) -> float:
-    return _f_score(np.sum(sections, axis=0))
-
-
-def _mean_of_scores(sections: list[Terms]) -> float:
-    return float(np.mean([_f_score(terms) for terms in sections]))
+    true, maps = (a.reshape(-1, *a.shape[-2:]) for a in (truth, probabilities))
+    return np.concatenate([section_rows(t, cuts(p, cut), terms) for t, p in zip(true, maps, strict=True)])
 
 
 def _f_score(terms: Terms) -> float:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetseg.scores.overlap import Objects, Overlap, all_objects, overlap
+from unetseg.scores.overlap import Objects, Overlap, all_objects, overlap, partners
 
 
 @dataclass(frozen=True)
@@ -70,16 +70,9 @@ def _partners(objects: Objects) -> tuple[dict[int, list[int]], dict[int, list[in
     """True id → ids of its predicted partners, and predicted id → ids of its true partners."""
     of_truth: dict[int, list[int]] = {r: [] for r in objects.truth_ids.tolist()}
     of_predicted: dict[int, list[int]] = {s: [] for s in objects.predicted_ids.tolist()}
-    shared = objects.shared.tocoo()
-    rows, columns = shared.coords
-    smaller = np.minimum(objects.truth_areas[rows], objects.predicted_areas[columns])
-    ours = 2 * shared.data > smaller
-    edges = sorted(
-        zip(
-            objects.truth_ids[rows[ours]].tolist(), objects.predicted_ids[columns[ours]].tolist(), strict=True
-        )
-    )
-    for r, s in edges:
+    rows, columns = partners(objects)
+    ids = zip(objects.truth_ids[rows].tolist(), objects.predicted_ids[columns].tolist(), strict=True)
+    for r, s in ids:
         of_truth[r].append(s)
         of_predicted[s].append(r)
     return of_truth, of_predicted

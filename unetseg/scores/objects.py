@@ -4,6 +4,12 @@ The matching is optimal (Hungarian), not greedy, as in StarDist's `matching.py` 
 2018, MICCAI; Weigert et al. 2020, WACV). Label images are (y, x) or (z, y, x) integers: 0
 background, k > 0 object; truth pixels that are not annotated (-1) are left out of both images.
 Errors are those of `overlap`.
+
+A pair matches from its IoU threshold on: IoU ≥ 0.5, so that an IoU of exactly 0.5 is a match, as in
+StarDist's `matching` and Cellpose's `average_precision` (both compare `>= threshold`). The Data Science
+Bowl's own script compares `> threshold`; COCO takes ≥. At exactly 0.5 two predicted objects can reach
+the threshold with one true object: the matching gives each object one partner, as many pairs as
+possible, and among equally many those of the largest IoU.
 """
 
 from __future__ import annotations
@@ -18,7 +24,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 from unetseg.errors import UserError
-from unetseg.scores.overlap import Overlap, annotated_objects, object_ious, overlap
+from unetseg.scores.overlap import Objects, annotated_objects, object_ious, overlap
 
 AP_THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
 """IoU thresholds of the average precision: 0.50, 0.55, ..., 0.95 as in the Data Science Bowl 2018, whose
@@ -65,17 +71,13 @@ def matching(truth: NDArray[Any], predicted: NDArray[Any], threshold: float = 0.
         UserError: if the threshold is out of range, or as `overlap` does.
 
     """
-    return match_objects(overlap(truth, predicted), threshold)
+    return match_objects(annotated_objects(overlap(truth, predicted)), threshold)
 
 
-def match_objects(pairs: Overlap, threshold: float = 0.5) -> Matching:
-    """`matching` from an overlap table that is already at hand."""
-    if not 0 < threshold <= 1:
-        raise UserError(f"an IoU threshold of {threshold} is not in (0, 1]; 0.5 is usual.")
-    ious = object_ious(annotated_objects(pairs))
-    ious.data = (ious.data >= threshold).astype(np.float64)
-    n, m = ious.shape
-    tp = len(_assign(ious)[0])
+def match_objects(objects: Objects, threshold: float = 0.5) -> Matching:
+    """`matching` of objects whose overlaps are already at hand."""
+    n, m = objects.shared.shape
+    tp = len(_match(object_ious(objects), threshold)[0])
     return Matching(tp=tp, fp=m - tp, fn=n - tp)
 
 
@@ -100,16 +102,26 @@ def object_iou(truth: NDArray[Any], predicted: NDArray[Any]) -> tuple[NDArray[np
 
     Objects are matched one to one so that the sum of the IoU is as large as it can be.
     """
-    return matched_ious(overlap(truth, predicted))
+    return matched_ious(annotated_objects(overlap(truth, predicted)))
 
 
-def matched_ious(pairs: Overlap) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """`object_iou` from an overlap table that is already at hand."""
-    objects = annotated_objects(pairs)
+def matched_ious(
+    objects: Objects, threshold: float | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """`object_iou` of objects whose overlaps are at hand; with a threshold of the pairs that reach it."""
     ious = object_ious(objects)
-    rows, columns = _assign(ious)
+    rows, columns = _assign(ious) if threshold is None else _match(ious, threshold)
     chosen = sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=ious.shape)
     return objects.truth_ids, ious.multiply(chosen).sum(axis=1)
+
+
+def _match(ious: sparse.csr_array, threshold: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns of as many pairs of IoU >= threshold as can be, of the largest IoU among those."""
+    if not 0 < threshold <= 1:
+        raise UserError(f"an IoU threshold of {threshold} is not in (0, 1]; 0.5 is usual.")
+    gains = ious.copy()
+    gains.data = np.where(ious.data >= threshold, 1 + ious.data / (2 * max(ious.shape)), 0)
+    return _assign(gains)
 
 
 def _assign(gains: sparse.csr_array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -11,7 +11,8 @@ from scipy import sparse
 
 from unetseg.errors import UserError
 
-MAX_ID = 2**31  # two shifted ids then share one int64 key: (2**31 + 2)**2 < 2**63
+COUNTED = 2**20
+"""Most pairs of labels that are counted directly; more are sorted."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,16 @@ class Objects:
 
 
 def overlap(truth: NDArray[Any], predicted: NDArray[Any]) -> Overlap:
-    """The contingency table of two label images, in one sort of the pixels.
+    """The contingency table of two label images of the same shape.
 
-    Args:
-        truth: integer labels of any shape: 0 background, 1..2**31 object ids, -1 not annotated.
-        predicted: integer labels of the same shape: 0 background, 1..2**31 object ids.
+    truth: integers of any shape, 0 background, k > 0 an object, −1 not annotated. predicted: integers of
+    the same shape, 0 background, k > 0 an object. Ids may be as large as int64 holds: memory and time
+    depend on how many there are, not on how large they are.
 
-    Raises:
-        UserError: if the shapes differ, a label image is not integer, or an id is out of range.
+    Raises UserError if the shapes differ, a label image is not integer, or an id is out of range.
 
     >>> overlap(np.array([-1, 7, 7, 7]), np.array([3, 3, 3, 0]))
     Overlap(truth=array([-1,  7,  7]), predicted=array([3, 0, 3]), pixels=array([1, 1, 2]))
-
     """
     if truth.shape != predicted.shape:
         raise UserError(
@@ -63,23 +62,46 @@ def overlap(truth: NDArray[Any], predicted: NDArray[Any]) -> Overlap:
         )
     check_labels(truth, "truth", lowest=-1)
     check_labels(predicted, "prediction", lowest=0)
-    width = int(predicted.max(initial=0)) + 1
-    keys = (truth.astype(np.int64) + 1) * width + predicted.astype(np.int64)
-    pairs, pixels = np.unique(keys, return_counts=True)
-    return Overlap(pairs // width - 1, pairs % width, pixels.astype(np.int64))
+    true_ids, true_places = relabel(truth)
+    found_ids, found_places = relabel(predicted)
+    keys = true_places * len(found_ids) + found_places
+    pairs, pixels = _counted(keys, len(true_ids) * len(found_ids))
+    return Overlap(true_ids[pairs // len(found_ids)], found_ids[pairs % len(found_ids)], pixels)
+
+
+def relabel(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct ids (n,), ascending, and the index of each pixel's id among them, flat (pixels,) int64."""
+    flat = labels.ravel().astype(np.int64)
+    low, high = int(flat.min(initial=0)), int(flat.max(initial=0))
+    if high - low > max(flat.size, COUNTED):
+        ids, places = np.unique(flat, return_inverse=True)
+        return ids, places.astype(np.int64)
+    present = np.bincount(flat - low, minlength=1) > 0
+    index = np.cumsum(present) - 1
+    return np.flatnonzero(present) + low, index[flat - low]
+
+
+def _counted(keys: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct keys in 0…most − 1, ascending, and how often each occurs."""
+    if most <= max(keys.size, COUNTED):
+        counts = np.bincount(keys, minlength=most)
+        distinct = np.flatnonzero(counts)
+        return distinct, counts[distinct].astype(np.int64)
+    distinct, counts = np.unique(keys, return_counts=True)
+    return distinct, counts.astype(np.int64)
 
 
 def check_labels(labels: NDArray[Any], what: str, *, lowest: int) -> None:
-    """Raise UserError unless `labels` is an integer array with values in lowest..2**31."""
+    """Raise UserError unless `labels` is an integer array with values from `lowest` to the int64 maximum."""
     if not np.issubdtype(labels.dtype, np.integer):
         raise UserError(
             f"the {what} has dtype {labels.dtype}, but labels are integers (0 background); "
             "label the objects first."
         )
     low, high = int(labels.min(initial=0)), int(labels.max(initial=0))
-    if low < lowest or high > MAX_ID:
+    if low < lowest or high > np.iinfo(np.int64).max:
         raise UserError(
-            f"the {what} has ids from {low} to {high}, allowed are {lowest} to {MAX_ID}; "
+            f"the {what} has ids from {low} to {high}, allowed are {lowest} to {np.iinfo(np.int64).max}; "
             "relabel the objects from 1."
         )
 
@@ -92,6 +114,33 @@ def annotated_objects(pairs: Overlap) -> Objects:
     """
     inside = pairs.truth >= 0
     return all_objects(Overlap(pairs.truth[inside], pairs.predicted[inside], pairs.pixels[inside]))
+
+
+def partly_annotated_objects(pairs: Overlap) -> Objects:
+    """The objects of a frame in which only some are annotated, with all their pixels.
+
+    What surrounds an annotated object is known not to belong to it, so areas are whole. A predicted
+    object without a partner among the true ones (see `partners`) may be one that nobody annotated: it
+    does not appear. None with an IoU above 1/3 is lost by this.
+    """
+    objects = all_objects(pairs)
+    judged = objects.predicted_ids[np.unique(partners(objects)[1])]
+    kept = np.isin(pairs.predicted, judged)
+    return all_objects(Overlap(pairs.truth, np.where(kept, pairs.predicted, 0), pairs.pixels))
+
+
+def partners(objects: Objects) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of the true and predicted objects that belong together, (pairs,) each, row by row.
+
+    They share more than half of the smaller one: 2·|R ∩ S| > min(|R|, |S|).
+    """
+    shared = objects.shared.tocoo()
+    rows, columns = shared.coords
+    smaller = np.minimum(objects.truth_areas[rows], objects.predicted_areas[columns])
+    together = 2 * shared.data > smaller
+    rows, columns = rows[together].astype(np.int64), columns[together].astype(np.int64)
+    order = np.lexsort((columns, rows))
+    return rows[order], columns[order]
 
 
 def all_objects(pairs: Overlap) -> Objects:
@@ -119,6 +168,24 @@ def object_ious(objects: Objects) -> sparse.csr_array:
     rows, columns = pairs.coords
     unions = objects.truth_areas[rows] + objects.predicted_areas[columns] - pairs.data
     return sparse.csr_array((pairs.data / unions, (rows, columns)), shape=objects.shared.shape)
+
+
+def class_confusion(pairs: Overlap, classes: int) -> NDArray[np.int64]:
+    """Annotated pixels by [true class, predicted class]: (classes, classes) int64.
+
+    Raises UserError for a class that is not in 0…classes − 1.
+    """
+    inside = pairs.truth >= 0
+    true, found = pairs.truth[inside], pairs.predicted[inside]
+    for what, values in (("true", true), ("predicted", found)):
+        if values.size and values.max() >= classes:
+            raise UserError(
+                f"the {what} classes go up to {values.max()}, but with {classes} classes 0 to {classes - 1} "
+                "are allowed."
+            )
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (true, found), pairs.pixels[inside])
+    return counts
 
 
 def foreground_confusion(pairs: Overlap) -> NDArray[np.int64]:

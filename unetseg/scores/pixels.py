@@ -19,8 +19,8 @@ from unetseg.errors import UserError
 
 
 def iou(
-    predicted_classes: NDArray[Any],
-    true_classes: NDArray[Any],
+    truth: NDArray[Any],
+    predicted: NDArray[Any],
     c: int = 1,
     annotated: NDArray[np.bool_] | None = None,
 ) -> float:
@@ -29,16 +29,16 @@ def iou(
     Raises:
         UserError: if shapes differ or values are no classes (see `confusion`).
 
-    >>> iou(np.array([1, 1, 0, 0]), np.array([0, 1, 1, 0]))
+    >>> iou(np.array([0, 1, 1, 0]), np.array([1, 1, 0, 0]))
     0.3333333333333333
 
     """
-    return iou_of(_one_class(predicted_classes, true_classes, c, annotated), 1)
+    return iou_of(_one_class(truth, predicted, c, annotated), 1)
 
 
 def dice(
-    predicted_classes: NDArray[Any],
-    true_classes: NDArray[Any],
+    truth: NDArray[Any],
+    predicted: NDArray[Any],
     c: int = 1,
     annotated: NDArray[np.bool_] | None = None,
 ) -> float:
@@ -47,15 +47,15 @@ def dice(
     Raises:
         UserError: if shapes differ or values are no classes (see `confusion`).
 
-    >>> dice(np.array([1, 1, 0, 0]), np.array([0, 1, 1, 0]))
+    >>> dice(np.array([0, 1, 1, 0]), np.array([1, 1, 0, 0]))
     0.5
 
     """
-    return dice_of(_one_class(predicted_classes, true_classes, c, annotated), 1)
+    return dice_of(_one_class(truth, predicted, c, annotated), 1)
 
 
 def pixel_error(
-    predicted: NDArray[Any], true: NDArray[Any], annotated: NDArray[np.bool_] | None = None
+    truth: NDArray[Any], predicted: NDArray[Any], annotated: NDArray[np.bool_] | None = None
 ) -> float:
     """Fraction of the annotated pixels whose classes differ, in [0, 1]; NaN if there are none.
 
@@ -67,14 +67,14 @@ def pixel_error(
         UserError: if shapes differ or values are no classes (see `confusion`).
 
     """
-    _check(predicted, true, annotated)
-    differ = _inside(predicted != true, annotated)
+    _check(truth, predicted, annotated)
+    differ = _inside(truth != predicted, annotated)
     return _ratio(np.count_nonzero(differ), differ.size)
 
 
 def confusion(
-    predicted_classes: NDArray[Any],
-    true_classes: NDArray[Any],
+    truth: NDArray[Any],
+    predicted: NDArray[Any],
     annotated: NDArray[np.bool_] | None = None,
     *,
     classes: int,
@@ -86,15 +86,15 @@ def confusion(
             0..classes-1 inside the annotated pixels.
 
     """
-    _check(predicted_classes, true_classes, annotated)
-    predicted, true = _inside(predicted_classes, annotated), _inside(true_classes, annotated)
-    for what, values in (("predicted", predicted), ("true", true)):
+    _check(truth, predicted, annotated)
+    true, found = _inside(truth, annotated), _inside(predicted, annotated)
+    for what, values in (("true", true), ("predicted", found)):
         if values.size and not 0 <= values.min() <= values.max() < classes:
             raise UserError(
                 f"the {what} classes go from {values.min()} to {values.max()}, but with {classes} "
                 f"classes 0 to {classes - 1} are allowed; mask other pixels with annotated=False."
             )
-    keys = true.astype(np.int64) * classes + predicted
+    keys = true.astype(np.int64) * classes + found
     return np.bincount(keys, minlength=classes**2).reshape(classes, classes).astype(np.int64)
 
 
@@ -114,10 +114,10 @@ def pixel_error_of(counts: NDArray[np.int64]) -> float:
 
 
 def _one_class(
-    predicted: NDArray[Any], true: NDArray[Any], c: int, annotated: NDArray[np.bool_] | None
+    truth: NDArray[Any], predicted: NDArray[Any], c: int, annotated: NDArray[np.bool_] | None
 ) -> NDArray[np.int64]:
-    _check(predicted, true, annotated)
-    return confusion(predicted == c, true == c, annotated, classes=2)
+    _check(truth, predicted, annotated)
+    return confusion(truth == c, predicted == c, annotated, classes=2)
 
 
 def _ratio(part: Any, whole: Any) -> float:
@@ -128,8 +128,8 @@ def _inside(values: NDArray[Any], annotated: NDArray[np.bool_] | None) -> NDArra
     return values.ravel() if annotated is None else values[annotated]
 
 
-def _check(predicted: NDArray[Any], true: NDArray[Any], annotated: NDArray[np.bool_] | None) -> None:
-    shapes = {"predicted": predicted.shape, "true": true.shape}
+def _check(truth: NDArray[Any], predicted: NDArray[Any], annotated: NDArray[np.bool_] | None) -> None:
+    shapes = {"true": truth.shape, "predicted": predicted.shape}
     if annotated is not None:
         shapes["annotated"] = annotated.shape
         if annotated.dtype != np.bool_:
@@ -137,7 +137,7 @@ def _check(predicted: NDArray[Any], true: NDArray[Any], annotated: NDArray[np.bo
     if len(set(shapes.values())) > 1:
         given = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise UserError(f"the shapes differ: {given}; they must show the same pixels.")
-    for name, array in (("predicted", predicted), ("true", true)):
+    for name, array in (("true", truth), ("predicted", predicted)):
         if not (np.issubdtype(array.dtype, np.integer) or array.dtype == np.bool_):
             raise UserError(
                 f"the {name} classes have dtype {array.dtype}; give integers or booleans, "

@@ -64,13 +64,24 @@ def warping_error(
 
     """
     check_sections(truth, probabilities)
-    true = truth.reshape(-1, *truth.shape[-2:]) > 0
-    maps = probabilities.reshape(true.shape)
-    pixels = [
-        sum(_counted(t, p, threshold, kinds) for t, p in zip(true, maps, strict=True))
-        for threshold in BEFORE_ONE
-    ]
-    return min(pixels) / true.size
+    true, maps = (a.reshape(-1, *a.shape[-2:]) for a in (truth, probabilities))
+    return least_share(
+        np.concatenate([warping_rows(t, p, kinds) for t, p in zip(true, maps, strict=True)])
+    )
+
+
+def warping_rows(
+    truth: NDArray[Any], probabilities: NDArray[Any], kinds: Collection[str] = CHALLENGE_KINDS
+) -> NDArray[np.float64]:
+    """Mismatched pixels of one section (y, x) at each threshold, and its size: (1, thresholds + 1)."""
+    pixels = [_counted(truth > 0, probabilities, threshold, kinds) for threshold in BEFORE_ONE]
+    return np.array([[*pixels, truth.size]], np.float64)
+
+
+def least_share(rows: NDArray[np.float64]) -> float:
+    """The least share of mismatched pixels over the thresholds, of the rows of all sections."""
+    *pixels, size = rows.sum(axis=0).tolist()
+    return float(min(pixels) / size) if size else float("nan")
 
 
 def mismatches(truth: NDArray[np.bool_], probabilities: NDArray[Any], threshold: float) -> dict[str, int]:

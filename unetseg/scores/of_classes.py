@@ -1,0 +1,125 @@
+"""The scores of class maps, all read from one confusion matrix, and those of single volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetseg.scores.binary import accuracy_of, kappa_of, sensitivity_of, specificity_of
+from unetseg.scores.entry import Frame, Rows, Score
+from unetseg.scores.overlap import class_confusion
+from unetseg.scores.pixels import dice_of, iou_of, pixel_error_of
+from unetseg.scores.surface import surface_distances
+
+Counts = NDArray[np.int64]  # (classes, classes), by [true class, predicted class]
+
+
+def class_scores(classes: int) -> dict[str, Score]:
+    """The scores of maps of so many classes, the background among them.
+
+    "iou" is the mean over the classes, "dice" that over all but the background, "iou-2" that of class 2.
+    """
+
+    def entry(
+        total: Callable[[Counts], float],
+        title: str,
+        meaning: str,
+        better: Literal["higher", "lower"] = "higher",
+        standard: bool = False,
+    ) -> Score:
+        def row(frame: Frame) -> Rows:
+            return class_confusion(frame.pairs, classes).reshape(1, -1).astype(np.float64)
+
+        def of_counts(rows: Rows) -> float:
+            return total(rows.sum(axis=0).reshape(classes, classes).astype(np.int64))
+
+        return Score("classes", title, meaning, of_counts, row, better, standard)
+
+    def of_class(c: int) -> dict[str, Score]:
+        return {
+            f"iou-{c}": entry(
+                lambda n: iou_of(n, c), f"IoU of class {c}", f"intersection over union of class {c}", standard=True
+            ),
+            f"dice-{c}": entry(lambda n: dice_of(n, c), f"Dice of class {c}", f"Dice coefficient of class {c}"),
+        }
+
+    scores = {
+        "iou": entry(
+            lambda n: _mean([iou_of(n, c) for c in range(classes)]),
+            "mean IoU",
+            "intersection over union, mean over the classes",
+            standard=True,
+        ),
+        "dice": entry(
+            lambda n: _mean([dice_of(n, c) for c in range(1, classes)]),
+            "mean Dice",
+            "Dice coefficient, mean over the classes but the background",
+            standard=True,
+        ),
+    }
+    for c in range(classes):
+        scores |= of_class(c)
+    scores |= {
+        "pixel-error": entry(
+            pixel_error_of, "pixel error", "fraction of pixels whose class is wrong", "lower", standard=True
+        ),
+        "accuracy": entry(accuracy_of, "accuracy", "share of the pixels whose class is right"),
+        "kappa": entry(kappa_of, "Cohen's kappa", "agreement of the classes beyond chance"),
+    }
+    two = {
+        "sensitivity": entry(sensitivity_of, "sensitivity", "share of the pixels of class 1 that are found"),
+        "specificity": entry(specificity_of, "specificity", "share of class 0 that is predicted as class 0"),
+    }
+    return scores | (two if classes == 2 else {})
+
+
+def volume_class_scores(classes: int) -> dict[str, Score]:
+    """The scores that are taken volume by volume and then averaged, for each class but the background.
+
+    A class that is in neither truth nor prediction of a volume does not count there.
+    """
+    scores = {}
+    for c in range(1, classes):
+        scores[f"volume-dice-{c}"] = Score(
+            kind="volumes",
+            title=f"Dice of class {c}, mean over volumes",
+            meaning=f"mean over the volumes of the Dice coefficient of class {c}",
+            total=_mean_of_known,
+            rows=lambda frame, c=c: _one(dice_of(class_confusion(frame.pairs, classes), c)),  # type: ignore[misc]
+            standard=True,
+        )
+        scores[f"surface-um-{c}"] = Score(
+            kind="volumes",
+            title=f"surface distance of class {c} (µm), mean over volumes",
+            meaning=f"mean over the volumes of the average symmetric surface distance, in µm, of class {c}",
+            total=_mean_of_known,
+            rows=lambda frame, c=c: _one(_surface_distance(frame, c)),  # type: ignore[misc]
+            better="lower",
+            standard=True,
+        )
+    return scores
+
+
+def _surface_distance(frame: Frame, c: int) -> float:
+    """In µm; NaN for a volume of unknown pixel size."""
+    if frame.spacing_um is None:
+        return float("nan")
+    truth, predicted = frame.truth == c, frame.predicted == c
+    return surface_distances(truth, predicted, frame.spacing_um, annotated=frame.truth >= 0).mean
+
+
+def _one(value: float) -> Rows:
+    return np.array([[value]], np.float64)
+
+
+def _mean_of_known(rows: Rows) -> float:
+    return _mean(rows[:, 0].tolist())
+
+
+def _mean(values: list[float]) -> float:
+    """The mean of those that are defined; NaN where none is."""
+    known = [v for v in values if np.isfinite(v)]
+    return float(np.mean(known)) if known else float("nan")
