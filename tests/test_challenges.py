@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from conftest import write
 
-from unetseg.evaluation.challenges import SECTION_SCORES, challenge_scores, task_scores
+from unetseg.evaluation.challenges import challenge_scores, task_scores
 from unetseg.images.whole import write_stack
 from unetseg.run import Run
+from unetseg.scores import standard_scores
 from unetseg.scores.em import v_rand
 from unetseg.scores.warping import warping_error
 from unetseg.settings import DataSettings, Experiment
@@ -68,7 +69,7 @@ def test_sections_are_scored_by_their_probability_maps(tmp_path: Path) -> None:
         write_stack(run.tested(f"{name}_probability"), maps[z][None], spacing_um=None)
         pairs.append((name, cells[z], cells[z]))
     found = task_scores(run, run.experiment.data, pairs)
-    assert list(found) == list(SECTION_SCORES)
+    assert tuple(found) == standard_scores("probabilities")
     assert found["v-rand"] == v_rand(cells, maps)
     assert found["warping-error"] == warping_error(cells, maps)
 

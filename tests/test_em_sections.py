@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import Unetseg, write
 
-from unetseg.evaluation.challenges import SECTION_SCORES
+from unetseg.scores import standard_scores
 
 CELLS = np.full((2, 12, 12), 255, np.uint8)
 CELLS[:, 5:7] = 0
@@ -24,7 +24,7 @@ def test_a_map_gets_the_scores_of_sections(unetseg: Unetseg, tmp_path: Path) -> 
     assert "truth taken as cells of EM sections\n" in result.out
     found = json.loads(out.read_text())
     assert list(found) == ["t[0]", "t[1]", "all"]
-    assert list(found["all"]) == list(SECTION_SCORES)
+    assert tuple(found["all"]) == standard_scores("probabilities")
     assert (found["t[0]"]["v-rand"], found["t[0]"]["warping-error"]) == (1, 0)
     # the wall of two rows may grow thin, so of the two pixels missing in it one counts
     assert found["t[1]"]["warping-error"] == 1 / 144
@@ -47,7 +47,7 @@ def test_integer_maps_are_fractions_of_their_range(unetseg: Unetseg, tmp_path: P
 def test_refused(unetseg: Unetseg, tmp_path: Path) -> None:
     found, truth = write(tmp_path / "map.tif", MAP), write(tmp_path / "t.tif", CELLS)
     mixed = unetseg("score", found, truth, "--scores", "v-rand", "--scores", "seg")
-    assert "'seg' is no score of probability maps" in mixed.err
+    assert "there is no score 'seg' of probability maps" in mixed.err
     write(tmp_path / "map.tif", MAP * 3)
     assert "probabilities are 0…1" in unetseg("score", found, truth).err
     write(tmp_path / "map.tif", MAP[:1])

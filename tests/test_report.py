@@ -268,9 +268,11 @@ def test_benchmarks_are_told_by_task_and_folder() -> None:
 def test_scores_of_volumes_have_a_meaning_and_their_better_way() -> None:
     rows = {
         r.name: r
-        for r in score_rows({"iou-0": 0.9, "dice": 0.8, "volume-dice-2": 0.7, "surface-um-2": 1704.8})
+        for r in score_rows(
+            {"iou-0": 0.9, "dice": 0.8, "volume-dice-2": 0.7, "surface-um-2": 1704.8}, "classes"
+        )
     }
-    assert rows["dice"].meaning == "mean over the classes but the background"
+    assert rows["dice"].meaning == "Dice coefficient, mean over the classes but the background"
     assert rows["volume-dice-2"].meaning.endswith("Dice coefficient of class 2")
     assert (rows["volume-dice-2"].better, rows["surface-um-2"].better) == ("higher", "lower")
     assert rows["surface-um-2"].value == "1704.8"

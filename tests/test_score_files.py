@@ -182,7 +182,8 @@ def test_a_challenges_result_and_truth(unetseg: Unetseg, tmp_path: Path) -> None
     assert table["man_seg000"]["seg"] == pytest.approx(3 / 8)
     assert table["man_seg001"]["seg"] == 1
     assert table["all"]["seg"] == pytest.approx((6 / 8 + 0 + 1) / 3)
-    assert table["man_seg001"]["iou"] == 1  # no false alarm in the unknown background
+    assert table["man_seg001"]["f1"] == 1  # no false alarm in the unknown background
+    assert table["man_seg001"]["iou"] is None  # nothing is known to be background
 
 
 def test_a_score_that_the_truth_does_not_have_says_what_it_was_taken_for(
@@ -192,7 +193,7 @@ def test_a_score_that_the_truth_does_not_have_says_what_it_was_taken_for(
         write(tmp_path / f"{name}.tif", TRUTH)
     result = unetseg("score", tmp_path, tmp_path, "--scores", "seg")
     assert result.code == 2
-    assert "no score 'seg' for classes" in result.err
+    assert "no score 'seg' of class maps" in result.err
     assert "The truth was taken as classes; --labels overrides." in result.err
 
 

@@ -34,16 +34,16 @@ def test_undefined_values() -> None:
 
 def test_auc_counts_ties_half() -> None:
     # of the four pairs (true, background) three are in order, one is a tie
-    assert auc(np.array([0.1, 0.4, 0.4, 0.8]), np.array([0, 0, 1, 1])) == 3.5 / 4
-    assert auc(np.full(5, 0.3), np.array([0, 1, 0, 1, 1])) == 0.5
-    assert auc(np.array([3, 2, 1]), np.array([0, 1, 1])) == 0
-    assert isnan(auc(np.array([0.1, 0.2]), np.array([1, 1])))
+    assert auc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.4, 0.8])) == 3.5 / 4
+    assert auc(np.array([0, 1, 0, 1, 1]), np.full(5, 0.3)) == 0.5
+    assert auc(np.array([0, 1, 1]), np.array([3, 2, 1])) == 0
+    assert isnan(auc(np.array([1, 1]), np.array([0.1, 0.2])))
 
 
 def test_only_pixels_inside_the_mask_count() -> None:
     scores = np.array([[0.1, 0.9], [0.4, np.nan]])
     true = np.array([[0, 0], [1, 1]])
-    assert auc(scores, true, np.array([[True, False], [True, False]])) == 1
+    assert auc(true, scores, np.array([[True, False], [True, False]])) == 1
 
 
 def test_agrees_with_scikit_learn() -> None:
@@ -51,8 +51,8 @@ def test_agrees_with_scikit_learn() -> None:
     rng = np.random.default_rng(3)
     true = rng.integers(0, 2, 2000)
     scores = np.round(np.clip(true * 0.3 + rng.random(2000), 0, 1), 2)
-    counts = confusion(scores > 0.6, true == 1, classes=2)
-    assert auc(scores, true) == pytest.approx(metrics.roc_auc_score(true, scores), abs=1e-12)
+    counts = confusion(true == 1, scores > 0.6, classes=2)
+    assert auc(true, scores) == pytest.approx(metrics.roc_auc_score(true, scores), abs=1e-12)
     assert kappa_of(counts) == pytest.approx(metrics.cohen_kappa_score(true, scores > 0.6))
     assert sensitivity_of(counts) == pytest.approx(metrics.recall_score(true, scores > 0.6))
     assert accuracy_of(counts) == pytest.approx(metrics.accuracy_score(true, scores > 0.6))
@@ -60,6 +60,6 @@ def test_agrees_with_scikit_learn() -> None:
 
 def test_refused() -> None:
     with pytest.raises(UserError, match="shapes differ"):
-        auc(np.zeros(3), np.zeros(4))
+        auc(np.zeros(4), np.zeros(3))
     with pytest.raises(UserError, match="NaN"):
-        auc(np.array([np.nan, 1]), np.array([0, 1]))
+        auc(np.array([0, 1]), np.array([np.nan, 1]))

@@ -16,20 +16,20 @@ TRUE = np.array([[1, 0, 0], [2, 2, 1]], np.uint8)
 
 def test_hand_worked_values() -> None:
     # class 1: one pixel in both, three in either; class 2: one in both, two in either.
-    assert confusion(PREDICTED, TRUE, classes=3).tolist() == [[1, 1, 0], [1, 1, 0], [1, 0, 1]]
-    assert iou(PREDICTED, TRUE) == 1 / 3
-    assert iou(PREDICTED, TRUE, 2) == 1 / 2
-    assert iou(PREDICTED, TRUE, 0) == 1 / 4
-    assert dice(PREDICTED, TRUE) == 2 / 4
-    assert pixel_error(PREDICTED, TRUE) == 3 / 6
+    assert confusion(TRUE, PREDICTED, classes=3).tolist() == [[1, 1, 0], [1, 1, 0], [1, 0, 1]]
+    assert iou(TRUE, PREDICTED) == 1 / 3
+    assert iou(TRUE, PREDICTED, 2) == 1 / 2
+    assert iou(TRUE, PREDICTED, 0) == 1 / 4
+    assert dice(TRUE, PREDICTED) == 2 / 4
+    assert pixel_error(TRUE, PREDICTED) == 3 / 6
 
 
 def test_pixels_that_are_not_annotated_do_not_count() -> None:
     annotated = np.array([[True, False, True], [True, True, False]])
-    assert confusion(PREDICTED, TRUE, annotated, classes=3).sum() == 4
-    assert iou(PREDICTED, TRUE, 1, annotated) == 1
-    assert dice(PREDICTED, TRUE, 2, annotated) == 2 / 3
-    assert pixel_error(PREDICTED, TRUE, annotated) == 1 / 4
+    assert confusion(TRUE, PREDICTED, annotated, classes=3).sum() == 4
+    assert iou(TRUE, PREDICTED, 1, annotated) == 1
+    assert dice(TRUE, PREDICTED, 2, annotated) == 2 / 3
+    assert pixel_error(TRUE, PREDICTED, annotated) == 1 / 4
 
 
 def test_a_class_in_neither_map_is_undefined_and_in_one_map_scores_zero() -> None:
@@ -37,34 +37,34 @@ def test_a_class_in_neither_map_is_undefined_and_in_one_map_scores_zero() -> Non
     assert isnan(iou(nothing, nothing))
     assert isnan(dice(nothing, nothing))
     assert isnan(pixel_error(nothing, nothing, np.zeros((2, 3), bool)))
-    assert iou(nothing, TRUE) == iou(PREDICTED, nothing) == dice(nothing, TRUE) == 0
+    assert iou(TRUE, nothing) == iou(nothing, PREDICTED) == dice(TRUE, nothing) == 0
 
 
 def test_added_matrices_score_as_the_images_laid_side_by_side() -> None:
     rng = np.random.default_rng(1)
     predicted, true = rng.integers(0, 3, (2, 4, 8, 8))
-    pooled = sum(confusion(p, t, classes=3) for p, t in zip(predicted, true, strict=True))
-    assert iou_of(pooled, 2) == iou(predicted, true, 2)
-    assert dice_of(pooled, 1) == dice(predicted, true, 1)
-    assert pixel_error_of(pooled) == pixel_error(predicted, true)
+    pooled = sum(confusion(t, p, classes=3) for p, t in zip(predicted, true, strict=True))
+    assert iou_of(pooled, 2) == iou(true, predicted, 2)
+    assert dice_of(pooled, 1) == dice(true, predicted, 1)
+    assert pixel_error_of(pooled) == pixel_error(true, predicted)
 
 
 def test_agrees_with_scikit_learn() -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(2)
     p, t = rng.integers(0, 4, (2, 500))
-    assert (confusion(p, t, classes=4) == metrics.confusion_matrix(t, p)).all()
-    assert iou(p, t, 3) == pytest.approx(metrics.jaccard_score(t == 3, p == 3))
-    assert dice(p, t, 3) == pytest.approx(metrics.f1_score(t == 3, p == 3))
-    assert pixel_error(p, t) == pytest.approx(1 - metrics.accuracy_score(t, p))
+    assert (confusion(t, p, classes=4) == metrics.confusion_matrix(t, p)).all()
+    assert iou(t, p, 3) == pytest.approx(metrics.jaccard_score(t == 3, p == 3))
+    assert dice(t, p, 3) == pytest.approx(metrics.f1_score(t == 3, p == 3))
+    assert pixel_error(t, p) == pytest.approx(1 - metrics.accuracy_score(t, p))
 
 
 def test_refused() -> None:
-    with pytest.raises(UserError, match=r"predicted \(2, 3\), true \(3, 2\)"):
-        iou(PREDICTED, TRUE.T)
-    with pytest.raises(UserError, match="predicted classes go from 0 to 2"):
-        confusion(PREDICTED, TRUE, classes=2)
+    with pytest.raises(UserError, match=r"true \(2, 3\), predicted \(3, 2\)"):
+        iou(TRUE, PREDICTED.T)
+    with pytest.raises(UserError, match="true classes go from 0 to 2"):
+        confusion(TRUE, PREDICTED, classes=2)
     with pytest.raises(UserError, match="argmax"):
-        pixel_error(PREDICTED.astype(float), TRUE)
+        pixel_error(TRUE, PREDICTED.astype(float))
     with pytest.raises(UserError, match="give a boolean array"):
-        dice(PREDICTED, TRUE, annotated=TRUE)
+        dice(TRUE, PREDICTED, annotated=TRUE)

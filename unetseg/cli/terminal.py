@@ -189,9 +189,9 @@ def totals_text(scores: Mapping[str, float]) -> str:
 
 def table_text(table: FrameTable, most: int = 12) -> str:
     """The scores as aligned columns: the frames (the worst `most` by the first score), then all."""
-    from unetseg.evaluation.by_kind import higher_is_better, number
+    from unetseg.evaluation.by_kind import number
 
-    sign = 1 if higher_is_better(table.names[0]) else -1
+    sign = table.entries[0].sign
     first = [sign * float(row[0]) for row in table.values]
     order = sorted(range(len(first)), key=lambda i: (math.isnan(first[i]), first[i]))[:most]
     rows = [[table.frames[i], *map(number, table.values[i])] for i in sorted(order)]

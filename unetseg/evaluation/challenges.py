@@ -13,25 +13,13 @@ from unetseg.config import find_data
 from unetseg.evaluation.by_kind import Pair, score_pairs
 from unetseg.images.whole import read_stack
 from unetseg.run import Run
-from unetseg.sample import NOT_ANNOTATED
-from unetseg.scores.binary import auc
-from unetseg.scores.ctc import det, field_of_interest, op_csb, seg
-from unetseg.scores.em import pixel_error, rand_error, v_info, v_rand
-from unetseg.scores.warping import warping_error
+from unetseg.scores import score
+from unetseg.scores.ctc import field_of_interest, op_csb
 from unetseg.settings import DataSettings
 from unetseg.tasks.labels import label_plane
 
 FIELD_OF_INTEREST = {"DIC-C2DH-HeLa": 50, "PhC-C2DH-U373": 50}
 """Border in pixels, by the name of the data set's folder, that the challenge leaves out."""
-
-SECTION_SCORES: dict[str, Callable[[NDArray[Any], NDArray[Any]], float]] = {
-    "v-rand": v_rand,
-    "v-info": v_info,
-    "rand-error": rand_error,
-    "warping-error": warping_error,
-    "em-pixel-error": pixel_error,
-}
-"""Scores of the EM challenge: of truth and probability maps, (z, y, x) each; errors are better lower."""
 
 Frame = tuple[NDArray[Any], NDArray[Any]]
 """Truth and prediction."""
@@ -93,11 +81,17 @@ def read_frame_labels(path: Path) -> NDArray[np.int64]:
 
 
 def _challenge_scores(segmented: Sequence[Frame], marked: Sequence[Frame]) -> dict[str, float]:
-    scores = {"seg": seg(segmented)}
+    scores = score(*_apart(segmented), ["seg"]) if segmented else {}
     if marked:
-        scores["det"] = det(marked)
+        scores |= score(*_apart(marked), ["det"], kind="challenge")
+    if segmented and marked:
         scores["op-csb"] = op_csb(scores["seg"], scores["det"])
     return scores
+
+
+def _apart(frames: Sequence[Frame]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    """The truths, and the predictions."""
+    return [truth for truth, _ in frames], [predicted for _, predicted in frames]
 
 
 def inside_border(truth: NDArray[Any], predicted: NDArray[Any], border: int) -> Frame:
@@ -109,19 +103,15 @@ def _isbi_em(run: Run, settings: DataSettings, pairs: Sequence[Pair]) -> dict[st
     """Sections pooled; the truth's cells are its objects."""
     maps = [read_stack(run.tested(f"{name}_probability")).pixels[:, 0] for name, _, _ in pairs]
     cells = np.concatenate([truth.reshape(-1, *truth.shape[-2:]) > 0 for _, truth, _ in pairs])
-    probabilities = np.concatenate(maps)
-    return {name: score(cells, probabilities) for name, score in SECTION_SCORES.items()}
+    return score(list(cells), list(np.concatenate(maps)), kind="probabilities")
 
 
 def _drive(run: Run, settings: DataSettings, pairs: Sequence[Pair]) -> dict[str, float]:
     """Pixels inside the field of view pooled over the images (Staal et al. 2004), with the ROC's area."""
     maps = [read_stack(run.tested(f"{name}_probability")).pixels[0, 0] for name, _, _ in pairs]
-    inside = [truth != NOT_ANNOTATED for _, truth, _ in pairs]
-    vessels = np.concatenate([truth[i] for (_, truth, _), i in zip(pairs, inside, strict=True)]) > 0
-    found = np.concatenate([p[i] for p, i in zip(maps, inside, strict=True)])
+    truths = [truth for _, truth, _ in pairs]
     names = ["accuracy", "kappa", "sensitivity", "specificity"]
-    table = score_pairs(pairs, "classes", 2, names)
-    return {"auc": auc(found, vessels), **dict(zip(names, table.pooled.tolist(), strict=True))}
+    return score(truths, maps, ["auc"], kind="probabilities") | score_pairs(pairs, "classes", 2, names).totals
 
 
 SCORED_BY_PROBABILITIES = ("isbi-em", "drive")

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetseg.errors import UserError, did_you_mean
-from unetseg.evaluation.challenges import SECTION_SCORES
+from unetseg.errors import UserError
 from unetseg.images.whole import Stack, read_stack
-from unetseg.scores import FrameTable
+from unetseg.scores import FrameTable, frame_table
 
 
 def is_probability_map(path: Path) -> bool:
@@ -22,18 +21,11 @@ def is_probability_map(path: Path) -> bool:
 
 
 def score_sections(files: Sequence[tuple[Path, Path]], names: Sequence[str] = ()) -> FrameTable:
-    """The scores of SECTION_SCORES, or those of `names`, of (map, truth) files: by section, and pooled.
+    """The standard scores of probability maps, or those of `names`, of (map, truth) files.
 
     A map gives the probability of being in a cell: floats in 0…1, or 8 or 16 bits for 0…1; of two
     channels (`predict --probabilities`) it is the second. The truth is > 0 in cells.
     """
-    for name in names:
-        if name not in SECTION_SCORES:
-            raise UserError(
-                f"{name!r} is no score of probability maps; {did_you_mean(name, SECTION_SCORES)} "
-                "Score labels in a call of their own."
-            )
-    chosen = {name: SECTION_SCORES[name] for name in names or SECTION_SCORES}
     called, cells, maps = [], [], []
     for predicted, truth in files:
         ours, true = _probabilities(read_stack(predicted)), _cells(read_stack(truth, palette=True))
@@ -42,11 +34,7 @@ def score_sections(files: Sequence[tuple[Path, Path]], names: Sequence[str] = ()
         called += [f"{truth.stem}[{z}]" if len(true) > 1 else truth.stem for z in range(len(true))]
         cells += list(true)
         maps += list(ours)
-    rows = [[score(t, p) for score in chosen.values()] for t, p in zip(cells, maps, strict=True)]
-    if len({t.shape for t in cells}) > 1:
-        raise UserError("the sections are of different sizes; score each size in a call of its own.")
-    pooled = [score(np.stack(cells), np.stack(maps)) for score in chosen.values()]
-    return FrameTable(tuple(called), tuple(chosen), np.array(rows), np.array(pooled))
+    return frame_table(cells, maps, names or None, kind="probabilities", frames=called)
 
 
 def _cells(stack: Stack) -> NDArray[np.bool_]:

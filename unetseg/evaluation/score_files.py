@@ -12,14 +12,14 @@ import numpy as np
 
 from unetseg.errors import UserError
 from unetseg.evaluation.by_kind import Pair, score_pairs
-from unetseg.evaluation.challenges import SECTION_SCORES, challenge_scores, inside_border, read_frame_labels
+from unetseg.evaluation.challenges import challenge_scores, inside_border, read_frame_labels
 from unetseg.evaluation.em_sections import is_probability_map, score_sections
 from unetseg.evaluation.volumes import Spacing, volume_scores
 from unetseg.files import by_name, plain_stem, replacing, write_json
 from unetseg.images.nifti import read_images
 from unetseg.images.whole import Stack, image_files, is_volume_file
 from unetseg.sample import LabelKind
-from unetseg.scores import FrameTable
+from unetseg.scores import FrameTable, scores_of
 from unetseg.settings import DataSettings
 from unetseg.tasks.cell_tracking import read_truth
 from unetseg.tasks.labels import (
@@ -67,10 +67,11 @@ def score_files(
     lie wholly within so many pixels of the image's edge do not count. Probability maps get the
     scores of EM sections. Where any file is NIfTI, or with `settings.volumes`, every file is one volume.
     """
-    files = pair_files(predicted, truth, maps=any(name in SECTION_SCORES for name in names))
+    of_maps = any(name in scores_of("probabilities") for name in names)
+    files = pair_files(predicted, truth, maps=of_maps)
     if settings.volumes or any(is_volume_file(path) for pair in files for path in pair):
         settings = replace(settings, volumes=True)
-    elif any(name in SECTION_SCORES for name in names) or (not names and is_probability_map(files[0][0])):
+    elif of_maps or (not names and is_probability_map(files[0][0])):
         return Comparison(score_sections(files, names), "cells of EM sections")
     truths = [path for _, path in files]
     facts = [f for path in truths for f in _facts(path, settings)]

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetseg.evaluation.by_kind import Pair
-from unetseg.sample import NOT_ANNOTATED, LabelKind
-from unetseg.scores.pixels import confusion, dice_of
-from unetseg.scores.surface import surface_distances
+from unetseg.sample import LabelKind
+from unetseg.scores import frame_table
+from unetseg.scores.table import Spacing
 
-Spacing = tuple[float, ...] | None
+__all__ = ["Spacing", "volume_scores"]
 
 
 def volume_scores(
@@ -26,20 +26,17 @@ def volume_scores(
     of its surfaces in µm, of volumes of known spacing. Of objects there is one class, all of them. A
     class that is in neither truth nor prediction of a volume does not count there.
     """
-    volumes = [(t, p, s) for (_, t, p), s in zip(pairs, spacings, strict=True) if t.ndim == 3]
-    scores: dict[str, float] = {}
-    for c in range(1, 2 if kind == "instances" else classes):
-        regions = [(_region(t, c, kind), _region(p, c, kind), t != NOT_ANNOTATED, s) for t, p, s in volumes]
-        dice = [dice_of(confusion(p, t, known, classes=2), 1) for t, p, known, _ in regions]
-        far = [surface_distances(t, p, s, annotated=known).mean for t, p, known, s in regions if s]
-        scores |= {f"volume-dice-{c}": _mean(dice), f"surface-um-{c}": _mean(far)}
-    return {name: value for name, value in scores.items() if np.isfinite(value)}
+    volumes = [(name, t, p, s) for (name, t, p), s in zip(pairs, spacings, strict=True) if t.ndim == 3]
+    if not volumes:
+        return {}
+    names, truths, predictions, sizes = zip(*volumes, strict=True)
+    if kind == "instances":
+        truths, predictions = tuple(map(_as_one_class, truths)), tuple(map(_as_one_class, predictions))
+    count = 2 if kind == "instances" else classes
+    table = frame_table(truths, predictions, kind="volumes", classes=count, frames=names, spacings=sizes)
+    return {name: value for name, value in table.totals.items() if np.isfinite(value)}
 
 
-def _region(labels: NDArray[Any], c: int, kind: LabelKind) -> NDArray[np.uint8]:
-    return (labels > 0 if kind == "instances" else labels == c).astype(np.uint8)
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [v for v in values if np.isfinite(v)]
-    return float(np.mean(known)) if known else float("nan")
+def _as_one_class(labels: NDArray[Any]) -> NDArray[Any]:
+    """All objects as class 1; −1 stays."""
+    return np.minimum(labels, 1)

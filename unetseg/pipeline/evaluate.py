@@ -120,7 +120,8 @@ def _json(run: Run, result: RunScores, model: Model) -> dict[str, Any]:
     return {
         "part": result.part,
         "what": result.what,
-        "scores": dict(zip(table.names, table.pooled.tolist(), strict=True)),
+        "kind": model.recipe.kind,
+        "scores": table.totals,
         "task_scores": result.own,
         "frames": {
             f: dict(zip(table.names, r, strict=True)) for f, r in zip(table.frames, rows, strict=True)

@@ -12,7 +12,7 @@ from unetseg.batches import Batch, batches
 from unetseg.device import choose_device, describe_device, make_deterministic
 from unetseg.distributed import any_of_all, processes, rank
 from unetseg.errors import UserError, did_you_mean
-from unetseg.evaluation.by_kind import higher_is_better, score_names, score_pairs, standard_names
+from unetseg.evaluation.by_kind import score_pairs
 from unetseg.losses import LOSSES
 from unetseg.nets import Fitted, Net, nearest_sizes
 from unetseg.pipeline.dataset import Dataset, read_dataset
@@ -31,6 +31,7 @@ from unetseg.pipeline.provenance import environment
 from unetseg.pipeline.tune_labels import calibrate_model, choose_labels
 from unetseg.run import Run
 from unetseg.sample import Sample
+from unetseg.scores import scores_of, standard_scores
 from unetseg.settings import NO_AUGMENT, AugmentSettings, Experiment, TrainSettings
 from unetseg.train import State, Step, new_state, train
 
@@ -150,7 +151,8 @@ class _Fit:
         started = time.perf_counter()
         name = self.experiment.train.best_by
         scores = validate(self.model, self.data.validate, name)
-        value = scores.get(name, math.nan) * (1 if higher_is_better(name) else -1)
+        recipe = self.model.recipe
+        value = scores.get(name, math.nan) * scores_of(recipe.kind, recipe.classes)[name].sign
         better = not self.data.validate or value > self.best or self.best == -math.inf
         step = self.state.step
         if better:
@@ -207,9 +209,9 @@ def validate(model: Model, samples: Sequence[Sample], best_by: str) -> dict[str,
         if s.labels is not None
     )
     kind, classes = model.recipe.kind, model.recipe.classes
-    names = dict.fromkeys([*standard_names(kind, classes), best_by])
+    names = dict.fromkeys([*standard_scores(kind, classes), best_by])
     table = score_pairs(pairs, kind, classes, list(names))
-    return dict(zip(table.names, table.pooled.tolist(), strict=True))
+    return table.totals
 
 
 def crop_of(settings: TrainSettings, dims: int) -> tuple[int, ...]:
@@ -234,7 +236,7 @@ def _check(experiment: Experiment, data: Dataset, net: Net) -> None:
     settings = experiment.train
     if settings.loss not in LOSSES:
         raise UserError(f"train.loss = {settings.loss!r}: {did_you_mean(settings.loss, LOSSES)}")
-    allowed = score_names(data.kind, data.classes)
+    allowed = scores_of(data.kind, data.classes)
     if settings.best_by not in allowed:
         raise UserError(f"train.best_by = {settings.best_by!r}: {did_you_mean(settings.best_by, allowed)}")
     if experiment.labels.calibrate and data.classes != 2:

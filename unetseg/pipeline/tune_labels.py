@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetseg.calibration import fit_calibration
-from unetseg.evaluation.by_kind import higher_is_better, score_pairs
+from unetseg.evaluation.by_kind import score_pairs
 from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.sample import NOT_ANNOTATED, Sample
+from unetseg.scores import scores_of
 from unetseg.settings import LabelSettings
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
@@ -29,13 +30,14 @@ def choose_labels(model: Model, samples: Sequence[Sample], best_by: str) -> tupl
     settings as they are, then to the earlier candidate. Returns the settings and their score.
     """
     maps = [model.probabilities(s.image, s.name, PredictSettings()) for s in samples]
-    sign = 1 if higher_is_better(best_by) else -1
+    kind, classes = model.recipe.kind, model.recipe.classes
+    sign = scores_of(kind, classes)[best_by].sign
 
     @cache
     def value(settings: LabelSettings) -> float:
         tried = replace(model, recipe=replace(model.recipe, labels=settings))
         pairs = [(s.name, np.asarray(s.labels), tried.labels(p)) for s, p in zip(samples, maps, strict=True)]
-        return sign * float(score_pairs(pairs, model.recipe.kind, model.recipe.classes, [best_by]).pooled[0])
+        return sign * float(score_pairs(pairs, kind, classes, [best_by]).pooled[0])
 
     first = model.recipe.labels
     pairs = [(t, s) for t, s in product(THRESHOLDS, SEEDS) if s == 0 or s > t]

@@ -17,6 +17,7 @@ from unetseg.report.page import published_table, render
 from unetseg.report.pictures import Viewer, viewers
 from unetseg.report.summary import RunSummary, read_summary
 from unetseg.run import Run
+from unetseg.scores import find_score
 
 SAME_IMAGES = 2
 
@@ -41,8 +42,7 @@ def comparison_page(runs: Sequence[Run], page: Path) -> str:
         title=f"{len(runs)} runs compared: {', '.join(every)}",
         runs=every,
         score_names=scores,
-        meanings={n: words.meaning(n) for n in scores},
-        better={n: words.better(n) for n in scores},
+        score_rows=words.score_rows(dict.fromkeys(scores), first.kind),
         rows={name: _cells(f, scores, list(every.values()), comparable) for name, f in every.items()},
         comparable=comparable,
         differences=_differences(every),
@@ -75,7 +75,8 @@ def _cells(
     for name in names:
         value = _value(summary, name)
         known = [v for f in every if (v := _value(f, name)) is not None]
-        best = (max if words.better(name) == "higher" else min)(known, default=None)
+        entry = find_score(name, summary.kind)
+        best = (min if entry and entry.better == "lower" else max)(known, default=None)
         cells.append(Cell(number(value), comparable and len(known) > 1 and value == best))
     return cells
 

@@ -10,7 +10,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from unetseg import __version__
-from unetseg.evaluation.by_kind import higher_is_better, number
+from unetseg.evaluation.by_kind import number
 from unetseg.figures import histogram_svg
 from unetseg.report import summary as words
 from unetseg.report.curves import Chart, run_charts
@@ -19,6 +19,7 @@ from unetseg.report.pictures import kept_pictures, thumbnails, training_pictures
 from unetseg.report.summary import RunSummary, read_summary
 from unetseg.reproduce.published import PUBLISHED, Benchmark, benchmark_of
 from unetseg.run import EXPERIMENT, Run
+from unetseg.scores import find_score
 
 BINS = 20
 
@@ -46,8 +47,8 @@ def run_page(run: Run, page: Path) -> str:
         title=f"{summary.experiment.name}: run {summary.name}",
         summary=summary,
         tables=words.tables(summary),
-        scores=words.score_rows(summary.pooled),
-        own=words.score_rows(summary.own),
+        scores=words.score_rows(summary.pooled, summary.kind),
+        own=words.score_rows(summary.own, summary.kind),
         frames=_frame_rows(summary),
         volumes=any(name.startswith("volume-") for name in summary.own),
         published=published_table(summary),
@@ -93,7 +94,8 @@ def published_table(summary: RunSummary) -> PublishedTable | None:
 def _chosen(summary: RunSummary) -> dict[str, str]:
     if summary.primary is None:
         return {}
-    return ranked(summary.frames, summary.primary, higher_is_better(summary.primary))
+    entry = find_score(summary.primary, summary.kind)
+    return ranked(summary.frames, summary.primary, entry is None or entry.better == "higher")
 
 
 def _frame_rows(summary: RunSummary) -> list[list[Any]]:

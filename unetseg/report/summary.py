@@ -9,40 +9,24 @@ from typing import Any
 
 from unetseg.device import choose_device
 from unetseg.errors import UserError
-from unetseg.evaluation.by_kind import higher_is_better, number
+from unetseg.evaluation.by_kind import number
 from unetseg.nets import parameter_count
 from unetseg.pipeline.model import load_model
 from unetseg.run import Run
-from unetseg.scores import SCORES
+from unetseg.sample import LabelKind
+from unetseg.scores import Kind, Score, find_score
 from unetseg.settings import Experiment
 
 Pair = tuple[str, str]
 UNKNOWN = "not recorded"
-OF_INTEREST = "-foi"
-OWN_MEANINGS = {
-    "det": "Cell Tracking Challenge DET: how many cells are detected, by their markers",
-    "op-csb": "mean of SEG and DET, by which the challenge ranks",
-    "auc": "area under the ROC curve of the foreground's probabilities",
-    "v-rand": "ISBI 2012: Rand F-score after border thinning, at the best threshold",
-    "v-info": "ISBI 2012: information F-score after border thinning, at the best threshold",
-    "rand-error": "ISBI 2012, early: 1 − Rand F-score of the components, at the best threshold",
-    "warping-error": "ISBI 2012, early: topological errors per pixel, at the best threshold",
-    "em-pixel-error": "ISBI 2012, early: 1 − F-score of the pixels in cells, at the best threshold",
-}
-"""Scores of whole challenges, see `pipeline.task_scores`."""
-OF_CLASS = {
-    "iou-": "intersection over union of class",
-    "dice-": "Dice coefficient of class",
-    "volume-dice-": "mean over the volumes of the Dice coefficient of class",
-    "surface-um-": "mean over the volumes of the average symmetric surface distance, in µm, of class",
-}
 
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """A pooled score: its name, what it means, its value in words, and which way is better."""
+    """A pooled score: its name here and the one people know, what it means, its value, and what is better."""
 
     name: str
+    title: str
     meaning: str
     value: str
     better: str
@@ -60,6 +44,12 @@ class RunSummary:
     parameters: int | None
     steps_done: int
     seconds: float
+
+    @property
+    def kind(self) -> LabelKind:
+        """What was scored: objects or classes."""
+        classes = self.scores.get("kind") == "classes" or "iou-0" in self.pooled
+        return "classes" if classes else "instances"
 
     @property
     def primary(self) -> str | None:
@@ -118,28 +108,15 @@ def tables(summary: RunSummary) -> dict[str, list[Pair]]:
     }
 
 
-def score_rows(scores: dict[str, Any]) -> list[ScoreRow]:
-    """Scores in words, in their order."""
-    means = {"iou": "mean over the classes", "dice": "mean over the classes but the background"}
-    of_classes = means if "iou-0" in scores else {}
-    return [ScoreRow(n, of_classes.get(n, meaning(n)), number(v), better(n)) for n, v in scores.items()]
+def score_rows(scores: dict[str, Any], kind: Kind) -> list[ScoreRow]:
+    """Scores in words, in their order; a name that is unknown has no meaning."""
+    return [_score_row(name, value, find_score(name, kind)) for name, value in scores.items()]
 
 
-def meaning(name: str) -> str:
-    """A score in words."""
-    if name.endswith(OF_INTEREST):
-        return f"{meaning(name.removesuffix(OF_INTEREST))}; in the challenge's field of interest"
-    if name in SCORES:
-        return SCORES[name].meaning
-    if name in OWN_MEANINGS:
-        return OWN_MEANINGS[name]
-    of_class = next((p for p in OF_CLASS if name.startswith(p)), None)
-    return f"{OF_CLASS[of_class]} {name.removeprefix(of_class)}" if of_class else ""
-
-
-def better(name: str) -> str:
-    """Which way a score is better, in a word."""
-    return "higher" if higher_is_better(name) else "lower"
+def _score_row(name: str, value: Any, entry: Score | None) -> ScoreRow:
+    if entry is None:
+        return ScoreRow(name, name, "", number(value), "")
+    return ScoreRow(name, entry.title, entry.meaning, number(value), entry.better)
 
 
 def whole(count: int | None) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from unetseg.scores.entry import Frame, Kind, Score
@@ -45,6 +44,7 @@ def score(
 ) -> dict[str, float]:
     """The scores of a sequence of frames, pooled; arguments and errors are those of `frame_table`.
 
+    >>> import numpy as np
     >>> truth = np.array([[1, 1, 0, -1]])
     >>> score([truth], [np.array([[4, 0, 0, 4]])], ["iou", "pixel-error"])
     {'iou': 0.5, 'pixel-error': 0.3333333333333333}

@@ -116,9 +116,7 @@ def det(pairs: Frames) -> float:
 def detection_score(counts: Detections) -> float:
     """DET of the counts of all frames together, see `det`."""
     worst = MISS_COST * counts.references
-    cost = (
-        SPLIT_COST * counts.splits + MISS_COST * counts.misses + FALSE_ALARM_COST * counts.false_alarms
-    )
+    cost = SPLIT_COST * counts.splits + MISS_COST * counts.misses + FALSE_ALARM_COST * counts.false_alarms
     return 1 - min(cost, worst) / worst if worst else float("nan")
 
 

@@ -113,8 +113,10 @@ def section_rows(
 
 def best_mean(rows: Rows) -> float:
     """The highest mean of the sections' F-scores over the thresholds; NaN without a section."""
+    if not len(rows):
+        return float("nan")
     of_thresholds = rows.reshape(len(rows), -1, 3).swapaxes(0, 1)
-    return max((float(np.mean([_f_score(t) for t in s])) for s in of_thresholds), default=float("nan"))
+    return max(float(np.mean([_f_score(terms) for terms in sections])) for sections in of_thresholds)
 
 
 def best_of_sums(rows: Rows) -> float:

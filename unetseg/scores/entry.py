@@ -15,7 +15,7 @@ from unetseg.scores.overlap import Objects, Overlap, annotated_objects, overlap,
 from unetseg.scores.thinning import thinned_segments
 
 Kind = Literal["instances", "classes", "probabilities", "volumes", "challenge"]
-"""What is scored: labels of objects, class maps, probability maps, single volumes, or a challenge's result."""
+"""What is scored: object labels, class maps, probability maps, single volumes, a challenge's result."""
 
 Rows = NDArray[np.float64]  # (rows, columns of this score)
 
@@ -40,7 +40,9 @@ class Frame:
     @cached_property
     def objects(self) -> Objects:
         """The objects that count, see `annotated_objects` and `partly_annotated_objects`."""
-        return partly_annotated_objects(self.pairs) if self.partly_annotated else annotated_objects(self.pairs)
+        return (
+            partly_annotated_objects(self.pairs) if self.partly_annotated else annotated_objects(self.pairs)
+        )
 
     @cached_property
     def thinned_segments(self) -> tuple[NDArray[np.int32], ...]:

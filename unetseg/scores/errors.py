@@ -20,7 +20,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from unetseg.scores.overlap import Objects, Overlap, all_objects, overlap, partners
@@ -48,6 +47,7 @@ def object_errors(truth: NDArray[Any], predicted: NDArray[Any]) -> ObjectErrors:
     truth, predicted: label images of the same shape, integers: 0 background, k > 0 object, and −1
     not annotated in the truth. Errors are those of `overlap`.
 
+    >>> import numpy as np
     >>> object_errors(np.array([1, 1, 0, 2, 2, 0]), np.array([7, 7, 7, 7, 7, 0])).merged
     {7: (1, 2)}
     """

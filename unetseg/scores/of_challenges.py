@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from unetseg.scores.ctc import Detections, detections, detection_score, op_csb
+from unetseg.scores.ctc import Detections, detection_score, detections, op_csb
 from unetseg.scores.entry import Frame, Rows, Score
 
 

@@ -41,9 +41,14 @@ def class_scores(classes: int) -> dict[str, Score]:
     def of_class(c: int) -> dict[str, Score]:
         return {
             f"iou-{c}": entry(
-                lambda n: iou_of(n, c), f"IoU of class {c}", f"intersection over union of class {c}", standard=True
+                lambda n: iou_of(n, c),
+                f"IoU of class {c}",
+                f"intersection over union of class {c}",
+                standard=True,
             ),
-            f"dice-{c}": entry(lambda n: dice_of(n, c), f"Dice of class {c}", f"Dice coefficient of class {c}"),
+            f"dice-{c}": entry(
+                lambda n: dice_of(n, c), f"Dice of class {c}", f"Dice coefficient of class {c}"
+            ),
         }
 
     scores = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -114,7 +113,7 @@ OBJECT_SCORES: dict[str, Score] = {
     "seg": Score(
         kind="instances",
         title="SEG (Cell Tracking Challenge)",
-        meaning="mean over true objects of the IoU with the predicted object that covers more than half of it",
+        meaning="mean over true objects of the IoU with the object that covers more than half of it",
         total=mean_of_rows,
         rows=lambda frame: seg_jaccards(frame.pairs)[1][:, None],
         standard=True,

@@ -1,4 +1,4 @@
-"""The scores of probability maps against two classes: those of EM sections, and the area under the ROC curve."""
+"""The scores of probability maps against two classes: those of EM sections, and the ROC curve's area."""
 
 from __future__ import annotations
 

@@ -41,7 +41,9 @@ def check_names(names: Sequence[str], kind: Kind = "instances", classes: int = 2
     allowed = scores_of(kind, classes)
     for name in names:
         if name not in allowed:
-            raise UserError(f"there is no score {name!r} of {KIND_WORDS[kind]}; {did_you_mean(name, allowed)}")
+            raise UserError(
+                f"there is no score {name!r} of {KIND_WORDS[kind]}; {did_you_mean(name, allowed)}"
+            )
     return tuple(names)
 
 

@@ -65,9 +65,7 @@ def warping_error(
     """
     check_sections(truth, probabilities)
     true, maps = (a.reshape(-1, *a.shape[-2:]) for a in (truth, probabilities))
-    return least_share(
-        np.concatenate([warping_rows(t, p, kinds) for t, p in zip(true, maps, strict=True)])
-    )
+    return least_share(np.concatenate([warping_rows(t, p, kinds) for t, p in zip(true, maps, strict=True)]))
 
 
 def warping_rows(
