@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from benchmarks.rows import Row, faster, interleaved_s, table
-from unetseg.augment import Draw, apply, draw
+from unetseg.augment import Draw, apply, draw, pack, upload
 from unetseg.settings import NO_AUGMENT
 
 SIDES = (512, 572)
@@ -60,7 +60,7 @@ def _ours(maps: list[Any], draws: list[Draw], device: torch.device) -> Callable[
     images = torch.from_numpy(maps[0])[None, None].repeat(count, 1, 1, 1).to(device)
     targets = torch.from_numpy(np.stack(maps[1:]))[None].repeat(count, 1, 1, 1).to(device)
     shapes = torch.tensor([[side, side]] * count, device=device)
-    return lambda: apply(draws, images, targets, shapes, (side, side))
+    return lambda: apply(upload(pack(draws), device), images, targets, shapes, (side, side))
 
 
 def _peers(maps: list[Any], drawn: Draw) -> dict[str, Callable[[], Any]]:

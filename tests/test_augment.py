@@ -6,14 +6,19 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.stats import kstest
 
-from unetseg.augment import apply, draw
+from unetseg.augment import Draw, PackedDraws, apply, draw, pack, upload
 from unetseg.augment.apply import mirrored_grid, sample_at, source_coordinates
 from unetseg.augment.elastic import dense_displacement, spline_matrix
-from unetseg.augment.grey import change_grey_values
+from unetseg.augment.grey import _mixed, change_grey_values, counted_noise
 from unetseg.settings import NO_AUGMENT, AugmentSettings
 
 CPU = torch.device("cpu")
+
+
+def packed(*draws: Draw) -> PackedDraws:
+    return upload(pack(draws), CPU)
 
 
 def shapes(*sizes: int, batch: int = 1) -> torch.Tensor:
@@ -53,7 +58,7 @@ def test_nothing_drawn_is_an_exact_crop() -> None:
     image = torch.randn(1, 2, 30, 41)
     for _ in range(20):
         d = draw(NO_AUGMENT, (30, 41), (16, 8), rng)
-        crop, target = apply([d], image, image[:, :1], shapes(30, 41), (16, 8))
+        crop, target = apply(packed(d), image, image[:, :1], shapes(30, 41), (16, 8))
         y, x = (round(c - (n - 1) / 2) for c, n in zip(d.centre, (16, 8), strict=True))
         assert 0 <= y <= 14
         assert 0 <= x <= 33
@@ -69,7 +74,9 @@ def test_flips_and_quarter_turns_are_exact() -> None:
         ([[1, 0], [0, -1]], image.flip(3)),
         ([[0, -1], [1, 0]], torch.rot90(image, -1, (2, 3))),
     ):
-        turned, _ = apply([replace(d, matrix=np.array(matrix, float))], image, image, shapes(9, 9), (9, 9))
+        turned, _ = apply(
+            packed(replace(d, matrix=np.array(matrix, float))), image, image, shapes(9, 9), (9, 9)
+        )
         assert torch.allclose(turned, expected, atol=1e-4)
 
 
@@ -91,8 +98,8 @@ def test_images_of_several_sizes_are_mirrored_at_their_own_border() -> None:
     filled = torch.full((1, 1, 40, 40), 99.0)
     filled[:, :, :20, :24] = small
     d = draw(AugmentSettings(noise=0), (20, 24), (16, 16), np.random.default_rng(7))
-    alone = apply([d], small, small, shapes(20, 24), (16, 16))
-    beside = apply([d], filled, filled, shapes(20, 24), (16, 16))
+    alone = apply(packed(d), small, small, shapes(20, 24), (16, 16))
+    beside = apply(packed(d), filled, filled, shapes(20, 24), (16, 16))
     assert torch.allclose(alone[0], beside[0], atol=1e-4)
     assert (alone[1] != beside[1]).float().mean() < 0.01  # the nearest pixel at a tie may differ
 
@@ -104,7 +111,7 @@ def test_classes_and_weights_move_with_the_image() -> None:
     settings = AugmentSettings(brightness=0, contrast=0, gamma=0, noise=0)
     for seed in range(10):
         d = draw(settings, (96, 96), (64, 64), np.random.default_rng(seed))
-        image, target = apply([d], disc, disc, shapes(96, 96), (64, 64))
+        image, target = apply(packed(d), disc, disc, shapes(96, 96), (64, 64))
         certain = (image < 0.01) | (image > 0.99)
         assert torch.equal(image.round()[certain], target[certain])
         assert set(target.unique().tolist()) <= {0.0, 1.0}
@@ -141,9 +148,9 @@ def test_the_elasticdeform_engine_gives_the_same_crop() -> None:
     image = torch.tensor(smooth, dtype=torch.float32)[None, None]
     settings = replace(NO_AUGMENT, elastic=5.0)
     d = draw(settings, (64, 64), (48, 48), np.random.default_rng(3))
-    ours, _ = apply([d], image, image, shapes(64, 64), (48, 48))
-    theirs, _ = apply_with_elasticdeform([d], image, image, shapes(64, 64), (48, 48))
-    places = source_coordinates([d], (48, 48), CPU)[0] - torch.tensor(d.centre)[:, None, None] + 23.5
+    ours, _ = apply(packed(d), image, image, shapes(64, 64), (48, 48))
+    theirs, _ = apply_with_elasticdeform(packed(d), image, image, shapes(64, 64), (48, 48))
+    places = source_coordinates(packed(d), (48, 48), CPU)[0] - torch.tensor(d.centre)[:, None, None] + 23.5
     inside = ((places >= 0) & (places <= 47)).all(0)
     assert torch.allclose(ours[0, 0][inside], theirs[0, 0][inside], atol=1e-3)
 
@@ -151,18 +158,18 @@ def test_the_elasticdeform_engine_gives_the_same_crop() -> None:
 def test_grey_values_hand_worked() -> None:
     image = torch.tensor([[[[0.0, 1.0], [2.0, 4.0]]]])
     d = draw(NO_AUGMENT, (2, 2), (2, 2), np.random.default_rng(0))
-    changed = change_grey_values(image, [replace(d, contrast=2.0, brightness=-1.0)])
+    changed = change_grey_values(image, packed(replace(d, contrast=2.0, brightness=-1.0)))
     assert changed.flatten().tolist() == [-1.0, 1.0, 3.0, 7.0]
-    squared = change_grey_values(image, [replace(d, gamma=2.0)])
+    squared = change_grey_values(image, packed(replace(d, gamma=2.0)))
     assert squared.flatten().tolist() == pytest.approx([0.0, 0.25, 1.0, 4.0])
-    assert change_grey_values(image, [d]) is not None
-    assert torch.equal(change_grey_values(image, [d]), image)
+    assert change_grey_values(image, packed(d)) is not None
+    assert torch.equal(change_grey_values(image, packed(d)), image)
 
 
 def test_blur_equals_scipys_gaussian_and_leaves_the_unblurred_alone() -> None:
     images = torch.randn(2, 1, 20, 30)
     d = draw(NO_AUGMENT, (20, 30), (20, 30), np.random.default_rng(0))
-    blurred = change_grey_values(images, [replace(d, blur=1.5), d])
+    blurred = change_grey_values(images, packed(replace(d, blur=1.5), d))
     expected = gaussian_filter(images[0, 0].numpy(), 1.5, mode="mirror", truncate=10 / 3)
     np.testing.assert_allclose(blurred[0, 0].numpy(), expected, atol=1e-3)
     assert torch.allclose(blurred[1], images[1], atol=1e-5)
@@ -172,7 +179,27 @@ def test_noise_is_replayed_by_its_seed_and_has_its_deviation() -> None:
     images = torch.zeros(2, 1, 80, 80)
     d = draw(NO_AUGMENT, (80, 80), (80, 80), np.random.default_rng(0))
     noisy = [replace(d, noise=0.5), d]
-    once, again = change_grey_values(images, noisy), change_grey_values(images, noisy)
+    once, again = change_grey_values(images, packed(*noisy)), change_grey_values(images, packed(*noisy))
     assert torch.equal(once, again)
     assert once[0].std().item() == pytest.approx(0.5, rel=0.05)
     assert once[1].abs().max() == 0
+
+
+def test_counted_noise_is_normal_and_of_each_image_alone() -> None:
+    seeds = torch.tensor([0, 1, 2**31 - 1])
+    noise = counted_noise(seeds, (1, 301, 333))
+    for layer, seed in zip(noise, seeds, strict=True):
+        assert kstest(layer.flatten().numpy(), "norm").pvalue > 0.001
+        assert torch.equal(counted_noise(seed[None], (1, 301, 333))[0], layer)
+    neighbours = torch.corrcoef(torch.stack([noise[0, 0, 0], noise[0, 0, 1], noise[1, 0, 0], noise[2, 0, 0]]))
+    assert (neighbours - torch.eye(4)).abs().max() < 5 / 333**0.5
+    assert noise.unique().numel() > 0.98 * noise.numel()
+
+
+def test_the_hash_is_splitmix64() -> None:
+    """The first values of the published generator for the seed 1234567, by arithmetic without limits."""
+    state, expected = 1234567, [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    for value in expected:
+        state = (state + 0x9E3779B97F4A7C15) % 2**64
+        signed = state - 2**64 if state >= 2**63 else state
+        assert int(_mixed(torch.tensor([signed]))[0]) % 2**64 == value

@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from unetseg.augment import apply
+from unetseg.augment import apply, pack, upload
 from unetseg.augment.draw import class_places
 from unetseg.augment.engines import transform_example
 from unetseg.batches import Batch, batches, draws_of_batch, load_example
@@ -76,7 +76,7 @@ def test_a_valid_net_gets_the_central_targets() -> None:
     chosen, draws = draws_of_batch(settings, [(40, 50)] * 2, (8, 8), 2, seed=3, n=0)
     sources = [load_example(data[i], CPU) for i in chosen]
     whole = [torch.cat([getattr(s, key) for s in sources]) for key in ("images", "targets")]
-    images, targets = apply(draws, *whole, torch.tensor([(40, 50)] * 2), (24, 24))
+    images, targets = apply(upload(pack(draws), CPU), *whole, torch.tensor([(40, 50)] * 2), (24, 24))
     assert torch.equal(images, cut.images)
     assert torch.equal(targets[:, 0, 8:16, 8:16].long(), cut.classes)
     assert torch.equal(targets[:, 1, 8:16, 8:16], cut.weight)

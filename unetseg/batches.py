@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count, groupby
 
 import numpy as np
 import torch
@@ -16,14 +18,19 @@ from unetseg.augment.engines import (
     load_albumentations,
     transform_example,
 )
+from unetseg.augment.pack import HostDraws, PackedDraws, pack, upload
 from unetseg.device import memory_errors
 from unetseg.distributed import own_part
 from unetseg.sample import Example
 from unetseg.settings import AugmentSettings, TrainSettings
 from unetseg.tiles import Footprint
 
-Engine = Callable[[Sequence[Draw], Tensor, Tensor, Tensor, Sequence[int]], tuple[Tensor, Tensor]]
+Engine = Callable[[PackedDraws, Tensor, Tensor, Tensor, Sequence[int]], tuple[Tensor, Tensor]]
 """An engine of `augment`, see `apply`."""
+GATHERED = 2**29
+"""Bytes of whole images that may be copied on a GPU to resample a batch in one call."""
+SOURCE, PLACE = 1, 2
+"""Columns of a batch's packed integers: a crop's example, and in row n where the batch's crop n is."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +44,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class DeviceExample:
-    """One example on a device, as often as it is to be sampled.
+    """One example on a device, or n of one size.
 
-    images (n, c, *yx), targets (n, 2, *yx) with classes and weight, both float32; shapes (n, d) its
-    size.
+    images (n, c, *yx), targets (n, 2, *yx) with classes and weight, both float32; shapes (n, d) the
+    sizes.
     """
 
     images: Tensor
@@ -48,9 +55,53 @@ class DeviceExample:
     shapes: Tensor
 
     def times(self, n: int) -> DeviceExample:
-        """The same n times, without copying it."""
-        views = [t.expand(n, *t.shape[1:]) for t in (self.images, self.targets, self.shapes)]
-        return DeviceExample(views[0], views[1], views[2])
+        """One example n times, without copying it."""
+        return DeviceExample(*(t.expand(n, *t.shape[1:]) for t in self.tensors))
+
+    def __getitem__(self, index: slice | Tensor) -> DeviceExample:
+        """Some of the examples: by a slice without copying them, or by indices (m,) on the device."""
+        return DeviceExample(*(t[index] for t in self.tensors))
+
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        """images, targets, shapes."""
+        return self.images, self.targets, self.shapes
+
+
+@dataclass(frozen=True)
+class Residents:
+    """All examples on a device, each by itself and, on a GPU, those of one size side by side too."""
+
+    each: Sequence[DeviceExample]
+    together: DeviceExample | None = None
+
+    @classmethod
+    def load(cls, examples: Sequence[Example], device: torch.device) -> Residents:
+        """Every example on the device, once."""
+        each = [load_example(e, device) for e in examples]
+        if device.type == "cpu" or len({(e.images.shape, e.targets.shape) for e in each}) > 1:
+            return cls(each)
+        tensors = zip(*(e.tensors for e in each), strict=True)
+        together = DeviceExample(*(torch.cat(parts) for parts in tensors))
+        return cls([together[i : i + 1] for i in range(len(each))], together)
+
+    def of_crops(
+        self, draws: PackedDraws, sources: Sequence[int]
+    ) -> Iterator[tuple[PackedDraws, DeviceExample]]:
+        """Draws with as many examples each: all at once on a GPU, elsewhere source by source.
+
+        On a CPU many small crops are resampled in less time than it takes to copy their whole images. On a
+        GPU the copy is quick, and one call for the batch spares dozens for every source.
+        """
+        one = self.each[0]
+        if self.together is not None and len(sources) * (one.images.nbytes + one.targets.nbytes) <= GATHERED:
+            yield draws, self.together[draws.integers[:, SOURCE]]
+            return
+        start = 0
+        for source, places in groupby(sources):
+            stop = start + len(list(places))
+            yield draws.between(start, stop), self.each[source].times(stop - start)
+            start = stop
 
 
 def load_example(example: Example, device: torch.device) -> DeviceExample:
@@ -102,43 +153,44 @@ def batches(
     """
     pipeline = load_albumentations(settings.albumentations) if settings.albumentations else None
     with memory_errors("Use fewer or smaller images, or raise data.shrink."):
-        resident = [load_example(e, device) for e in examples]
+        resident = Residents.load(examples, device)
     shapes = [e.classes.shape for e in examples]
     engine: Engine = apply_with_elasticdeform if settings.engine == "elasticdeform" else apply
     places = [class_places(e.classes, e.weight) for e in examples] if train.balanced else []
     learnt, own = footprint.output(crop), own_part(train.batch)
-    n = start
-    while True:
+
+    def drawn(n: int) -> tuple[Sequence[int], HostDraws]:
         chosen, draws = draws_of_batch(settings, shapes, learnt, train.batch, seed=seed, n=n, places=places)
-        chosen, draws = chosen[own], draws[own]
-        if pipeline is None:
-            sources = [resident[i] for i in chosen]
-        else:
-            pairs = zip(chosen, draws, strict=True)
-            changed = [transform_example(pipeline, examples[i], d.noise_seed) for i, d in pairs]
-            sources = [load_example(e, device) for e in changed]
-        images, targets = _crops(engine, draws, sources, crop)
-        yield _batch(images, targets, footprint)
-        n += 1
+        return _by_source(chosen[own], draws[own])
+
+    with ThreadPoolExecutor(1) as ahead:  # draws the next batch while this one is learnt from
+        following = ahead.submit(drawn, start)
+        for n in count(start + 1):
+            sources, host = following.result()
+            following = ahead.submit(drawn, n)
+            if pipeline is not None:
+                pairs = zip(sources, host.draws, strict=True)
+                changed = [transform_example(pipeline, examples[i], d.noise_seed) for i, d in pairs]
+                resident, sources = Residents([load_example(e, device) for e in changed]), range(len(changed))
+            images, targets = _crops(engine, upload(host, device), resident, sources, crop)
+            yield _batch(images, targets, footprint)
+
+
+def _by_source(chosen: Sequence[int], draws: Sequence[Draw]) -> tuple[Sequence[int], HostDraws]:
+    """The sources of the crops and their draws, source by source; see `SOURCE` and `PLACE`."""
+    order = sorted(range(len(chosen)), key=lambda place: chosen[place])
+    sources = [chosen[place] for place in order]
+    return sources, pack([draws[place] for place in order], sources, np.argsort(order).tolist())
 
 
 def _crops(
-    engine: Engine, draws: Sequence[Draw], sources: Sequence[DeviceExample], crop: Sequence[int]
+    engine: Engine, draws: PackedDraws, resident: Residents, sources: Sequence[int], crop: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
-    """The crops of each draw from its source, source by source.
-
-    Many small crops are resampled in less time than it takes to copy their whole images into a batch.
-    """
-    places: dict[int, list[int]] = {}
-    for place, source in enumerate(sources):
-        places.setdefault(id(source), []).append(place)
-    done = []
-    for group in places.values():
-        source, of_it = sources[group[0]].times(len(group)), [draws[place] for place in group]
-        done.append(engine(of_it, source.images, source.targets, source.shapes, crop))
-    order = torch.tensor([place for group in places.values() for place in group]).argsort()
-    crops, cut = (torch.cat(parts)[order] for parts in zip(*done, strict=True))
-    return crops, cut
+    """Images and targets of the crops, in the order of the batch."""
+    done = [engine(of, *source.tensors, crop) for of, source in resident.of_crops(draws, sources)]
+    order = draws.integers[:, PLACE]
+    images, targets = (torch.cat(parts)[order] for parts in zip(*done, strict=True))
+    return images, targets
 
 
 def _batch(images: Tensor, targets: Tensor, footprint: Footprint) -> Batch:

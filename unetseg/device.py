@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import torch
 
 from unetseg.errors import UserError
 
+Mark = float | torch.cuda.Event
+"""A moment: of the clock, or on CUDA of the device's work."""
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -49,6 +52,23 @@ def peak_memory(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     usage = psutil.Process().memory_info()
     return int(getattr(usage, "peak_wset", 0)) or _peak_resident(usage.rss)
+
+
+def mark(device: torch.device) -> Mark:
+    """The present moment; on CUDA the one when the device has done all that it was given before."""
+    if device.type != "cuda":
+        return time.perf_counter()
+    event = torch.cuda.Event(enable_timing=True)
+    event.record(torch.cuda.current_stream(device))
+    return event
+
+
+def seconds_between(start: Mark, end: Mark) -> float:
+    """Seconds from one mark to another of the same device; waits until the device has come to it."""
+    if isinstance(start, float) or isinstance(end, float):
+        return cast(float, end) - cast(float, start)
+    end.synchronize()
+    return start.elapsed_time(end) / 1e3
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from typing import cast
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from unetseg.errors import UserError
@@ -87,19 +87,16 @@ def averaging(net: Net, device: torch.device) -> nn.Module:
     return DistributedDataParallel(module)
 
 
-def mean_of_all(value: float, device: torch.device) -> float:
-    """The mean of the processes' values."""
-    return _sum(value, device) / processes()
+def mean_of_all(value: Tensor) -> Tensor:
+    """The mean of the processes' values, on their device."""
+    return value if processes() == 1 else _sum(value.double()) / processes()
 
 
 def any_of_all(value: bool, device: torch.device) -> bool:
     """Whether it is true in any process."""
-    return _sum(value, device) > 0
+    return value if processes() == 1 else bool(_sum(torch.tensor(float(value), device=device)) > 0)
 
 
-def _sum(value: float, device: torch.device) -> float:
-    if processes() == 1:
-        return value
-    total = torch.tensor(float(value), dtype=torch.float64, device=device)
-    dist.all_reduce(total)
-    return float(total)
+def _sum(value: Tensor) -> Tensor:
+    dist.all_reduce(value)
+    return value

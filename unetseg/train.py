@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from unetseg.batches import Batch
 from unetseg.checkpointing import recompute_blocks
-from unetseg.device import memory_errors, precision_context
+from unetseg.device import Mark, mark, memory_errors, precision_context, seconds_between
 from unetseg.distributed import averaging, mean_of_all, processes, rank
 from unetseg.errors import UserError
 from unetseg.losses import Loss
@@ -52,17 +53,38 @@ class State:
 
 @dataclass(frozen=True)
 class Step:
-    """One step done: its number from 1, loss, learning rate, seconds on data and in all.
+    """One step done, numbered from 1. loss and times are read from the device when they are asked for.
 
-    cpu_s: processor seconds of all threads, which other work on the machine does not lengthen.
+    A GPU that is asked for them a step late has finished by then and does not wait. cpu_s: processor
+    seconds of all threads, which other work on the machine does not lengthen.
     """
 
     number: int
-    loss: float
     learning_rate: float
-    data_s: float
-    total_s: float
     cpu_s: float
+    on_device: Tensor
+    marks: tuple[Mark, Mark, Mark]
+
+    @cached_property
+    def loss(self) -> float:
+        """The loss; raises UserError where it is not finite."""
+        value = float(self.on_device)
+        if not math.isfinite(value):
+            raise UserError(
+                f"step {self.number}: the loss is {value}. Lower train.learning_rate (it was "
+                f"{self.learning_rate:.3g} here), set train.clip above 0, or use precision float32 or bf16."
+            )
+        return value
+
+    @property
+    def data_s(self) -> float:
+        """Seconds until the batch was there."""
+        return seconds_between(self.marks[0], self.marks[1])
+
+    @property
+    def total_s(self) -> float:
+        """Seconds of the whole step."""
+        return seconds_between(self.marks[0], self.marks[2])
 
 
 def new_state(net: Net, settings: TrainSettings, device: torch.device) -> State:
@@ -104,55 +126,48 @@ def train(
     The loss of a net with several heads is the mean of the heads' losses. Dropout is seeded by
     (seed, step), so a resumed run equals an uninterrupted one. Where several processes train
     together, the batches are each one's part and the loss is that of them all. Raises UserError
-    where the loss is not finite.
+    where the loss was not finite, at the next step or when that step's loss is read, whichever is first.
     """
     forward = _forward(state.net, settings, device)
+    before: Step | None = None
     while state.step < settings.steps:
-        started, processor = time.perf_counter(), time.process_time()
+        started, processor = mark(device), time.process_time()
         batch = next(batches)
-        _wait(device)
-        ready = time.perf_counter()
+        ready = mark(device)
         rate = learning_rate(settings, state.step)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         torch.manual_seed((seed * 1_000_003 + state.step) * processes() + rank())
         with memory_errors(f"Lower train.batch ({settings.batch}), train.crop or net.width."):
-            value = _one_step(state, forward, batch, loss, settings, device)
+            value = _one_step(state, forward, batch, loss, settings)
         state.step += 1
-        seconds, cpu = time.perf_counter() - started, time.process_time() - processor
-        yield Step(state.step, value, rate, ready - started, seconds, cpu)
+        marks = started, ready, mark(device)
+        if before is not None:
+            _ = before.loss  # raises where it was not finite
+        before = Step(state.step, rate, time.process_time() - processor, value, marks)
+        yield before
 
 
 def _one_step(
-    state: State,
-    forward: Callable[[Tensor], Logits],
-    batch: Batch,
-    loss: Loss,
-    settings: TrainSettings,
-    device: torch.device,
-) -> float:
+    state: State, forward: Callable[[Tensor], Logits], batch: Batch, loss: Loss, settings: TrainSettings
+) -> Tensor:
+    """The loss, which stays on the device: nothing here waits for it (but fp16's loss scaler)."""
     state.net.train()
     state.optimizer.zero_grad(set_to_none=True)
     images = batch.images
     if settings.channels_last:
         images = images.contiguous(memory_format=_layout(images))
-    with precision_context(settings.precision, device):
+    with precision_context(settings.precision, images.device):
         logits = forward(images)
     heads = logits if isinstance(logits, tuple) else (logits,)
     value = torch.stack([loss(head, batch.classes, batch.weight) for head in heads]).mean()
-    number = mean_of_all(float(value.detach()), device)
-    if not math.isfinite(number):
-        raise UserError(
-            f"step {state.step + 1}: the loss is {number}. Lower train.learning_rate (now "
-            f"{settings.learning_rate}), set train.clip above 0, or use precision float32 or bf16."
-        )
     state.scaler.scale(value).backward()
     if settings.clip > 0:
         state.scaler.unscale_(state.optimizer)
         nn.utils.clip_grad_norm_(state.net.parameters(), settings.clip)
     state.scaler.step(state.optimizer)
     state.scaler.update()
-    return number
+    return mean_of_all(value.detach())
 
 
 def _forward(net: Net, settings: TrainSettings, device: torch.device) -> Callable[[Tensor], Logits]:
@@ -162,11 +177,6 @@ def _forward(net: Net, settings: TrainSettings, device: torch.device) -> Callabl
 
 def _layout(images: Tensor) -> torch.memory_format:
     return torch.channels_last if images.ndim == 4 else torch.channels_last_3d
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _optimizer(net: Net, settings: TrainSettings) -> torch.optim.Optimizer:

@@ -2,5 +2,6 @@
 
 from unetseg.augment.apply import apply
 from unetseg.augment.draw import Draw, draw
+from unetseg.augment.pack import HostDraws, PackedDraws, pack, upload
 
-__all__ = ["Draw", "apply", "draw"]
+__all__ = ["Draw", "HostDraws", "PackedDraws", "apply", "draw", "pack", "upload"]

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
-from unetseg.augment.draw import Draw
 from unetseg.augment.elastic import dense_displacement
 from unetseg.augment.grey import change_grey_values
+from unetseg.augment.pack import PackedDraws
 
 
 def apply(
-    draws: Sequence[Draw], images: Tensor, targets: Tensor, shapes: Tensor, crop: Sequence[int]
+    draws: PackedDraws, images: Tensor, targets: Tensor, shapes: Tensor, crop: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
     """The crops (b, c, *crop) of `images` and (b, t, *crop) of `targets` that `draws` describe.
 
     images (b, c, *yx) float32 are interpolated linearly, targets (b, t, *yx) float32 (classes and
     weights) by the nearest pixel, at the same places. shapes (b, d): the part of each image that
     is real, where images of several sizes were filled up to one; beyond it they are mirrored.
+    The number of operations does not grow with the batch, and nothing is copied from the host.
     """
     places = source_coordinates(draws, crop, images.device)
     grid = mirrored_grid(places, shapes, images.shape[2:])
@@ -30,20 +30,17 @@ def apply(
     return change_grey_values(cropped, draws), nearest
 
 
-def source_coordinates(draws: Sequence[Draw], crop: Sequence[int], device: torch.device) -> Tensor:
+def source_coordinates(draws: PackedDraws, crop: Sequence[int], device: torch.device) -> Tensor:
     """Where in its image each crop pixel comes from: (b, d, *crop) float32 pixel coordinates.
 
     centre + matrix · (pixel − crop's centre + elastic displacement).
     """
     axes = [torch.arange(n, device=device, dtype=torch.float32) - (n - 1) / 2 for n in crop]
-    offset = torch.stack(torch.meshgrid(*axes, indexing="ij")).expand(len(draws), -1, *crop)
-    controls = [d.control for d in draws if d.control is not None]
-    if controls:
-        offset = offset + dense_displacement(_tensor(controls, device), crop)
-    matrix = _tensor([d.matrix for d in draws], device)
-    centre = _tensor([d.centre for d in draws], device)
-    turned = torch.einsum("bij,bj...->bi...", matrix, offset)
-    return turned + centre.reshape(*centre.shape, *[1] * len(crop))
+    offset = torch.stack(torch.meshgrid(*axes, indexing="ij")).expand(len(draws.draws), -1, *crop)
+    if draws.control is not None:
+        offset = offset + dense_displacement(draws.control, crop)
+    turned = torch.einsum("bij,bj...->bi...", draws.matrix, offset)
+    return turned + draws.centre.reshape(*draws.centre.shape, *[1] * len(crop))
 
 
 def mirrored_grid(places: Tensor, shapes: Tensor, size: Sequence[int]) -> Tensor:
@@ -54,7 +51,7 @@ def mirrored_grid(places: Tensor, shapes: Tensor, size: Sequence[int]) -> Tensor
     """
     ones = [1] * (places.ndim - 2)
     last = (shapes.to(places) - 1).reshape(*shapes.shape, *ones)
-    scale = 2 / places.new_tensor([max(n - 1, 1) for n in size]).reshape(1, -1, *ones)
+    scale = _per_pixel(tuple(size), places.device).reshape(1, -1, *ones)
     from_end = torch.remainder(places, (2 * last).clamp_min(1)).sub_(last).abs_()
     return torch.movedim(from_end.mul_(-scale).add_(last * scale - 1), 1, -1).flip(-1)
 
@@ -67,5 +64,7 @@ def sample_at(images: Tensor, grid: Tensor, mode: str) -> Tensor:
     return F.grid_sample(images, grid, mode=mode, padding_mode="border", align_corners=True)
 
 
-def _tensor(arrays: Sequence[NDArray[np.float64]], device: torch.device) -> Tensor:
-    return torch.from_numpy(np.stack(arrays)).to(device, torch.float32)
+@lru_cache(64)
+def _per_pixel(size: tuple[int, ...], device: torch.device) -> Tensor:
+    """The step of a pixel in the coordinates −1…1 of `sample_at`, along each axis: (d,) float32."""
+    return 2 / torch.tensor([max(n - 1, 1) for n in size], dtype=torch.float32, device=device)

@@ -11,7 +11,7 @@ device.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import torch
@@ -35,6 +35,12 @@ def dense_displacement(control: Tensor, shape: Sequence[int]) -> Tensor:
     """Displacements (b, d, *shape) in pixels from control-point displacements (b, d, p, …, p)."""
     field = control
     for axis, (points, size) in enumerate(zip(control.shape[2:], shape, strict=True), start=2):
-        weights = torch.from_numpy(spline_matrix(points, size)).to(field)
+        weights = _weights(points, size, field.dtype, field.device)
         field = torch.movedim(torch.movedim(field, axis, -1) @ weights.T, -1, axis)
     return field
+
+
+@lru_cache(64)
+def _weights(points: int, size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """`spline_matrix` on a device, copied once."""
+    return torch.from_numpy(spline_matrix(points, size)).to(device, dtype)

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unetseg.augment.apply import mirrored_grid, sample_at, source_coordinates
-from unetseg.augment.draw import Draw
 from unetseg.augment.grey import change_grey_values
+from unetseg.augment.pack import PackedDraws
 from unetseg.errors import UserError
 from unetseg.sample import Example
 
 
 def apply_with_elasticdeform(
-    draws: Sequence[Draw], images: Tensor, targets: Tensor, shapes: Tensor, crop: Sequence[int]
+    draws: PackedDraws, images: Tensor, targets: Tensor, shapes: Tensor, crop: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
     """As `augment.apply`, with the elastic part done by elasticdeform.deform_grid on the CPU.
 
@@ -37,11 +37,11 @@ def apply_with_elasticdeform(
             f'augment.engine = "elasticdeform": the package cannot be imported ({error}). Install '
             "it from source, pip install --no-binary elasticdeform elasticdeform, or remove the key."
         ) from None
-    places = source_coordinates([replace(d, control=None) for d in draws], crop, images.device)
+    places = source_coordinates(replace(draws, control=None), crop, images.device)
     grid = mirrored_grid(places, shapes, images.shape[2:])
     cropped = sample_at(images, grid, "bilinear").cpu().numpy()
     nearest = sample_at(targets, grid, "nearest").cpu().numpy()
-    for i, d in enumerate(draws):
+    for i, d in enumerate(draws.draws):
         if d.control is not None:
             arrays = [*cropped[i], *nearest[i]]
             orders = [1] * len(cropped[i]) + [0] * len(nearest[i])

@@ -9,40 +9,39 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unetseg.augment.draw import Draw
+from unetseg.augment.pack import PackedDraws
+
+GOLDEN, MIX_1, MIX_2 = (c - 2**64 for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+"""SplitMix64's increment and multipliers, as int64."""
+LOW = 2**32 - 1
 
 
-def change_grey_values(images: Tensor, draws: Sequence[Draw]) -> Tensor:
+def change_grey_values(images: Tensor, draws: PackedDraws) -> Tensor:
     """Images (b, c, *yx) float32 with each draw's grey-value changes; unchanged where it has none."""
-    images = _gamma(images, [d.gamma for d in draws])
-    contrast = _per_image(images, [d.contrast for d in draws])
-    brightness = _per_image(images, [d.brightness for d in draws])
-    images = images * contrast + brightness
-    images = _blur(images, [d.blur for d in draws])
+    images = _gamma(images, draws)
+    images = images * draws.column("contrast", images.ndim) + draws.column("brightness", images.ndim)
+    images = _blur(images, draws)
     return _noise(images, draws)
 
 
-def _per_image(images: Tensor, values: Sequence[float]) -> Tensor:
-    return images.new_tensor(values).reshape(-1, *[1] * (images.ndim - 1))
-
-
-def _gamma(images: Tensor, gammas: Sequence[float]) -> Tensor:
+def _gamma(images: Tensor, draws: PackedDraws) -> Tensor:
     """X → lo + (hi − lo)·((x − lo)/(hi − lo))^gamma with lo, hi of each image."""
-    if all(g == 1 for g in gammas):
+    if all(d.gamma == 1 for d in draws.draws):
         return images
     axes = tuple(range(1, images.ndim))
     low, high = images.amin(axes, keepdim=True), images.amax(axes, keepdim=True)
     extent = (high - low).clamp_min(1e-6)
-    return low + extent * ((images - low) / extent).pow(_per_image(images, gammas))
+    return low + extent * ((images - low) / extent).pow(draws.column("gamma", images.ndim))
 
 
-def _blur(images: Tensor, sigmas: Sequence[float]) -> Tensor:
+def _blur(images: Tensor, draws: PackedDraws) -> Tensor:
     """Gaussian blur of each image along every axis, mirrored at the border."""
-    if max(sigmas) == 0:
+    widest = max(d.blur for d in draws.draws)
+    if widest == 0:
         return images
-    radius = math.ceil(3 * max(sigmas))
+    radius = math.ceil(3 * widest)
     offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
-    variance = (images.new_tensor(sigmas).clamp_min(1e-3) ** 2).unsqueeze(1)
+    variance = draws.column("blur", 2).clamp_min(1e-3) ** 2
     kernels = torch.softmax(-(offsets**2) / (2 * variance), dim=1)
     for axis in range(2, images.ndim):
         images = _convolve_axis(images, kernels, axis)
@@ -61,11 +60,41 @@ def _convolve_axis(images: Tensor, kernels: Tensor, axis: int) -> Tensor:
     return torch.movedim(blurred.reshape(moved.shape), -1, axis)
 
 
-def _noise(images: Tensor, draws: Sequence[Draw]) -> Tensor:
-    """Independent normal noise, of each image from its own draw's seed, whatever is beside it."""
-    if max(d.noise for d in draws) == 0:
+def _noise(images: Tensor, draws: PackedDraws) -> Tensor:
+    """Independent normal noise, of each image from its own draw's seed, whatever is beside it.
+
+    On the CPU by torch's generator, image by image; elsewhere all images at once.
+    """
+    if max(d.noise for d in draws.draws) == 0:
         return images
+    if images.device.type != "cpu":
+        noise = counted_noise(draws.integers[:, 0], images.shape[1:])
+        return images + noise * draws.column("noise", images.ndim)
     noise, generator = torch.empty_like(images), torch.Generator(images.device)
-    for layer, d in zip(noise, draws, strict=True):
+    for layer, d in zip(noise, draws.draws, strict=True):
         torch.randn(layer.shape, generator=generator.manual_seed(d.noise_seed), out=layer)
-    return images + noise * _per_image(images, [d.noise for d in draws])
+    return images + noise * draws.column("noise", images.ndim)
+
+
+def counted_noise(seeds: Tensor, shape: Sequence[int]) -> Tensor:
+    """Standard normal noise (b, *shape) float32 from seeds (b,) int64, each image from its own alone.
+
+    Counter-based (Salmon et al. 2011): value i is a hash of seed and i, so that one call serves a batch on
+    any device. The hash is that of SplitMix64 (Steele et al. 2014); Box and Muller's transform makes two
+    normal values of each 64 bits.
+    """
+    count = math.prod(shape)
+    counters = torch.arange((count + 1) // 2, device=seeds.device)
+    bits = _mixed(_mixed(seeds).unsqueeze(1) + counters * GOLDEN)
+    high = ((bits >> 32) & LOW).float().add_(0.5).mul_(2.0**-32)
+    angle = (bits & LOW).float().mul_(2 * math.pi * 2.0**-32)
+    length = high.log_().mul_(-2).sqrt_()
+    pairs = torch.cat([length * angle.cos(), length * angle.sin()], dim=1)
+    return pairs[:, :count].reshape(len(seeds), *shape)
+
+
+def _mixed(bits: Tensor) -> Tensor:
+    """SplitMix64's finaliser, of int64 that wrap round."""
+    bits = (bits ^ ((bits >> 30) & (2**34 - 1))) * MIX_1
+    bits = (bits ^ ((bits >> 27) & (2**37 - 1))) * MIX_2
+    return bits ^ ((bits >> 31) & (2**33 - 1))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unetseg.augment import apply, draw
+from unetseg.augment import apply, draw, pack, upload
 from unetseg.batches import load_example
 from unetseg.figures import colours, grey, middle_slice, write_sheet
 from unetseg.normalise import fit_normalisation
@@ -67,5 +67,5 @@ def _draws(example: Example, experiment: Experiment) -> list[NDArray[np.float32]
         draw(experiment.augment, shape, crop, np.random.default_rng([experiment.seed, n]))
         for n in range(DRAWS)
     ]
-    images, _ = apply(drawn, whole.images, whole.targets, whole.shapes, crop)
+    images, _ = apply(upload(pack(drawn), torch.device("cpu")), *whole.tensors, crop)
     return list(images.numpy())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from unetseg.batches import Batch, batches
@@ -55,6 +55,8 @@ class Note:
 
 
 Event = Note | Step | Validated
+READ_LATE = {"cuda": 1}
+"""Steps by which the loss is read late, by the type of device: so that a GPU is never waited for."""
 
 
 def train_run(run: Run, *, resume: bool, stopped: Callable[[], bool]) -> Iterator[Event]:
@@ -117,20 +119,31 @@ class _Fit:
             yield self._validate()
         loss = LOSSES[settings.loss]
         done = train(self.state, source, loss, settings, seed=experiment.seed, device=device)
+        unread: list[Step] = []
         for step in done:
-            self.run.log({"step": step.number, **_rounded(step)})
-            yield step
+            unread.append(step)
             last = step.number == settings.steps
             due = last or step.number % settings.validate_every == 0
+            if due or len(unread) > READ_LATE.get(device.type, 0):
+                yield from self._read(unread)
             if due and self.run.writes:
                 yield self._validate()
                 if last and (experiment.labels.choose or experiment.labels.calibrate):
                     yield from self._finish()
             stopping = any_of_all(stopped(), device)  # asked once: what ends the run has also saved it
+            if stopping:
+                yield from self._read(unread)
             if self.run.writes and (due or stopping):
                 self._save()
             if stopping:
                 return
+
+    def _read(self, unread: list[Step]) -> Iterator[Step]:
+        """Log the steps and yield them; the list is empty after it, and every loss was finite."""
+        while unread:
+            step = unread.pop(0)
+            self.run.log({"step": step.number, **_rounded(step)})
+            yield step
 
     def batches(self, augment: AugmentSettings) -> Iterator[Batch]:
         """The batches from the next step on."""
@@ -283,5 +296,5 @@ def _resume(run: Run, state: State, checksum: str) -> float:
 
 
 def _rounded(step: Step) -> dict[str, Any]:
-    values = asdict(step)
-    return {k: float(f"{v:.6g}") for k, v in values.items() if k != "number"}
+    names = ("loss", "learning_rate", "data_s", "total_s", "cpu_s")
+    return {name: float(f"{getattr(step, name):.6g}") for name in names}
