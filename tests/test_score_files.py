@@ -191,7 +191,7 @@ def test_a_score_that_the_truth_does_not_have_says_what_it_was_taken_for(
 ) -> None:
     for name in "abc":
         write(tmp_path / f"{name}.tif", TRUTH)
-    result = unetseg("score", tmp_path, tmp_path, "--scores", "seg")
+    result = unetseg("score", tmp_path, tmp_path, "--scores", "seg", "--labels", "classes")
     assert result.code == 2
     assert "no score 'seg' of class maps" in result.err
     assert "The truth was taken as classes; --labels overrides." in result.err

@@ -13,7 +13,8 @@ from PIL import Image
 from unetseg.errors import UserError
 from unetseg.sample import count_classes
 from unetseg.settings import DataSettings, TargetSettings
-from unetseg.tasks.folder import listing, paired_files
+from unetseg.tasks.folder import listing
+from unetseg.tasks.folder_files import paired_files
 
 IMAGE = np.arange(20, dtype=np.uint8).reshape(4, 5)
 TWO = np.array([[1, 1, 0, 2, 2]] * 4, np.uint16)
@@ -110,13 +111,13 @@ def test_two_files_of_one_name_are_an_error_and_none_is_dropped(
 def test_layouts_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         paired_files(tmp_path / "none")
-    with pytest.raises(UserError, match=r"no images/ beside labels/ \(or masks/\)"):
-        paired_files(tmp_path)
-    (tmp_path / "images").mkdir()
-    with pytest.raises(UserError, match="no images/ beside"):
+    with pytest.raises(UserError, match="no TIFF, PNG or NIfTI images"):
         paired_files(tmp_path)
     (tmp_path / "labels").mkdir()
-    with pytest.raises(UserError, match="no TIFF or PNG images"):
+    with pytest.raises(UserError, match="no images/ beside labels/"):
+        paired_files(tmp_path)
+    (tmp_path / "images").mkdir()
+    with pytest.raises(UserError, match="images: no TIFF, PNG or NIfTI images"):
         paired_files(tmp_path)
     (tmp_path / "masks").mkdir()
     with pytest.raises(UserError, match="both there"):
@@ -185,7 +186,7 @@ def test_a_mask_is_recognised_and_its_pieces_are_objects(tmp_path: Path, value: 
     found = listing(make(tmp_path, {"a.tif": MASK // 255 * value}), auto())
     assert (found.kind, found.classes) == ("instances", 2)
     assert found.notes == (
-        f"labels: mask, values 0 and {value} in 1 images (recognised; data.labels overrides)",
+        f"labels: mask, values 0 and {value}, 2 objects in 1 image (detected; data.labels overrides)",
     )
     labels = found.entries[0].read().labels
     assert labels is not None
@@ -200,7 +201,9 @@ def test_instances_are_recognised_also_beside_an_image_with_one_object(tmp_path:
 
 
 def test_a_class_map_with_one_object_per_class_is_recognised(tmp_path: Path) -> None:
-    found = listing(make(tmp_path, {f"{i}.tif": TWO for i in range(4)}), auto())
+    """The same two values in every image, and they touch."""
+    beside = np.array([[0, 1, 1, 2, 2]] * 4, np.uint16)
+    found = listing(make(tmp_path, {f"{i}.tif": beside for i in range(4)}), auto())
     assert (found.kind, found.classes) == ("classes", 3)
     assert found.entries[0].read().kind == "classes"
 
@@ -209,7 +212,7 @@ def test_the_user_has_the_last_word(tmp_path: Path) -> None:
     make(tmp_path, {f"{i}.tif": TWO for i in range(4)})
     instances = listing(tmp_path, auto(labels="instances"))
     assert (instances.kind, instances.classes) == ("instances", 2)
-    assert "as data.labels says" in instances.notes[0]
+    assert "(as set)" in instances.notes[0]
     mask = listing(tmp_path, auto(labels="mask"))
     labels = mask.entries[0].read().labels
     assert labels is not None
@@ -217,9 +220,18 @@ def test_the_user_has_the_last_word(tmp_path: Path) -> None:
     assert listing(tmp_path, auto(labels="classes", classes=5)).classes == 5
 
 
-def test_a_mask_taken_for_classes_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="classes 0, 255; classes count up"):
-        listing(make(tmp_path, {"a.tif": MASK}), auto(labels="classes"))
+def test_a_mask_may_be_learnt_as_two_classes(tmp_path: Path) -> None:
+    found = listing(make(tmp_path, {"a.tif": MASK}), auto(labels="classes"))
+    assert (found.kind, found.classes, found.values) == ("classes", 2, (0, 255))
+    labels = found.entries[0].read().labels
+    assert labels is not None
+    assert labels[0].tolist() == [1, 1, 0, 1, 1]
+
+
+def test_a_lone_high_class_is_refused_with_the_setting_for_it(tmp_path: Path) -> None:
+    odd = np.array([[0, 1, 2, 255]] * 4, np.uint8)
+    with pytest.raises(UserError, match=r"0, 1, 2, 255\. If 255 is no class.*not_annotated = \[255\]"):
+        listing(make(tmp_path, {"a.tif": odd}), auto(labels="classes"))
 
 
 @pytest.mark.parametrize(("value", "dtype"), [(255, np.uint8), (-1, np.int16)])
@@ -250,7 +262,7 @@ def test_a_class_out_of_range_names_the_sample(tmp_path: Path) -> None:
 def test_labels_may_be_floats_if_they_are_whole(tmp_path: Path) -> None:
     found = listing(make(tmp_path / "a", {"a.tif": THREE.astype(np.float32)}), auto())
     assert found.kind == "instances"
-    with pytest.raises(UserError, match=r"a\.tif\[0\]: label values are not whole"):
+    with pytest.raises(UserError, match=r"a\.tif: label values are not whole"):
         listing(make(tmp_path / "b", {"a.tif": THREE.astype(np.float32) / 2}), auto())
 
 
@@ -265,7 +277,7 @@ def test_empty_labels_are_an_error_only_if_all_are(tmp_path: Path) -> None:
 def test_the_size_is_known_without_reading_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path, {"a.tif": np.stack([TWO, THREE])})
     assert [e.shape for e in listing(tmp_path, auto()).entries] == [(4, 5), (4, 5)]
-    monkeypatch.setattr("unetseg.tasks.folder.read_images", lambda *_, **__: pytest.fail("read again"))
+    monkeypatch.setattr("unetseg.tasks.file_summary.read_images", lambda *_, **__: pytest.fail("read again"))
     assert [e.shape for e in listing(tmp_path, auto()).entries] == [(4, 5), (4, 5)]
 
 

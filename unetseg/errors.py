@@ -29,3 +29,14 @@ def did_you_mean(given: str, allowed: Iterable[str]) -> str:
     close = difflib.get_close_matches(given, names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}Allowed: {', '.join(names)}."
+
+
+def some_of(names: Iterable[str], most: int = 4) -> str:
+    """The first names of a list, and how many more there are.
+
+    >>> some_of(["a", "b", "c", "d"], most=2)
+    'a, b and 2 more'
+    """
+    listed = list(names)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more

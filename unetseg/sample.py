@@ -47,7 +47,8 @@ class Sample:
 class Entry:
     """A sample that can be read: its name, its group (sequence, stack or file) and place in it.
 
-    size: of its image along *yx, where that is known without reading it.
+    size: of its image along *yx, where that is known without reading it. labelled: False if it is known
+    to hold no object.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Entry:
     index: int
     read: Callable[[], Sample]
     size: tuple[int, ...] | None = None
+    labelled: bool = True
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -161,6 +161,8 @@ def show_comparison(found: Comparison, most: int, pictures: Path | None) -> None
 
     hint = " (--labels overrides)" if found.meaning in get_args(Meaning) else ""
     click.echo(f"truth taken as {found.meaning}{hint}")
+    for note in found.notes:
+        click.echo(note)
     click.echo(table_text(found.table))
     if found.challenge:
         click.echo(f"challenge: {totals_text(found.challenge)} ({found.marked})")

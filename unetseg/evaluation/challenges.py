@@ -16,7 +16,7 @@ from unetseg.run import Run
 from unetseg.scores import score
 from unetseg.scores.ctc import field_of_interest, op_csb
 from unetseg.settings import DataSettings
-from unetseg.tasks.labels import label_plane
+from unetseg.tasks.label_planes import label_plane
 
 FIELD_OF_INTEREST = {"DIC-C2DH-HeLa": 50, "PhC-C2DH-U373": 50}
 """Border in pixels, by the name of the data set's folder, that the challenge leaves out."""

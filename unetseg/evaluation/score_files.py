@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,30 +13,23 @@ from unetseg.errors import UserError
 from unetseg.evaluation.by_kind import Pair, score_pairs
 from unetseg.evaluation.challenges import challenge_scores, inside_border, read_frame_labels
 from unetseg.evaluation.em_sections import is_probability_map, score_sections
+from unetseg.evaluation.paired_predictions import (
+    CHALLENGE_TRUTH,
+    by_frame_number,
+    pair_files,
+    result_files,
+)
+from unetseg.evaluation.truth_meaning import by_rank, ids_agree, truth_rule
 from unetseg.evaluation.volumes import Spacing, volume_scores
-from unetseg.files import by_name, plain_stem, replacing, write_json
+from unetseg.files import plain_stem, replacing, write_json
 from unetseg.images.nifti import read_images
 from unetseg.images.whole import Stack, image_files, is_volume_file
-from unetseg.sample import LabelKind
 from unetseg.scores import FrameTable, scores_of
 from unetseg.settings import DataSettings
 from unetseg.tasks.cell_tracking import read_truth
-from unetseg.tasks.labels import (
-    MOST_CLASSES,
-    LabelStatistics,
-    Meaning,
-    label_plane,
-    label_statistics,
-    read_labels,
-    recognise,
-)
-
-ENDING = re.compile(r"[-_. ](labels?|masks?|classes|gt|seg|probabilities)$", re.IGNORECASE)
-CHALLENGE_TRUTH = re.compile(r"man_seg_?(\d{3,4})(?:_(\d{3,4}))?\.tif")
-"""man_seg007.tif of frame 7; man_seg_007_012.tif of its slice 12, where only slices were annotated."""
-
-SCATTERED = 20
-"""Pieces per label above which a prediction is an image: labels have one or a few each."""
+from unetseg.tasks.label_planes import label_plane
+from unetseg.tasks.label_statistics import label_statistics
+from unetseg.tasks.labels import LabelRule
 
 
 @dataclass(frozen=True)
@@ -46,7 +38,7 @@ class Comparison:
 
     challenge: SEG, DET and OP_CSB of a challenge's result where its truth has markers, on the frames
     that `marked` tells of; else empty. pairs: empty for probability maps and class maps. volumes: the
-    means over volumes, see `volume_scores`; empty for images.
+    means over volumes, see `volume_scores`; empty for images. notes: for the user.
     """
 
     table: FrameTable
@@ -55,6 +47,7 @@ class Comparison:
     marked: str = ""
     pairs: tuple[Pair, ...] = ()
     volumes: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def score_files(
@@ -73,53 +66,25 @@ def score_files(
         settings = replace(settings, volumes=True)
     elif of_maps or (not names and is_probability_map(files[0][0])):
         return Comparison(score_sections(files, names), "cells of EM sections")
-    truths = [path for _, path in files]
-    facts = [f for path in truths for f in _facts(path, settings)]
-    meaning: Meaning = recognise(facts) if settings.labels == "auto" else settings.labels
-    if all(CHALLENGE_TRUTH.fullmatch(path.name) for path in truths):
-        meaning = "instances"
-    kind: LabelKind = "classes" if meaning == "classes" else "instances"
-    top = max(max(f.values, default=1) for f in facts)
-    every = list(_pairs(files, meaning, settings))
+    rule, recognised, note = truth_rule([path for _, path in files], settings)
+    every = list(_pairs(files, rule, settings))
     pairs = [(n, *(inside_border(t, p, border) if border else (t, p))) for (n, t, p), _ in every]
-    classes = settings.classes or max(top, max(int(p.max(initial=0)) for _, _, p in pairs)) + 1
+    if rule.meaning == "classes" and recognised.doubt and not ids_agree(pairs):
+        rule = LabelRule("instances", not_annotated=rule.not_annotated)
+        note = "labels: the predicted objects carry other values than the true ones, so they are ids"
+    kind, classes = rule.kind, rule.classes
+    if rule.meaning == "classes":
+        pairs, classes = by_rank(pairs)
     try:
-        table = score_pairs(pairs, kind, classes if kind == "classes" else 2, names)
+        table = score_pairs(pairs, kind, classes, names)
     except UserError as error:
-        raise UserError(f"{error} The truth was taken as {meaning}; --labels overrides.") from None
+        raise UserError(f"{error} The truth was taken as {rule.meaning}; --labels overrides.") from None
     volumes = volume_scores(pairs, [spacing for _, spacing in every], kind, classes)
+    notes = (note,) if note else ()
     if kind == "classes":
-        return Comparison(table, meaning, volumes=volumes)
-    return Comparison(table, meaning, *_challenge(predicted, truth, pairs, border), tuple(pairs), volumes)
-
-
-def pair_files(predicted: Path, truth: Path, *, maps: bool = False) -> list[tuple[Path, Path]]:
-    """(predicted, truth) files; every truth must have its prediction.
-
-    Where a folder has both labels and probabilities of an image, `maps` takes the probabilities.
-    """
-    for path in (predicted, truth):
-        if not path.exists():
-            raise UserError(f"{path}: no such file or folder.")
-    if predicted.is_file() and truth.is_file():
-        return [(predicted, truth)]
-    if predicted.is_file() or truth.is_file():
-        raise UserError(f"{predicted} and {truth}: give two files or two folders.")
-    truth_folder = truth / "SEG" if (truth / "SEG").is_dir() else truth
-    found = _by_key(predicted, maps)
-    pairs = []
-    for name, path in _by_key(truth_folder).items():
-        challenge = CHALLENGE_TRUTH.fullmatch(path.name)
-        key = challenge[1] if challenge else name
-        if key not in found:
-            raise UserError(
-                f"{path}: {predicted} has no prediction for it (no file named {key!r}, {key}_labels "
-                "or the like). Predict every image first."
-            )
-        pairs.append((found[key], path))
-    if not pairs:
-        raise UserError(f"{truth_folder}: no TIFF, PNG or NIfTI label image in it.")
-    return pairs
+        return Comparison(table, rule.meaning, volumes=volumes, notes=notes)
+    challenge = _challenge(predicted, truth, pairs, border)
+    return Comparison(table, rule.meaning, *challenge, tuple(pairs), volumes, notes)
 
 
 def write_table(found: Comparison, path: Path) -> None:
@@ -146,13 +111,8 @@ def check_table_path(path: Path) -> None:
         raise UserError(f"{path}: scores are written as .csv or .json.")
 
 
-def _facts(path: Path, settings: DataSettings) -> Iterator[LabelStatistics]:
-    for i, page in enumerate(read_images(path, volumes=settings.volumes, palette=True).pixels):
-        yield label_statistics(label_plane(page, f"{path}[{i}]"), settings.not_annotated)
-
-
 def _pairs(
-    files: Sequence[tuple[Path, Path]], meaning: Meaning, settings: DataSettings
+    files: Sequence[tuple[Path, Path]], rule: LabelRule, settings: DataSettings
 ) -> Iterator[tuple[Pair, Spacing]]:
     """The pairs of pages, or of volumes, and their truth's pixel size."""
     for predicted, truth in files:
@@ -169,16 +129,16 @@ def _pairs(
             continue
         for page, (p, t) in enumerate(zip(found.pixels, true.pixels, strict=True)):
             name = f"{plain_stem(truth)}[{page}]" if len(true.pixels) > 1 else plain_stem(truth)
-            labels = read_labels(t, meaning, settings.not_annotated, f"{truth}[{page}]")
-            plane = _predicted(label_plane(p, f"{predicted}[{page}]"), meaning, predicted)
+            labels = rule.read(t, f"{truth}[{page}]")
+            plane = _predicted(p, rule, f"{predicted}[{page}]" if len(found.pixels) > 1 else str(predicted))
             yield (name, labels, plane), true.spacing_um
 
 
 def _challenge_pair(found: Stack, true: Stack) -> Pair:
     """A frame of a challenge: a plane, partly annotated perhaps, or a volume, whose objects are 3-D."""
     if len(true.pixels) == 1:
+        _check_labels(found.pixels[0], str(found.path))
         plane = label_plane(found.pixels[0], str(found.path)).astype(np.int32)
-        _check_labels(plane, found.path)
         return true.path.stem, read_truth(true.path), plane
     volumes = [np.stack([label_plane(page, str(s.path)) for page in s.pixels]) for s in (true, found)]
     return true.path.stem, volumes[0].astype(np.int32), volumes[1].astype(np.int32)
@@ -197,8 +157,8 @@ def _challenge(
     """SEG, DET and OP_CSB where 01_GT/TRA has markers, and how many of its frames have a result."""
     if not (truth / "TRA").is_dir():
         return {}, ""
-    found = _by_key(predicted)
-    markers = {_key(path): path for path in image_files(truth / "TRA")}
+    found = by_frame_number(result_files(predicted))
+    markers = by_frame_number(image_files(truth / "TRA"))
     marked = [
         inside_border(read_frame_labels(path), read_frame_labels(found[key]), border)
         for key, path in markers.items()
@@ -215,40 +175,23 @@ def _shape(stack: Stack) -> str:
     return f"{pages} pages of {'×'.join(map(str, sizes))} pixels"
 
 
-def _predicted(plane: np.ndarray, meaning: Meaning, path: Path) -> np.ndarray:
+def _predicted(pixels: np.ndarray, rule: LabelRule, name: str) -> np.ndarray:
     """Predicted labels (*yx) as they are; a 0/255 mask against a mask truth becomes components."""
-    if meaning != "classes":
-        _check_labels(plane, path)
-    if meaning == "mask" and len(np.unique(plane[plane != 0])) <= 1:
-        return read_labels(plane[None], "mask", (), "prediction")
-    return plane.astype(np.int32)
+    if rule.kind != "classes":
+        _check_labels(pixels, name)
+    if rule.meaning == "mask":
+        mask = label_statistics(pixels, (), name)
+        if mask.soft or len(mask.values) <= 1 or rule.kind == "classes":
+            threshold = sum(mask.soft) / 2 if mask.soft else 0
+            return replace(rule, threshold=threshold, not_annotated=()).read(pixels, name)
+    return label_plane(pixels, name).astype(np.int32)
 
 
-def _check_labels(plane: np.ndarray, path: Path) -> None:
+def _check_labels(pixels: np.ndarray, name: str) -> None:
     """Raise UserError for grey values: an image given for its labels would be scored without a word."""
-    facts = label_statistics(plane, ())
-    if facts.components > SCATTERED * len(facts.values) > SCATTERED * MOST_CLASSES:
+    found = label_statistics(pixels, (), name)
+    if found.grey:
         raise UserError(
-            f"{path}: {len(facts.values)} values in {facts.components} pieces: an image, not labels. "
+            f"{name}: {len(found.values)} values in {found.components} pieces: an image, not labels. "
             "Give the label image that was predicted from it."
         )
-
-
-def _key(path: Path) -> str:
-    """What pairs two names: without _labels and the like; the frame number of challenge files."""
-    challenge = re.fullmatch(r"(?:mask|man_track|man_seg_?)(\d{3,4}(?:_\d{3,4})?)", path.stem)
-    return challenge[1] if challenge else ENDING.sub("", plain_stem(path))
-
-
-def _by_key(folder: Path, maps: bool = False) -> dict[str, Path]:
-    """The label files of a folder by what pairs them; a PNG beside another file of its name is its picture.
-
-    Of labels and STEM_probabilities.tif of the same name the labels are taken, or with `maps` the other.
-    """
-    every = image_files(folder)
-    is_map = {p: plain_stem(p).endswith("_probabilities") for p in every}
-    wanted = {_key(p) for p in every if is_map[p] == maps}
-    files = [p for p in every if is_map[p] == maps or _key(p) not in wanted]
-    pictured = {plain_stem(p) for p in files if p.suffix.lower() != ".png"}
-    labels = [p for p in files if p.suffix.lower() != ".png" or plain_stem(p) not in pictured]
-    return by_name(labels, _key, "Move one away, or score the two files themselves.")

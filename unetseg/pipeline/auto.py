@@ -15,7 +15,7 @@ from unetseg.pipeline.dataset import all_entries, evenly, list_data
 from unetseg.sample import Entry, LabelKind, Sample
 from unetseg.settings import DataSettings, Experiment, LabelSettings, TrainSettings
 from unetseg.tasks.cell_tracking import SEQUENCE
-from unetseg.tasks.folder import IMAGE_FOLDERS, LABEL_FOLDERS
+from unetseg.tasks.folder_files import IMAGE_FOLDERS, LABEL_FOLDERS
 
 Task = Literal["cell-tracking", "isbi-em", "folder"]
 LOOKED_AT = 8

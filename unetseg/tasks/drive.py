@@ -19,8 +19,8 @@ from unetseg.errors import UserError
 from unetseg.images.whole import read_stack
 from unetseg.sample import NOT_ANNOTATED, Entry, Sample
 from unetseg.settings import DataSettings
-from unetseg.tasks.folder import paired_files
-from unetseg.tasks.labels import label_plane
+from unetseg.tasks.folder_files import paired_files
+from unetseg.tasks.label_planes import label_plane
 from unetseg.tasks.listing import Listing
 
 PARTS = ("train", "test")

@@ -17,7 +17,7 @@ from unetseg.errors import UserError
 from unetseg.images.whole import Stack, read_stack
 from unetseg.sample import Entry, Sample
 from unetseg.settings import DataSettings
-from unetseg.tasks.labels import MASK, read_labels
+from unetseg.tasks.labels import LabelRule
 from unetseg.tasks.listing import Listing, volume_entries
 
 SPACING_UM = (0.05, 0.004, 0.004)
@@ -39,24 +39,23 @@ def listing(root: Path, settings: DataSettings) -> Listing:
         )
     slices = len(volume.pixels)
     notes = (f"{slices} slices; foreground = cells (255)",)
+    rule = LabelRule("mask", values=(0, 255), not_annotated=tuple(settings.not_annotated))
     if settings.volumes:
-        block = partial(_block, volume, labels, settings.not_annotated)
-        return Listing(tuple(volume_entries(GROUP, slices, block)), notes=notes, block=block)
-    read = partial(_read, volume, labels, settings.not_annotated)
+        block = partial(_block, volume, labels, rule)
+        return Listing(tuple(volume_entries(GROUP, [True] * slices, block)), notes=notes, block=block)
+    read = partial(_read, volume, labels, rule)
     entries = [Entry(f"{GROUP}[{z}]", GROUP, z, partial(read, z)) for z in range(slices)]
     return Listing(tuple(entries), notes=notes)
 
 
-def _read(volume: Stack, labels: Stack, not_annotated: tuple[int, ...], z: int) -> Sample:
+def _read(volume: Stack, labels: Stack, rule: LabelRule, z: int) -> Sample:
     name = f"{GROUP}[{z}]"
-    truth = read_labels(labels.pixels[z], MASK, not_annotated, f"{labels.path}[{z}]")
+    truth = rule.read(labels.pixels[z], f"{labels.path}[{z}]")
     return Sample(name, volume.pixels[z], truth, SPACING_UM[1:])
 
 
-def _block(
-    volume: Stack, labels: Stack, not_annotated: tuple[int, ...], group: str, start: int, stop: int
-) -> Sample:
+def _block(volume: Stack, labels: Stack, rule: LabelRule, group: str, start: int, stop: int) -> Sample:
     name = f"{group}[{start}-{stop - 1}]"
     image, cells = (np.moveaxis(s.pixels[start:stop], 0, 1) for s in (volume, labels))
-    truth = read_labels(cells, MASK, not_annotated, f"{labels.path}[{start}:{stop}]")
+    truth = rule.read(cells, f"{labels.path}[{start}:{stop}]")
     return Sample(name, image, truth, SPACING_UM)

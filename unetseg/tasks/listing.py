@@ -11,10 +11,7 @@ from functools import partial
 from unetseg.errors import UserError
 from unetseg.sample import Entry, LabelKind, Sample
 from unetseg.settings import DataSettings
-
-HELD_BACK = 5
-"""Without a `validate` selection one in five entries is held back for validation."""
-
+from unetseg.tasks.hold_back import hold_back
 
 SHOWN = 6
 """How many groups are named where they are listed."""
@@ -22,9 +19,11 @@ SHOWN = 6
 
 @dataclass(frozen=True)
 class Listing:
-    """Labelled entries in order, how many classes they have, and what was recognised, to be said.
+    """Labelled entries in order, how many classes they have, and notes for the user.
 
     block: of volumes, whose entries are their slices, reads the slices start…stop − 1 of a group.
+    values: the value of each class in the label files, in order; empty for 0, 1, 2, … and for objects that
+    have ids. repeat_grey: grey images are given the three channels of RGB images.
     """
 
     entries: tuple[Entry, ...]
@@ -32,6 +31,8 @@ class Listing:
     kind: LabelKind = "instances"
     notes: tuple[str, ...] = ()
     block: Callable[[str, int, int], Sample] | None = None
+    values: tuple[int, ...] = ()
+    repeat_grey: bool = False
 
     @property
     def groups(self) -> list[str]:
@@ -73,9 +74,14 @@ def volume_blocks(listing: Listing, entries: Sequence[Entry]) -> list[Entry]:
     return list(entries) if listing.block is None else list(_blocks(listing, listing.block, entries))
 
 
-def volume_entries(group: str, slices: int, block: Callable[[str, int, int], Sample]) -> list[Entry]:
-    """An entry for every slice of a volume, to be selected from."""
-    return [Entry(f"{group}[{z}]", group, z, partial(block, group, z, z + 1)) for z in range(slices)]
+def volume_entries(
+    group: str, labelled: Sequence[bool], block: Callable[[str, int, int], Sample]
+) -> list[Entry]:
+    """An entry for every slice of a volume, to be selected from; labelled: whether it has any object."""
+    return [
+        Entry(f"{group}[{z}]", group, z, partial(block, group, z, z + 1), labelled=there)
+        for z, there in enumerate(labelled)
+    ]
 
 
 def select(listing: Listing, selections: Sequence[str], part: str) -> list[Entry]:
@@ -86,7 +92,7 @@ def select(listing: Listing, selections: Sequence[str], part: str) -> list[Entry
         if not found:
             raise UserError(
                 f"data.{part} = {selection!r} selects nothing. There is: "
-                f"{describe_entries(listing.entries) or 'nothing with labels'}."
+                f"{describe_entries(listing.entries) or 'nothing with labels'}. {_counted(selection)}"
             )
         chosen.update({e.name: e for e in found})
     return [e for e in listing.entries if e.name in chosen]
@@ -103,21 +109,8 @@ def _blocks(
         for first in sorted(z for z in kept if z - 1 not in kept):
             last = next(z for z in range(first, max(kept) + 1) if z + 1 not in kept)
             name = group if whole else f"{group}[{first}-{last}]"
-            yield Entry(name, name, 0, partial(block, group, first, last + 1))
-
-
-def hold_back(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
-    """(train, validate): every fifth group, or with fewer than five groups each one's last fifth."""
-    groups = list(dict.fromkeys(e.group for e in entries))
-    if len(groups) >= HELD_BACK:
-        held = set(groups[HELD_BACK - 1 :: HELD_BACK])
-        back = {e.name for e in entries if e.group in held}
-    else:
-        back = set()
-        for group in groups:
-            members = [e for e in entries if e.group == group]
-            back |= {e.name for e in members[len(members) - len(members) // HELD_BACK :]}
-    return [e for e in entries if e.name not in back], [e for e in entries if e.name in back]
+            labelled = any(e.labelled for e in entries if e.group == group and first <= e.index <= last)
+            yield Entry(name, name, 0, partial(block, group, first, last + 1), labelled=labelled)
 
 
 def _whole(entry: Entry, tested_groups: set[str], settings: DataSettings) -> bool:
@@ -131,6 +124,16 @@ def _selects(selection: str, entry: Entry) -> bool:
         return False
     start, stop = int(match[2] or 0), int(match[3]) if match[3] else entry.index + 1
     return start <= entry.index < stop
+
+
+def _counted(selection: str) -> str:
+    """What the numbers of a selection count; "" for one without numbers."""
+    if "[" not in selection:
+        return "Give the name of a sequence, stack or file, or a pattern such as dish*."
+    return (
+        "NAME[first:stop] counts frame numbers (t007.tif is 7), or pages or slices from 0; `stop` is not "
+        "included."
+    )
 
 
 def _check_apart(

@@ -1,0 +1,70 @@
+"""Which predicted label file is compared with which true one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from unetseg.errors import UserError
+from unetseg.files import plain_stem
+from unetseg.images.whole import image_files
+from unetseg.tasks.pairing import bare_name, pair_names, without_word
+
+CHALLENGE_TRUTH = re.compile(r"man_seg_?(\d{3,4})(?:_(\d{3,4}))?\.tif")
+"""man_seg007.tif of frame 7; man_seg_007_012.tif of its slice 12, where only slices were annotated."""
+REMEDY = "Move one away, or score the two files themselves."
+
+
+def pair_files(predicted: Path, truth: Path, *, maps: bool = False) -> list[tuple[Path, Path]]:
+    """(predicted, truth) files, paired as `pair_names` does; every truth must have its prediction.
+
+    Where a folder has both labels and probabilities of an image, `maps` takes the probabilities.
+    """
+    for path in (predicted, truth):
+        if not path.exists():
+            raise UserError(f"{path}: no such file or folder.")
+    if predicted.is_file() and truth.is_file():
+        return [(predicted, truth)]
+    if predicted.is_file() or truth.is_file():
+        raise UserError(f"{predicted} and {truth}: give two files or two folders.")
+    truth_folder = truth / "SEG" if (truth / "SEG").is_dir() else truth
+    frames = _by_frame(result_files(truth_folder))
+    found = pair_names(list(frames), result_files(predicted, maps), REMEDY)
+    if not frames:
+        raise UserError(f"{truth_folder}: no TIFF, PNG or NIfTI label image in it.")
+    if found.lone_first:
+        path = frames[found.lone_first[0]][0]
+        raise UserError(
+            f"{path}: {predicted} has no prediction for it (no file named {plain_stem(path)}, "
+            f"{plain_stem(path)}_labels or the like). Predict every image first."
+        )
+    return [(prediction, path) for frame, prediction in found.pairs for path in frames[frame]]
+
+
+def result_files(folder: Path, maps: bool = False) -> list[Path]:
+    """The label files of a folder; a PNG beside another file of its name is only a picture of it.
+
+    Of labels and STEM_probabilities.tif of the same image the labels are taken, or with `maps` the other.
+    """
+    every = image_files(folder)
+    is_map = {p: plain_stem(p).endswith("_probabilities") for p in every}
+    wanted = {without_word(p) for p in every if is_map[p] == maps}
+    files = [p for p in every if is_map[p] == maps or without_word(p) not in wanted]
+    pictured = {plain_stem(p) for p in files if p.suffix.lower() != ".png"}
+    return [p for p in files if p.suffix.lower() != ".png" or plain_stem(p) not in pictured]
+
+
+def by_frame_number(paths: Sequence[Path]) -> dict[str, Path]:
+    """Files of a time-lapse by frame number: mask007.tif, t007_labels.tif and man_track007.tif are "007"."""
+    return {bare_name(p): p for p in paths}
+
+
+def _by_frame(truths: Sequence[Path]) -> dict[Path, list[Path]]:
+    """The files by name; those of several slices of a frame together, under the name of the frame."""
+    frames: dict[Path, list[Path]] = {}
+    for path in truths:
+        challenge = CHALLENGE_TRUTH.fullmatch(path.name)
+        name = path.with_name(f"man_seg{challenge[1]}.tif") if challenge and challenge[2] else path
+        frames.setdefault(name, []).append(path)
+    return frames

@@ -1,0 +1,71 @@
+"""What the values of true label files mean, and whether the prediction's ids are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetseg.evaluation.by_kind import Pair
+from unetseg.evaluation.paired_predictions import CHALLENGE_TRUTH
+from unetseg.images.nifti import read_images
+from unetseg.images.whole import is_volume_file
+from unetseg.scores.overlap import annotated_objects, object_ious, overlap
+from unetseg.settings import DataSettings
+from unetseg.tasks.label_statistics import LabelStatistics, label_statistics
+from unetseg.tasks.labels import LabelRule
+from unetseg.tasks.recognise import Recognition, describe, label_rule
+
+SAME_OBJECT = 0.5
+"""A true and a predicted object of at least this IoU are the same one."""
+
+
+def truth_rule(truths: Sequence[Path], settings: DataSettings) -> tuple[LabelRule, Recognition, str]:
+    """How to read the true label files, what was recognised, and the note about it.
+
+    Class maps are read with the values of the files, for a prediction may have others than the truth.
+    """
+    if all(CHALLENGE_TRUTH.fullmatch(path.name) for path in truths):
+        return LabelRule("instances"), Recognition("instances"), ""
+    statistics = [s for path in truths for s in _statistics(path, settings)]
+    scans = any(is_volume_file(path) for path in truths)
+    rule, found = label_rule(statistics, settings, str(truths[0].parent), scans=scans)
+    override = "--labels" if settings.labels == "auto" else ""
+    return replace(rule, values=()), found, describe(rule, found, statistics, override)
+
+
+def ids_agree(pairs: Sequence[Pair]) -> bool:
+    """Whether most objects that are found carry the id of the true object, as classes do."""
+    same = [agrees for _, truth, predicted in pairs for agrees in _agreements(truth, predicted)]
+    return not same or float(np.mean(same)) >= SAME_OBJECT
+
+
+def by_rank(pairs: Sequence[Pair]) -> tuple[list[Pair], int]:
+    """Class maps with the values 0, 1, 2, … in place of those that occur, and how many there are."""
+    values = np.unique(np.concatenate([np.unique(a[a >= 0]) for _, t, p in pairs for a in (t, p)]))
+    if (values.size and values[-1] == len(values) - 1) or (values[0] == 0 and values[-1] < 2 * len(values)):
+        return list(pairs), int(values[-1]) + 1
+
+    def ranked(labels: NDArray[Any]) -> NDArray[Any]:
+        return np.where(labels < 0, labels, np.searchsorted(values, labels)).astype(np.int32)
+
+    return [(name, ranked(truth), ranked(predicted)) for name, truth, predicted in pairs], len(values)
+
+
+def _statistics(path: Path, settings: DataSettings) -> Iterator[LabelStatistics]:
+    pages = read_images(path, volumes=settings.volumes, palette=True).pixels
+    for i, page in enumerate(pages):
+        name = f"{path}[{i}]" if len(pages) > 1 else str(path)
+        yield label_statistics(page, tuple(settings.not_annotated), name)
+
+
+def _agreements(truth: NDArray[Any], predicted: NDArray[Any]) -> list[bool]:
+    """For every object that is found, whether it has the true id."""
+    objects = annotated_objects(overlap(truth, predicted))
+    found = object_ious(objects).tocoo()
+    rows, columns = (c[found.data >= SAME_OBJECT] for c in found.coords)
+    return (objects.truth_ids[rows] == objects.predicted_ids[columns]).tolist()

@@ -1,0 +1,100 @@
+"""What is kept of an image file and its labels after one look at them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from unetseg.errors import UserError
+from unetseg.images.nifti import read_images
+from unetseg.images.whole import Stack
+from unetseg.tasks.label_planes import check_not_negative
+from unetseg.tasks.label_statistics import LabelStatistics, label_statistics
+
+
+@dataclass(frozen=True)
+class FileSummary:
+    """What is kept of an image file and its labels.
+
+    statistics: of every label page, or of the label volume; slices: of a volume, else 1; size: of the
+    image along *yx, None where its labels differ; colours: whether it has three different channels;
+    grey_range: lowest and highest value of the image.
+    """
+
+    image: Path
+    label: Path
+    statistics: tuple[LabelStatistics, ...]
+    slices: int
+    size: tuple[int, ...] | None
+    channels: int
+    colours: bool
+    dtype: str
+    grey_range: tuple[float, float]
+    spacing_um: tuple[float, ...] | None
+
+
+def summarise(image: Path, label: Path, volumes: bool, not_annotated: tuple[int, ...]) -> FileSummary:
+    """The summary of an image file and its labels, read again only if one of them has changed.
+
+    Raises UserError for files that cannot be read or do not belong together.
+    """
+    stamps = tuple((s.st_mtime_ns, s.st_size) for s in (image.stat(), label.stat()))
+    return _summary(image, label, volumes, not_annotated, stamps)
+
+
+@lru_cache(maxsize=4)
+def read_file(path: Path, volumes: bool, labels: bool) -> Stack:
+    """The pages of a stack follow each other: its file is read once for all of them."""
+    return read_images(path, volumes=volumes, palette=labels)
+
+
+@lru_cache(maxsize=2**16)
+def _summary(
+    image: Path,
+    label: Path,
+    volumes: bool,
+    not_annotated: tuple[int, ...],
+    stamps: tuple[tuple[int, int], ...],
+) -> FileSummary:
+    """Images are read whole too, so that a bad one is named at once; stamps: the files' times and lengths."""
+    stack = read_file(image, volumes, False)
+    pages, planes = stack.pixels, read_file(label, volumes, True).pixels
+    _check_same(image, label, pages.shape, planes.shape, volumes)
+    names = [f"{label}[{i}]" if len(planes) > 1 else str(label) for i in range(len(planes))]
+    statistics = [label_statistics(p, not_annotated, n) for p, n in zip(planes, names, strict=True)]
+    for found in statistics:
+        check_not_negative(min(found.values, default=0), found.name)
+    sizes = pages.shape[2:], planes.shape[2:]
+    return FileSummary(
+        image=image,
+        label=label,
+        statistics=tuple(statistics),
+        slices=planes.shape[2] if volumes else 1,
+        size=sizes[0] if sizes[0] == sizes[1] else None,
+        channels=pages.shape[1],
+        colours=pages.shape[1] == 3 and any(not np.array_equal(pages[:, 0], pages[:, c]) for c in (1, 2)),
+        dtype=str(pages.dtype),
+        grey_range=(float(pages.min()), float(pages.max())),
+        spacing_um=stack.spacing_um,
+    )
+
+
+def _check_same(
+    image: Path, label: Path, pages: tuple[int, ...], planes: tuple[int, ...], volumes: bool
+) -> None:
+    if pages[0] != planes[0]:
+        as_rgb = (pages[:2], planes[:2]) in (((1, 3), (3, 1)), ((3, 1), (1, 3)))
+        hint = (
+            " One of them has three channels: three pages saved as RGB by mistake? Save them as pages "
+            '(photometric "minisblack" in tifffile; in Fiji Image > Color > RGB Stack).'
+            if as_rgb
+            else ""
+        )
+        raise UserError(
+            f"{image} has {pages[0]} pages and {label} {planes[0]}; they must have the same number.{hint}"
+        )
+    if volumes and pages[2:] != planes[2:]:
+        raise UserError(f"{image} is {pages[2:]} and {label} {planes[2:]} (z, y, x); they must be the same.")
