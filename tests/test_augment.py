@@ -162,8 +162,21 @@ def test_grey_values_hand_worked() -> None:
     assert changed.flatten().tolist() == [-1.0, 1.0, 3.0, 7.0]
     squared = change_grey_values(image, packed(replace(d, gamma=2.0)))
     assert squared.flatten().tolist() == pytest.approx([0.0, 0.25, 1.0, 4.0])
+    inverted = change_grey_values(image, packed(replace(d, invert=True, contrast=2.0)))
+    assert inverted.flatten().tolist() == [2.0, 0.0, -2.0, -6.0]
     assert change_grey_values(image, packed(d)) is not None
     assert torch.equal(change_grey_values(image, packed(d)), image)
+
+
+def test_the_chance_of_inversion_is_the_setting_and_only_its_own_crop_is_inverted() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [draw(replace(NO_AUGMENT, invert=0.3), (2, 2), (2, 2), rng).invert for _ in range(2000)]
+    assert np.mean(drawn) == pytest.approx(0.3, abs=0.04)
+    images = torch.randn(2, 1, 4, 5)
+    d = draw(NO_AUGMENT, (4, 5), (4, 5), rng)
+    changed = change_grey_values(images, packed(replace(d, invert=True), d))
+    assert torch.equal(changed[0], 1 - images[0])
+    assert torch.equal(changed[1], images[1])
 
 
 def test_blur_equals_scipys_gaussian_and_leaves_the_unblurred_alone() -> None:

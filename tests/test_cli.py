@@ -128,7 +128,7 @@ MISTAKES = {
     "show FOLDER --out FOLDER": "a folder of this name is in the way",
     "show FOLDER --out IMAGE/show.png": "is a file, not a folder",
     "predict MODEL": "Missing argument 'IMAGES...'",
-    "predict none IMAGE": "none: no such file",
+    "predict none IMAGE": "none: no run folder, model file or model of this name",
     "predict FOLDER IMAGE": "not a run folder",
     "predict IMAGE IMAGE": "not a file of weights",
     "predict junk.toml IMAGE": "not a file of weights",

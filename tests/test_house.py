@@ -25,7 +25,7 @@ GROUND = {
     "targets",
     "tiles",
 }
-FILES = {"catalogue", "config", "images", "run", "tasks"}
+FILES = {"catalogue", "config", "images", "models", "run", "tasks"}
 TORCH = {
     "augment",
     "batches",
@@ -55,6 +55,8 @@ HOMES = {
     "matplotlib": {"figures"},
     "monai": {"nets"},
     "nibabel": {"images"},
+    "pooch": {"models"},
+    "requests": {"models"},
     "tifffile": {"images"},
     "torch": TORCH | {"pipeline", "streaming", "reproduce"},
     "dask": {"streaming"},
@@ -122,7 +124,7 @@ def test_the_default_path_needs_no_optional_package() -> None:
         "unetseg.reproduce.demo, unetseg.pipeline.evaluate, unetseg.report\n"
         "print(*sorted({m.split('.')[0] for m in sys.modules} "
         "& {'albumentations', 'cv2', 'elasticdeform', 'monai', 'nibabel', 'edt', 'ctc_metrics', 'zarr', "
-        "'dask', 'distributed'}))"
+        "'dask', 'distributed', 'pooch', 'requests'}))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == []

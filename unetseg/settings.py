@@ -70,7 +70,9 @@ class AugmentSettings:
     rotate: half-width in degrees, of volumes about z; scale: half-width of the natural log of the zoom;
     shift: half-width in pixels beyond the crop's own random place; brightness, contrast, gamma:
     half-widths (in standard deviations, and of natural logs); noise, blur: upper ends of the
-    uniform draws of the standard deviation (in grey-value standard deviations, and in pixels).
+    uniform draws of the standard deviation (in grey-value standard deviations, and in pixels); invert:
+    how often grey values are inverted, x → 1 − x, so that bright objects on dark and dark ones on bright
+    are learnt alike (for data.normalise = "percentile", where most grey values lie in 0…1).
     """
 
     elastic: Annotated[float, Ge(0)] = 10.0
@@ -85,6 +87,7 @@ class AugmentSettings:
     gamma: Annotated[float, Ge(0)] = 0.2
     noise: Annotated[float, Ge(0)] = 0.1
     blur: Annotated[float, Ge(0)] = 0.0
+    invert: Probability = 0.0
     albumentations: str = ""
 
 

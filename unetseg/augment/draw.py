@@ -24,7 +24,8 @@ class Draw:
     displacement from the crop's centre to one in the image (flips, rotation, zoom); control:
     (d, p, …, p) displacements of the control points in pixels of the crop, or None; brightness
     (added) and contrast (factor) in grey-value standard deviations; gamma: exponent; noise, blur:
-    standard deviations in grey values and pixels; noise_seed: of the noise itself.
+    standard deviations in grey values and pixels; noise_seed: of the noise itself; invert: whether grey
+    values are inverted, before all other changes of them.
     """
 
     centre: NDArray[np.float64]
@@ -36,6 +37,7 @@ class Draw:
     noise: float
     blur: float
     noise_seed: int
+    invert: bool
 
 
 def draw(
@@ -73,6 +75,7 @@ def draw(
         noise=float(noise * settings.noise),
         blur=float(blur * settings.blur),
         noise_seed=int(rng.integers(2**31)),
+        invert=bool(rng.random() < settings.invert),
     )
 
 

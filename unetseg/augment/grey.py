@@ -1,4 +1,4 @@
-"""Grey-value changes of a batch of normalised crops: contrast, brightness, gamma, blur, noise."""
+"""Grey-value changes of a batch of normalised crops: inversion, contrast, brightness, gamma, blur, noise."""
 
 from __future__ import annotations
 
@@ -18,10 +18,17 @@ LOW = 2**32 - 1
 
 def change_grey_values(images: Tensor, draws: PackedDraws) -> Tensor:
     """Images (b, c, *yx) float32 with each draw's grey-value changes; unchanged where it has none."""
-    images = _gamma(images, draws)
+    images = _gamma(_inverted(images, draws), draws)
     images = images * draws.column("contrast", images.ndim) + draws.column("brightness", images.ndim)
     images = _blur(images, draws)
     return _noise(images, draws)
+
+
+def _inverted(images: Tensor, draws: PackedDraws) -> Tensor:
+    """X → 1 − x where the draw says so."""
+    if not any(d.invert for d in draws.draws):
+        return images
+    return torch.where(draws.column("invert", images.ndim) > 0, 1 - images, images)
 
 
 def _gamma(images: Tensor, draws: PackedDraws) -> Tensor:

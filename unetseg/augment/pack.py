@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unetseg.augment.draw import Draw
 
-GREY = ("brightness", "contrast", "gamma", "noise", "blur")
+GREY = ("brightness", "contrast", "gamma", "noise", "blur", "invert")
 """The grey-value changes of a `Draw`, a number each."""
 
 
@@ -21,7 +21,7 @@ GREY = ("brightness", "contrast", "gamma", "noise", "blur")
 class PackedDraws:
     """The draws of b crops on a device; the fields of `Draw` along a first axis b.
 
-    matrix (b, d, d), centre (b, d), control (b, d, p, …, p) or None; grey (b, 5), the columns of
+    matrix (b, d, d), centre (b, d), control (b, d, p, …, p) or None; grey (b, 6), the columns of
     `GREY`, all float32; integers (b, n) int64: the seeds of the noise, then the columns given to
     `pack`. draws: the same on the host, where it is decided which operations are needed at all.
     """

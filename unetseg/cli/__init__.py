@@ -8,12 +8,26 @@ from typing import NoReturn
 import click
 
 from unetseg.cli.group import cli
+from unetseg.cli.model_commands import models
 from unetseg.cli.predict_commands import predict
 from unetseg.cli.score_commands import data, nets, report, score
 from unetseg.cli.train_commands import demo, reproduce, show, train
 from unetseg.errors import UserError
 
-__all__ = ["cli", "data", "demo", "main", "nets", "predict", "report", "reproduce", "score", "show", "train"]
+__all__ = [
+    "cli",
+    "data",
+    "demo",
+    "main",
+    "models",
+    "nets",
+    "predict",
+    "report",
+    "reproduce",
+    "score",
+    "show",
+    "train",
+]
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unetseg.cli.group import PATH, Bytes, cli
+from unetseg.cli.model_commands import download_with_progress
 from unetseg.cli.predict_streamed import large_options, large_targets, predict_large
 from unetseg.cli.terminal import Progress
 from unetseg.errors import UserError
@@ -56,20 +57,23 @@ if TYPE_CHECKING:
 def predict(run: Path, images: tuple[Path, ...], **options: Any) -> None:
     """Label IMAGES (files or folders) with a trained RUN.
 
-    RUN is a run folder, or a model file such as best.pt. Of an image of any size, --out BIG.ome.zarr
-    or BIG.ome.tif is written tile by tile; killed, the same command goes on (docs/large-images.md).
+    RUN is a run folder, a model file such as best.pt, or a name that `unetseg models` lists. Of an
+    image of any size, --out BIG.ome.zarr or BIG.ome.tif is written tile by tile; killed, the same
+    command goes on (docs/large-images.md).
     """
+    from unetseg.models import find_model
     from unetseg.pipeline.model import PredictSettings, average_models
     from unetseg.pipeline.prediction import Output, find_images, predict_sequence
 
-    model = average_models({str(path): _model(path, options) for path in (run, *options["others"])})
-    base = run if run.is_dir() else run.parent
+    found = [find_model(path, download_with_progress) for path in (run, *options["others"])]
+    model = average_models({str(one.path): _model(one.path, options) for one in found})
+    folder = options["out"] or found[0].predictions
     tiling = PredictSettings(options["memory"], options["tile"] or 0, options["batch"], options["precision"])
-    targets = [] if options["challenge"] else large_targets(base, images, options["out"])
+    targets = [] if options["challenge"] else large_targets(found[0].predictions, images, options["out"])
     if targets:
         predict_large(model, targets, tiling, options)
         return
-    output = Output(options["out"] or base / "predictions", options["probabilities"], options["pictures"])
+    output = Output(folder, options["probabilities"], options["pictures"])
     if options["challenge"]:
         for folder in images:
             with Progress(None, "frames") as bar:

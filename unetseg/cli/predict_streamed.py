@@ -61,7 +61,7 @@ def large_options(command: Command) -> Command:
     return command
 
 
-def large_targets(run: Path, images: tuple[Path, ...], out: Path | None) -> list[tuple[Path, Path]]:
+def large_targets(folder: Path, images: tuple[Path, ...], out: Path | None) -> list[tuple[Path, Path]]:
     """Image and result of each image, if they are to be streamed; else nothing."""
     from unetseg.images.zarrs import is_zarr
     from unetseg.streaming.output import is_large_name
@@ -75,7 +75,7 @@ def large_targets(run: Path, images: tuple[Path, ...], out: Path | None) -> list
         return []
     if not all(zarrs):
         raise UserError("Zarr images and others together: predict them apart.")
-    folder = out or run / "predictions"
+    folder = out or folder
     return [(path, folder / f"{path.name.split('.')[0]}.ome.zarr") for path in images]
 
 

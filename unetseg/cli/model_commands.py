@@ -1,0 +1,87 @@
+"""`unetseg models`: what is shipped, what can be downloaded, what lies in runs/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from unetseg.cli.group import cli
+from unetseg.cli.terminal import Progress, columns
+
+if TYPE_CHECKING:
+    from unetseg.models import ModelCard
+    from unetseg.models.cards import CardScore
+
+SCORE_HEAD = ("images", "number", "F1", "SEG", "baseline F1", "baseline SEG")
+
+
+@cli.command()
+@click.argument("name", required=False)
+def models(name: str | None) -> None:
+    """List the models to predict with.
+
+    With NAME: the model's card, which tells what it was trained on, its licence, scores and limits.
+    """
+    from unetseg.models import known_models, local_runs, model_card, shipped_models
+
+    if name is not None:
+        _show_card(model_card(name))
+        return
+    known, runs = known_models().values(), local_runs()
+    _show_list("shipped with unetseg", [[c.name, c.title] for c in shipped_models().values()])
+    _show_list("to download on first use", [[c.name, c.title, _size(c), c.licence] for c in known])
+    _show_list("in runs/", [[str(path)] for path in runs])
+    click.echo("`unetseg models NAME` shows a model's card; `unetseg predict NAME IMAGE…` uses it.")
+
+
+def download_with_progress(card: ModelCard) -> Path:
+    """The model's file, downloaded behind a progress bar; its licence is printed first."""
+    from unetseg.models import cached_file, download_model
+
+    if not cached_file(card).is_file():
+        click.echo(
+            f"downloading {card.name} ({_size(card)}, licence {card.licence}) from {card.url}", err=True
+        )
+    with Progress(card.bytes, "B") as bar:
+        return download_model(card, lambda done: bar.add(done - bar.bar.n))
+
+
+def _show_list(title: str, rows: list[list[str]]) -> None:
+    click.echo(click.style(f"{title}:", bold=True))
+    click.echo(columns(rows) if rows else "none")
+    click.echo()
+
+
+def _show_card(card: ModelCard) -> None:
+    facts = [
+        ("input", card.input),
+        ("trained on", card.trained_on),
+        ("licence of the images", card.data_licence),
+        ("licence of the weights", card.licence),
+        ("made by", card.experiment),
+        ("file", f"{_size(card)}, SHA-256 {card.sha256}"),
+        ("download", card.url or ""),
+    ]
+    click.echo(click.style(f"{card.name}: {card.title}", bold=True))
+    for what, value in facts:
+        if value:
+            click.echo(f"{what}: {value}")
+    if card.scores:
+        click.echo(f"\nscores: {card.split}")
+        click.echo(columns([list(SCORE_HEAD), *map(_score_row, card.scores)]))
+        click.echo(f"baseline: {card.baseline}")
+    if card.limits:
+        click.echo("\n".join(["\nlimits:", *(f"- {limit}" for limit in card.limits)]))
+    if card.citation:
+        click.echo(f"\ncite: {card.citation}")
+
+
+def _score_row(score: CardScore) -> list[str]:
+    values = (score.f1, score.seg, score.baseline_f1, score.baseline_seg)
+    return [score.images, str(score.count), *(f"{v:.3f}" for v in values)]
+
+
+def _size(card: ModelCard) -> str:
+    return f"{card.bytes / 1e6:.1f} MB"
