@@ -22,7 +22,7 @@ pytestmark = pytest.mark.data
         ("nuclei-dsb2018", "folder", "instances", 2, 150, "labels: 6722 instances in 150 images (detected;"),
         ("DRIVE/train", "folder", "classes", 2, 20, "labels: mask, values 0 and 255, as two classes in 20"),
         ("ovules3d", "folder", "instances", 2, 96, "labels: 156 instances in 2 images (detected;"),
-        ("hippocampus3d", "folder", "classes", 3, 2189, "labels: class map, classes 0, 1, 2 in 60 images (det"),
+        ("hippocampus3d", "folder", "classes", 3, 2189, "labels: class map, classes 0, 1, 2 in 60 images"),
     ],
 )
 def test_a_data_set_is_recognised(
