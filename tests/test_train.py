@@ -140,6 +140,22 @@ def test_a_resumed_run_equals_an_uninterrupted_one_on_a_gpu(precision: Any) -> N
     assert same_weights(whole, second)
 
 
+def test_the_fused_optimizer_takes_the_same_steps() -> None:
+    plain, fused = fresh(SMALL), fresh(replace(SMALL, fused=True))
+    losses = [s.loss for s in steps(plain, SMALL)]
+    assert [s.loss for s in steps(fused, replace(SMALL, fused=True))] == pytest.approx(losses, rel=1e-5)
+
+
+def test_determinism_is_a_choice_and_the_default() -> None:
+    from unetseg.device import make_deterministic
+
+    assert TrainSettings().deterministic
+    make_deterministic(False)
+    assert not torch.are_deterministic_algorithms_enabled()
+    make_deterministic()
+    assert torch.are_deterministic_algorithms_enabled()
+
+
 def test_several_heads_are_trained_by_the_mean_of_their_losses() -> None:
     """Deep supervision, by hand: the first step's loss, and its SGD step."""
     settings = replace(SMALL, optimizer="sgd", momentum=0.0, weight_decay=0.0, clip=0.0)

@@ -82,25 +82,34 @@ def memory_errors(advice: str) -> Iterator[None]:
         raise UserError(f"not enough memory ({str(error).splitlines()[0]}). {advice}") from None
 
 
-def make_deterministic() -> None:
+def make_deterministic(wanted: bool = True) -> None:
     """Take the operations that give the same bits on every run of the same seed, data and device.
 
-    Where there is none (3-D max-pooling on CUDA) torch warns.
+    Where there is none (3-D max-pooling on CUDA) torch warns. Not wanted, any operation may be taken.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.use_deterministic_algorithms(wanted, warn_only=True)
     # torch would fill new memory to make bugs show, at 3 % of the time
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
 
 
-def precision_context(precision: str, device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    """Mixed precision on the device; with "float32" CUDA computes in float32, not in its TF32."""
-    if precision == "float32" and device.type == "cuda":
-        cudnn: contextlib.AbstractContextManager[Any] = torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+def precision_context(
+    precision: str, device: torch.device, *, fast: bool = False
+) -> contextlib.AbstractContextManager[Any]:
+    """Mixed precision on the device; with "float32" CUDA computes in float32, not in its TF32.
+
+    fast: on CUDA convolutions take whichever algorithm is measured to be fastest, and "float32" is TF32
+    (10 bits of mantissa) there.
+    """
+    if device.type == "cuda":
+        stack = contextlib.ExitStack()
+        stack.enter_context(
+            torch.backends.cudnn.flags(enabled=True, benchmark=fast, deterministic=not fast, allow_tf32=fast)
         )
-        return cudnn
+        if precision != "float32":
+            stack.enter_context(torch.autocast("cuda", PRECISIONS[precision]))
+        return stack
     if precision == "float32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, PRECISIONS[precision])

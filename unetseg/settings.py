@@ -103,7 +103,10 @@ class TrainSettings:
     balanced: a crop's learnt region lies around a pixel of a class drawn with equal probability
     among those of the image (Cireşan 2012), not anywhere in the image.
     batch: of all processes together. checkpointing: activations are computed again instead of kept,
-    for large crops; compile: by torch.compile, once a minute or so is well spent.
+    for large crops; compile: by torch.compile, once a minute or so is well spent; cuda_graphs: compiled
+    for replay by CUDA graphs, where launching operations takes longer than computing them; fused: the
+    optimizer's update as one operation on a GPU. deterministic: the same seed, data and device give the
+    same bits; without it CUDA takes its fastest convolutions, in TF32 where precision is "float32".
     """
 
     steps: Annotated[int, Gt(0)] = 1000
@@ -120,6 +123,9 @@ class TrainSettings:
     precision: Literal["float32", "bf16", "fp16"] = "float32"
     channels_last: bool = True
     compile: bool = False
+    cuda_graphs: bool = False
+    fused: bool = False
+    deterministic: bool = True
     checkpointing: bool = False
     validate_every: Annotated[int, Gt(0)] = 200
     validate_images: Annotated[int, Gt(0)] = 12

@@ -157,7 +157,7 @@ def _one_step(
     images = batch.images
     if settings.channels_last:
         images = images.contiguous(memory_format=_layout(images))
-    with precision_context(settings.precision, images.device):
+    with precision_context(settings.precision, images.device, fast=not settings.deterministic):
         logits = forward(images)
     heads = logits if isinstance(logits, tuple) else (logits,)
     value = torch.stack([loss(head, batch.classes, batch.weight) for head in heads]).mean()
@@ -172,7 +172,10 @@ def _one_step(
 
 def _forward(net: Net, settings: TrainSettings, device: torch.device) -> Callable[[Tensor], Logits]:
     forward = averaging(net, device)
-    return cast(Callable[[Tensor], Logits], torch.compile(forward)) if settings.compile else forward
+    if not (settings.compile or settings.cuda_graphs):
+        return forward
+    mode = "reduce-overhead" if settings.cuda_graphs else "default"
+    return cast(Callable[[Tensor], Logits], torch.compile(forward, mode=mode))
 
 
 def _layout(images: Tensor) -> torch.memory_format:
@@ -180,9 +183,10 @@ def _layout(images: Tensor) -> torch.memory_format:
 
 
 def _optimizer(net: Net, settings: TrainSettings) -> torch.optim.Optimizer:
-    rate, decay = settings.learning_rate, settings.weight_decay
+    rate, decay, fused = settings.learning_rate, settings.weight_decay, settings.fused
     match settings.optimizer:
         case "sgd":
-            return torch.optim.SGD(net.parameters(), rate, momentum=settings.momentum, weight_decay=decay)
+            momentum = settings.momentum
+            return torch.optim.SGD(net.parameters(), rate, momentum=momentum, weight_decay=decay, fused=fused)
         case "adamw":
-            return torch.optim.AdamW(net.parameters(), rate, weight_decay=decay)
+            return torch.optim.AdamW(net.parameters(), rate, weight_decay=decay, fused=fused)

@@ -30,6 +30,7 @@ def environment(device: torch.device, data: Dataset) -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in PACKAGES},
         "device": describe_device(device),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
         "data_sha256": data.checksum,
         "split": data.split.describe(),
     }

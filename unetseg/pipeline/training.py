@@ -80,7 +80,7 @@ def train_run(run: Run, *, resume: bool, stopped: Callable[[], bool]) -> Iterato
 def _prepare(run: Run, resume: bool) -> tuple[_Fit, list[str]]:
     """All that comes before the first step, and what is to be said of it."""
     experiment = run.experiment
-    make_deterministic()
+    make_deterministic(experiment.train.deterministic)
     device = choose_device(experiment.device)
     data = read_dataset(experiment)
     recipe = _recipe(experiment, data)
