@@ -71,7 +71,7 @@ def _case(precision: Any, *, quick: bool) -> Case:
 
 
 def _rows_of(case: Case) -> list[Row]:
-    steps = {"ours": _ours(case), "plain loop": plain(case)}
+    steps = {"ours": ours(case), "plain loop": plain(case)}
     with suppress(ImportError):
         steps["MONAI pipeline"] = monai(case)
     times = interleaved_s(steps, 4)
@@ -81,12 +81,12 @@ def _rows_of(case: Case) -> list[Row]:
         for p in steps
         if p != "ours"
     ]
-    memory = {name: _peak_mib(steps[name], case.device) for name in ("ours", "plain loop")}
+    memory = {name: peak_mib(steps[name], case.device) for name in ("ours", "plain loop")}
     ratio = memory["plain loop"] / memory["ours"]
     found.append(
         Row(f"{case.title}: memory", memory["ours"], "plain loop", memory["plain loop"], "MiB", ratio)
     )
-    rate, limit = _flop(case.build(), case, case.crop) / times["ours"] / 1e9, _convolution_rate(case) / 1e9
+    rate, limit = flop(case.build(), case, case.crop) / times["ours"] / 1e9, convolution_rate(case) / 1e9
     found.append(Row(f"{case.title}: rate", rate, "one convolution", limit, "GFLOP/s", rate / limit))
     return found
 
@@ -99,18 +99,18 @@ def _network_rows(case: Case) -> list[Row]:
     except ImportError:
         return []
     times = interleaved_s({"ours": plain(case), **steps}, 4)
-    ours, size = _size_of(case.build(), case, case.crop), case.settings.batch
+    own, size = _size_of(case.build(), case, case.crop), case.settings.batch
     title = f"{case.title}: network alone"
     return [
         Row(title, size / times["ours"], name, size / times[name], "samples/s", times[name] / times["ours"],
-            f"{ours}; peer {_size_of(nnunet_net(case, deep_supervision=deep), case, nnunet_crop(case))}")
+            f"{own}; peer {_size_of(nnunet_net(case, deep_supervision=deep), case, nnunet_crop(case))}")
         for name, deep in peers.items()
     ]  # fmt: skip
 
 
 def _size_of(net: Any, case: Case, crop: Sequence[int]) -> str:
     parameters = sum(p.numel() for p in net.parameters())
-    return f"{parameters / 1e6:.3f} M parameters, {_flop(net, case, crop) / 1e9:.1f} GFLOP"
+    return f"{parameters / 1e6:.3f} M parameters, {flop(net, case, crop) / 1e9:.1f} GFLOP"
 
 
 def _option_rows(case: Case, *, quick: bool) -> list[Row]:
@@ -118,11 +118,11 @@ def _option_rows(case: Case, *, quick: bool) -> list[Row]:
     options = {"checkpointing": replace(case.settings, checkpointing=True)}
     if not quick and (case.device.type == "cuda" or shutil.which("g++")):
         options["compile"] = replace(case.settings, compile=True)
-    steps = {name: _ours(replace(case, settings=settings)) for name, settings in options.items()}
+    steps = {name: ours(replace(case, settings=settings)) for name, settings in options.items()}
     notes = {name: f"first step {_first_s(step):.0f} s" for name, step in steps.items() if name == "compile"}
-    steps["default"] = _ours(case)
+    steps["default"] = ours(case)
     times = interleaved_s(steps, 4)
-    memory = {name: _peak_mib(step, case.device) for name, step in steps.items()}
+    memory = {name: peak_mib(step, case.device) for name, step in steps.items()}
     return [
         row
         for name in options
@@ -148,7 +148,8 @@ def _first_s(step: Step) -> float:
     return taken
 
 
-def _ours(case: Case) -> Step:
+def ours(case: Case) -> Step:
+    """A step of our training, augmentation and all, on made-up cells."""
     state = new_state(case.build(), case.settings, case.device)
     source = batches(
         examples(),
@@ -164,7 +165,7 @@ def _ours(case: Case) -> Step:
     return lambda: next(done)
 
 
-def _flop(net: Any, case: Case, crop: Sequence[int]) -> float:
+def flop(net: Any, case: Case, crop: Sequence[int]) -> float:
     """Floating-point operations of a step of the net, forwards and backwards."""
     net.to(case.device)
     images = torch.zeros(case.settings.batch, 1, *crop, device=case.device)
@@ -174,7 +175,7 @@ def _flop(net: Any, case: Case, crop: Sequence[int]) -> float:
     return float(counter.get_total_flops())
 
 
-def _convolution_rate(case: Case) -> float:
+def convolution_rate(case: Case) -> float:
     """FLOP/s of one 3×3 convolution, 64 to 64 channels, 4 images of 128², forwards and backwards."""
     layer = nn.Conv2d(64, 64, 3, padding=1).to(case.device, memory_format=torch.channels_last)
     images = torch.randn(4, 64, 128, 128, device=case.device).contiguous(memory_format=torch.channels_last)
@@ -190,7 +191,7 @@ def _convolution_rate(case: Case) -> float:
     return float(counter.get_total_flops()) / interleaved_s({"": work}, 5)[""]
 
 
-def _peak_mib(step: Step, device: torch.device) -> float:
+def peak_mib(step: Step, device: torch.device) -> float:
     """The most memory two steps take: on a GPU all that torch holds, on a CPU what they add."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

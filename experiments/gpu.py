@@ -1,13 +1,14 @@
-"""All that waits for a GPU, in one call on a bare machine without network: Python, torch and NumPy suffice.
+"""Every open question about a GPU in one call, on a bare machine: Python, torch and NumPy suffice.
 
     python experiments/gpu.py wheels WHEELS [--python 3.12]      with network: what else is needed
     python experiments/gpu.py run --wheels WHEELS --data DATA    on the machine with the GPU
 
-`run` installs the wheels into a folder of their own, then runs the GPU tests, the benchmarks, and the
-paper's full network on both folds of DIC-C2DH-HeLa and on ISBI 2012 EM. DATA holds the folders
-DIC-C2DH-HeLa and isbi2012. Every part is a process of its own: one that fails leaves the others alone, one
-that is done is not run again, and a training that was cut off goes on; give the same command again.
-`--minutes` ends a part in time (a training saves first), `--parts` chooses parts.
+`run` installs the wheels into a folder of their own and has `--minutes` (9.5) in all. The parts come in
+the order of their worth: the GPU tests; the rows of `benchmarks.gpu`, each printed as it comes; the paper's
+network on DIC-C2DH-HeLa, trained on sequence 01 and scored on 02, for the time that is left: its schedule
+fits itself to that. DATA holds the folder DIC-C2DH-HeLa. Every part is a process of its own: one that
+fails leaves the others alone, one that is done is not run again, and rows that are there are not measured
+again. Give the same command once more for what the time did not reach. `--parts` chooses parts.
 Small files with the scores, logs and times collect in experiments/results-gpu/DEVICE.
 
     python experiments/gpu.py run --check --data DATA            tiny sizes, any machine, to see that it runs
@@ -24,7 +25,6 @@ import signal
 import subprocess
 import sys
 import time
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,18 +32,22 @@ ROOT = Path(__file__).resolve().parents[1]
 CARRIED_NOT = ("torch", "numpy")
 EXTRA = ["pytest==9.2.0", "hypothesis==6.170.15", "edt==3.1.2", "albumentations==2.0.8"]
 ALONE = ["monai==1.6.1", "dynamic-network-architectures==0.4.4"]  # without what they ask for: torch
-TASKS = {"dic-hela": ("DIC-C2DH-HeLa", ("01", "02")), "isbi-em": ("isbi2012", ("z24",))}
-SAVING_S = 120
+SAVING_S = 45
+SHOWN = 6000
 INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of the work: what it is called, its command, and the small files it leaves."""
+    """A piece of the work: what it is called, its command, and the small files it leaves.
+
+    share: of the minutes that are left, at most. "MINUTES" in the command becomes those minutes.
+    """
 
     name: str
     command: list[str]
     results: list[Path]
+    share: float = 1.0
 
 
 def wheels(folder: Path, python: str | None) -> None:
@@ -63,28 +67,23 @@ def wheels(folder: Path, python: str | None) -> None:
 
 
 def parts(data: Path, work: Path, check: bool) -> list[Part]:
-    """Tests, benchmarks and trainings; with `check` the smallest of each."""
-    python, budget = [sys.executable, "-m"], "smoke" if check else "gpu"
-    table = work / "benchmarks.json"
+    """Tests, rows and a training; with `check` the smallest of each."""
     quick = ["--quick"] if check else []
-    found = [
+    python, rows, run = [sys.executable, "-m"], work / "rows.jsonl", work / "dic-hela-01"
+    tests = [*python, "pytest", "-m", "gpu", "-p", "no:cacheprovider", "-rs", str(ROOT / "tests")]
+    experiment = ROOT / "experiments" / "dic-hela" / ("smoke.toml" if check else "gpu.toml")
+    root = str(data / "DIC-C2DH-HeLa")
+    train = [*python, "unetseg", "train", str(experiment), "--fold", "01", "--root", root, "--run", str(run)]
+    train += ["--minutes", "MINUTES"]
+    if (run / "last.pt").is_file():
+        train = [*python, "unetseg", "train", "--resume", str(run)]
+    return [
+        Part("tests", tests, [], share=0.25),
         Part(
-            "tests",
-            [*python, "pytest", "-m", "gpu", "-p", "no:cacheprovider", "-rs", str(ROOT / "tests")],
-            [],
+            "rows", [*python, "benchmarks.gpu", str(rows), *(["--quick"] if check else [])], [rows], share=0.7
         ),
-        Part("benchmarks", [*python, "benchmarks", "--out", str(table), *quick], [table]),
+        Part("hela", train, [run / name for name in ("scores.json", "environment.json", "log.jsonl")]),
     ]
-    for task, (folder, folds) in TASKS.items():
-        named = tomllib.loads((ROOT / "experiments" / task / f"{budget}.toml").read_text())["folds"]
-        for fold in [f for f in folds if f in named][: 1 if check else None]:
-            name = f"{task}-{fold}"
-            command = [*python, "unetseg", "reproduce", task, "--budget", budget, "--folds", fold]
-            command += ["--root", str(data / folder), "--out", str(work / name)]
-            run = work / name / f"{task}-{budget}"
-            kept = [run / "results.json", run / f"unet-{fold}" / "environment.json"]
-            found.append(Part(name, command, [*kept, run / f"unet-{fold}" / "log.jsonl"]))
-    return found
 
 
 def installed(folder: Path | None, work: Path) -> dict[str, str]:
@@ -101,11 +100,13 @@ def installed(folder: Path | None, work: Path) -> dict[str, str]:
 
 
 def run_part(part: Part, environment: dict[str, str], work: Path, limit_s: float) -> str:
-    """How it ended: "done", "cut off" or "failed (exit code)"; what it printed goes to WORK/NAME.txt."""
+    """How it ended: "done", "cut off" or "failed (exit code)"; what it prints also goes to WORK/NAME.txt."""
     started = time.time()
+    minutes = f"{max(limit_s - SAVING_S, 6) / 60:.2f}"
+    command = [minutes if word == "MINUTES" else word for word in part.command]
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     with (work / f"{part.name}.txt").open("a") as log:
-        process = subprocess.Popen(part.command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         try:
             code = process.wait(limit_s)
         except subprocess.TimeoutExpired:
@@ -146,6 +147,7 @@ def run(asked: argparse.Namespace) -> int:
     out = asked.out / device_name(asked.check)
     work = asked.work or out / "work"
     work.mkdir(parents=True, exist_ok=True)
+    deadline = time.time() + 60 * asked.minutes
     environment = installed(asked.wheels, work)
     state_file = out / "state.json"
     state = json.loads(state_file.read_text()) if state_file.is_file() else {}
@@ -153,7 +155,8 @@ def run(asked: argparse.Namespace) -> int:
         if state.get(part.name) == "done" or (asked.parts and part.name not in asked.parts):
             continue
         print(f"{part.name} …", flush=True)
-        state[part.name] = run_part(part, environment, work, asked.minutes * 60)
+        state[part.name] = run_part(part, environment, work, max(part.share * (deadline - time.time()), 1))
+        print((work / f"{part.name}.txt").read_text()[-SHOWN:])
         print(f"{part.name}: {state[part.name]}", flush=True)
         collect(part, work, out)
         state_file.write_text(json.dumps(state, indent=1) + "\n")
@@ -171,7 +174,7 @@ def main() -> None:
     go.add_argument("--wheels", type=Path)
     go.add_argument("--out", type=Path, default=ROOT / "experiments" / "results-gpu")
     go.add_argument("--work", type=Path, help="for runs and other large files (default: OUT/DEVICE/work)")
-    go.add_argument("--minutes", type=float, default=24 * 60)
+    go.add_argument("--minutes", type=float, default=9.5)
     go.add_argument("--parts", nargs="*")
     go.add_argument("--check", action="store_true")
     asked = parser.parse_args()
