@@ -79,9 +79,7 @@ def parts(data: Path, work: Path, check: bool) -> list[Part]:
         train = [*python, "unetseg", "train", "--resume", str(run)]
     return [
         Part("tests", tests, [], share=0.25),
-        Part(
-            "rows", [*python, "benchmarks.gpu", str(rows), *(["--quick"] if check else [])], [rows], share=0.7
-        ),
+        Part("rows", [*python, "benchmarks.gpu", str(rows), *quick], [rows], share=0.7),
         Part("hela", train, [run / name for name in ("scores.json", "environment.json", "log.jsonl")]),
     ]
 
