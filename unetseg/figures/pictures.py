@@ -106,7 +106,7 @@ def write_sheet(path: Path, rows: Sequence[Mapping[str, NDArray[Any]]], names: S
             _panel(grid[y, x], row[column], title)
             if row[column].ndim == 2:
                 figure.colorbar(grid[y, x].images[0], ax=grid[y, x], shrink=0.75, pad=0.02)
-        grid[y, 0].set_ylabel(name, fontsize=9)
+        grid[y, 0].set_ylabel(name, fontsize=9, parse_math=False)
     save(figure, path)
 
 
@@ -125,7 +125,8 @@ def write_curves(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
         right.plot([s for s, _ in scores], [v[name] for _, v in scores], marker="o", ms=3, label=name)
     right.set(xlabel="step", ylabel="validation score", ylim=(0, 1))
     if scores:
-        right.legend(fontsize=8)
+        for text in right.legend(fontsize=8).get_texts():
+            text.set_parse_math(False)
     for axes in (left, right):
         axes.grid(alpha=0.3)
     save(figure, path)
@@ -142,4 +143,4 @@ def _panel(axes: Axes, picture: NDArray[Any], title: str) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     if title:
-        axes.set_title(title, fontsize=9)
+        axes.set_title(title, fontsize=9, parse_math=False)  # "$" in a file's name is no formula
