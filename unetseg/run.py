@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from unetseg.config import experiment_table, read_experiment
 from unetseg.errors import UserError
@@ -117,7 +119,11 @@ class Run:
     def read_json(self, name: str) -> dict[str, Any]:
         """What `write_json` wrote; empty if there is nothing."""
         file = self.path / name
-        return (_json_or_none(file.read_text(encoding="utf-8")) or {}) if file.is_file() else {}
+        return (
+            (_json_or_none(file.read_text(encoding="utf-8", errors="replace")) or {})
+            if file.is_file()
+            else {}
+        )
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one line."""
@@ -127,10 +133,10 @@ class Run:
             file.write(json.dumps(record) + "\n")
 
     def records(self) -> list[dict[str, Any]]:
-        """The log's lines; a line cut off by a crash is passed over."""
+        """The log's lines; a line that is cut off or damaged is passed over."""
         file = self.path / LOG
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
-        return [record for line in lines if (record := _json_or_none(line)) is not None]
+        return [record for line in lines if (record := _record_or_none(line)) is not None]
 
     @property
     def seconds(self) -> float:
@@ -149,6 +155,30 @@ class Run:
         kept = [r for r in self.records() if r.get("step", 0) <= step]
         with self.replacing(LOG) as file:
             file.write_text("".join(json.dumps(r) + "\n" for r in kept), encoding="utf-8")
+
+
+class LogRecord(TypedDict, total=False):
+    """What a line of the log may hold; other keys may stand beside these."""
+
+    step: int
+    loss: float
+    validation: dict[str, float | None]
+    best: bool
+    seconds: FiniteFloat
+    total_s: FiniteFloat
+    cpu_s: FiniteFloat
+
+
+_LOG_RECORD = TypeAdapter(LogRecord)
+
+
+def _record_or_none(line: str) -> dict[str, Any] | None:
+    value = _json_or_none(line)
+    try:
+        _LOG_RECORD.validate_python(value, strict=True)
+    except ValidationError:
+        return None
+    return value
 
 
 def _json_or_none(line: str) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from unetseg.errors import UserError
 from unetseg.evaluation.by_kind import number
 from unetseg.nets import parameter_count
 from unetseg.pipeline.model import load_model
+from unetseg.report.saved import damaged_lines, read_saved
 from unetseg.run import Run
 from unetseg.sample import LabelKind
 from unetseg.scores import Kind, Score, find_score
@@ -44,6 +45,7 @@ class RunSummary:
     parameters: int | None
     steps_done: int
     seconds: float
+    notes: tuple[str, ...] = ()
 
     @property
     def kind(self) -> LabelKind:
@@ -88,16 +90,20 @@ class RunSummary:
 def read_summary(run: Run) -> RunSummary:
     """The summary of a run folder; those that are missing are empty."""
     records = run.records()
+    (saved_environment, environment_note), (scores, scores_note) = (
+        read_saved(run, name) for name in ("environment.json", "scores.json")
+    )
     steps = [r for r in records if "loss" in r]
     return RunSummary(
         name=run.path.resolve().name,
         path=str(run.path),
         experiment=run.experiment,
-        environment=run.read_json("environment.json"),
-        scores=run.read_json("scores.json"),
+        environment=saved_environment,
+        scores=scores,
         parameters=_parameters(run),
         steps_done=max((int(r.get("step", 0)) for r in steps), default=0),
         seconds=run.seconds,
+        notes=tuple(note for note in (environment_note, scores_note, damaged_lines(run)) if note),
     )
 
 
@@ -205,5 +211,5 @@ def _machine(summary: RunSummary) -> list[Pair]:
 def _parameters(run: Run) -> int | None:
     try:
         return parameter_count(load_model(run.best, choose_device("cpu")).net)
-    except UserError:
+    except (UserError, OSError):
         return None

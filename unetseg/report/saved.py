@@ -1,0 +1,66 @@
+"""What a run folder says of itself, checked before a page is made of it: scores.json and environment.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from unetseg.run import LOG, Run
+
+Values = dict[str, float | None]
+
+
+class SavedScores(TypedDict, total=False):
+    """scores.json, as `evaluate_run` writes it."""
+
+    part: str
+    what: str
+    kind: str
+    scores: Values
+    intervals: dict[str, list[float]]
+    task_scores: Values
+    frames: dict[str, Values]
+    parameters: int
+    train_seconds: FiniteFloat
+    predict_seconds: FiniteFloat
+    peak_memory_mib: FiniteFloat
+
+
+class SavedEnvironment(TypedDict, total=False):
+    """environment.json, as `provenance` writes it."""
+
+    packages: dict[str, str]
+    split: dict[str, str]
+
+
+SHAPES = {
+    "scores.json": TypeAdapter(SavedScores),
+    "environment.json": TypeAdapter(SavedEnvironment),
+}
+
+
+def read_saved(run: Run, name: str) -> tuple[dict[str, Any], str]:
+    """What RUN/name holds, and a note if it is damaged: then it is left out whole."""
+    file = run.path / name
+    if not file.exists():
+        return {}, ""
+    value = run.read_json(name)
+    if not value:
+        return {}, f"{file} is damaged: it holds no JSON object. It is left out."
+    try:
+        SHAPES[name].validate_python(value, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        return {}, f"{file} is damaged ({place}: {first['msg']}). It is left out."
+    return value, ""
+
+
+def damaged_lines(run: Run) -> str:
+    """A note where lines of the log are damaged; the last may be cut off by a crash and is not counted."""
+    file = run.path / LOG
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
+    lost = len(lines) - len(run.records())
+    return f"{lost} of {len(lines)} lines of {file} are damaged and left out." if lost > 1 else ""
