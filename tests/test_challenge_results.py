@@ -31,17 +31,48 @@ def challenge(root: Path) -> tuple[Path, Path]:
 def test_det_and_op_csb_of_all_frames_with_markers(unetseg: Unetseg, tmp_path: Path) -> None:
     # in each frame one of two markers is missed and one object is a false alarm: 1 - (10 + 1) / 20
     out = tmp_path / "a.json"
-    result = unetseg("score", *challenge(tmp_path), "--out", out, "--out", tmp_path / "a.csv")
+    paths = challenge(tmp_path)
+    write(tmp_path / "01_RES" / "mask002.tif", FOUND)
+    result = unetseg("score", *paths, "--out", out, "--out", tmp_path / "a.csv")
     assert (result.code, result.err) == (0, "")
-    line = "challenge: seg 0.5000, det 0.4500, op-csb 0.4750 (2 of 3 frames with markers)"
+    line = "challenge: seg 0.5000, det 0.4500, op-csb 0.4750 (3 frames with markers)"
     assert line in result.out
     found = json.loads(out.read_text())["challenge"]
     assert found == {"seg": 0.5, "det": pytest.approx(0.45), "op-csb": pytest.approx(0.475)}
     assert (tmp_path / "a.csv").read_text().startswith("frame,iou,")
 
 
+def test_a_missing_frame_is_an_error_or_counts_as_empty(unetseg: Unetseg, tmp_path: Path) -> None:
+    """Frame 2 has markers and no result: both are missed, 1 - (11 + 11 + 20) / 60."""
+    paths = challenge(tmp_path)
+    result = unetseg("score", *paths)
+    assert result.code == 2
+    assert "no result for 1 of the 3 frames with markers (the first is man_track002.tif)" in result.err
+    assert "--missing-as-empty" in result.err
+    counted = unetseg("score", *paths, "--missing-as-empty").out
+    line = (
+        "challenge: seg 0.5000, det 0.3000, op-csb 0.4000 (3 frames with markers, 1 of them without a result)"
+    )
+    assert line in counted
+    named = unetseg("score", *paths, "--scores", "seg").out
+    assert "challenge: seg 0.5000 (DET left out: 1 of 3 frames with markers have no result)" in named
+
+
+def test_a_missing_segmentation_is_an_error_or_counts_as_empty(unetseg: Unetseg, tmp_path: Path) -> None:
+    """Of the four objects of two frames, one is found."""
+    paths = challenge(tmp_path)
+    write(tmp_path / "01_RES" / "mask002.tif", FOUND)
+    write(tmp_path / "01_GT" / "SEG" / "man_seg000.tif", TRUTH)
+    (tmp_path / "01_RES" / "mask000.tif").unlink()
+    assert "has no prediction for it" in unetseg("score", *paths).err
+    counted = unetseg("score", *paths, "--missing-as-empty", "--scores", "seg").out
+    assert "1 of 2 have no prediction and count as empty: man_seg000.tif" in counted
+    assert "all         0.2500" in counted
+
+
 def test_objects_in_the_border_do_not_count(unetseg: Unetseg, tmp_path: Path) -> None:
     paths = challenge(tmp_path)
+    write(tmp_path / "01_RES" / "mask002.tif", FOUND)
     assert "seg 0.5000, det 0.5000, op-csb 0.5000" in unetseg("score", *paths, "--border", 4).out
     assert "leaves nothing" in unetseg("score", *paths, "--border", 10).err
 

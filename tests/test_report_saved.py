@@ -99,7 +99,7 @@ FILES = ("experiment.toml", "environment.json", "log.jsonl", "scores.json", "bes
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(120))
 def test_a_damaged_run_folder_gives_a_page_or_one_error(run: Run, tmp_path: Path, seed: int) -> None:
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311
     _damage(rng, run.path / FILES[seed % len(FILES)])
     try:
         write_report([Run.open(run.path)], tmp_path / "page.html")

@@ -247,3 +247,25 @@ def test_a_folder_of_predictions_gives_its_probability_maps_to_the_scores_of_map
     assert float(rows(result.out)["all"]["v-rand"]) == 1
     plain = unetseg("score", tmp_path / "found", tmp_path / "truth", "--labels", "instances")
     assert ("v-rand" in plain.out) != with_labels
+
+
+@pytest.mark.parametrize("most", [2**31, 2**32 - 1])
+def test_ids_of_any_size_are_scored(unetseg: Unetseg, tmp_path: Path, most: int) -> None:
+    truth = np.where(TRUTH > 0, most - TRUTH.astype(np.int64), 0).astype(np.uint32)
+    paths = write(tmp_path / "p.tif", FOUND), write(tmp_path / "t.tif", truth)
+    result = unetseg("score", *paths, "--labels", "instances", "--scores", "seg")
+    assert rows(result.out)["all"] == {"seg": "0.3750"}, result.err
+    swapped = unetseg("score", paths[1], paths[0], "--labels", "instances", "--scores", "seg")
+    assert rows(swapped.out)["all"] == {"seg": "0.7500"}, swapped.err
+
+
+def test_of_a_partly_annotated_truth_only_what_is_annotated_counts(unetseg: Unetseg, tmp_path: Path) -> None:
+    """Object 2 of the prediction may be a cell that nobody annotated; object 1 is found whole."""
+    truth = write(tmp_path / "t.tif", np.where(TRUTH == 1, 1, 0).astype(np.uint16))
+    found = write(tmp_path / "p.tif", TRUTH + 3 * (TRUTH > 0))
+    options = ("--labels", "instances", "--scores", "f1", "--scores", "seg", "--scores", "iou")
+    whole = unetseg("score", found, truth, *options)
+    assert rows(whole.out)["all"] == {"f1": "0.6667", "seg": "1.0000", "iou": "0.8000"}
+    partly = unetseg("score", found, truth, *options, "--partly-annotated")
+    assert rows(partly.out)["all"] == {"f1": "1.0000", "seg": "1.0000", "iou": "–"}
+    assert "1 of 1 frames are partly annotated: there only annotated objects count" in partly.out

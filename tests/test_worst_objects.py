@@ -42,5 +42,11 @@ def test_the_command_lists_them_and_writes_pictures(unetseg: Unetseg, tmp_path: 
     result = unetseg("score", *paths, "--labels", "instances", "--worst", 2, "--pictures", tmp_path / "x")
     assert "t          2   0.0000  2     (2.0, 4.5)" in result.out
     assert result.out.endswith(f"wrote {tmp_path / 'x' / 't.png'}\n")
+    image = write(tmp_path / "images" / "t.tif", np.arange(18, dtype=np.uint8).reshape(3, 6))
+    black = (tmp_path / "x" / "t.png").read_bytes()
+    options = ("--labels", "instances", "--pictures", tmp_path / "x", "--images")
+    assert unetseg("score", *paths, *options, image.parent).code == 0
+    assert (tmp_path / "x" / "t.png").read_bytes() != black
+    assert "--pictures FOLDER too" in unetseg("score", *paths, "--images", image).err
     none = unetseg("score", paths[1], paths[1], "--labels", "instances")
     assert "worst" not in none.out

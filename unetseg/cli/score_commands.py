@@ -30,23 +30,37 @@ if TYPE_CHECKING:
 @click.option("--not-annotated", type=int, multiple=True, help="A value of the truth that is no label.")
 @click.option("--volumes", is_flag=True, help="TIFF pages are the slices of one volume (NIfTI files always).")
 @click.option("--border", type=click.IntRange(0), default=0, help="Leave out objects this near the edge.")
+@click.option(
+    "--missing-as-empty",
+    is_flag=True,
+    help="Count images without a prediction as empty, instead of stopping.",
+)
+@click.option(
+    "--partly-annotated", is_flag=True, help="Only some objects of the truth are annotated: count only those."
+)
 @click.option("--worst", type=click.IntRange(0), default=5, show_default=True, help="Worst objects to list.")
 @click.option("--pictures", type=PATH, help="Write overlay PNGs of the worst objects' frames to a folder.")
+@click.option("--images", type=PATH, help="Image file or folder to draw the pictures on (default: black).")
 def score(prediction: Path, truth: Path, **options: Any) -> None:
     """Score label files of a PREDICTION against the TRUTH.
 
     Both are files, or folders whose files pair by name; or a challenge's 01_RES and 01_GT; or
     probability maps and the cells of EM sections.
     """
-    from unetseg.evaluation.score_files import check_table_path, score_files, write_table
+    from unetseg.evaluation.score_files import Scoring, check_table_path, score_files, write_table
     from unetseg.settings import DataSettings
 
+    if options["images"] is not None and options["pictures"] is None:
+        raise UserError("--images is what --pictures draws on; give --pictures FOLDER too.")
     for path in options["out"]:
         check_table_path(path)
     named = {name: options[name] for name in ("labels", "not_annotated", "volumes")}
     settings = DataSettings(**named)
-    found = score_files(prediction, truth, settings, options["names"], options["border"])
-    show_comparison(found, options["worst"], options["pictures"])
+    scoring = Scoring(
+        options["names"], options["border"], options["missing_as_empty"], options["partly_annotated"]
+    )
+    found = score_files(truth, prediction, settings, scoring)
+    show_comparison(found, options["worst"], options["pictures"], options["images"])
     for path in options["out"]:
         write_table(found, path)
         click.echo(f"wrote {path}")

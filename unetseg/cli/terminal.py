@@ -154,7 +154,7 @@ def show_test(run: Run) -> None:
     click.echo(f"report: {write_report([run])}")
 
 
-def show_comparison(found: Comparison, most: int, pictures: Path | None) -> None:
+def show_comparison(found: Comparison, most: int, pictures: Path | None, images: Path | None = None) -> None:
     """The table of `unetseg score`, a challenge's totals, and the worst objects."""
     from unetseg.evaluation.worst_objects import worst_objects, write_worst_pictures
     from unetseg.tasks.labels import Meaning
@@ -174,7 +174,7 @@ def show_comparison(found: Comparison, most: int, pictures: Path | None) -> None
         rows = [[o.frame, str(o.id), f"{o.iou:.4f}", str(o.area), str(o.centre)] for o in worst]
         click.echo(f"the worst objects\n{columns([head, *rows])}")
     if pictures is not None:
-        for path in write_worst_pictures(found.pairs, worst, pictures):
+        for path in write_worst_pictures(found.pairs, worst, pictures, images):
             click.echo(f"wrote {path}")
 
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from unetseg.config import find_data
 from unetseg.evaluation.by_kind import Pair, score_pairs
+from unetseg.evaluation.label_files import read_frame_labels
 from unetseg.images.whole import read_stack
 from unetseg.run import Run
 from unetseg.scores import score
 from unetseg.scores.ctc import field_of_interest, op_csb
 from unetseg.settings import DataSettings
-from unetseg.tasks.label_planes import label_plane
 
 FIELD_OF_INTEREST = {"DIC-C2DH-HeLa": 50, "PhC-C2DH-U373": 50}
 """Border in pixels, by the name of the data set's folder, that the challenge leaves out."""
@@ -72,12 +72,6 @@ def marker_path(root: Path, frame: str) -> Path:
     """Where the markers of the frame "01/t002" lie in the challenge's layout."""
     sequence, _, name = frame.partition("/")
     return root / f"{sequence}_GT" / "TRA" / f"man_track{name.removeprefix('t')}.tif"
-
-
-def read_frame_labels(path: Path) -> NDArray[np.int64]:
-    """Ids of a challenge's file, markers or objects: (y, x), or (z, y, x) of a volume."""
-    planes = [label_plane(page, str(path)) for page in read_stack(path, palette=True).pixels]
-    return planes[0] if len(planes) == 1 else np.stack(planes)
 
 
 def _challenge_scores(segmented: Sequence[Frame], marked: Sequence[Frame]) -> dict[str, float]:

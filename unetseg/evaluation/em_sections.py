@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetseg.errors import UserError
+from unetseg.evaluation.paired_predictions import FilePair
 from unetseg.images.whole import Stack, read_stack
 from unetseg.scores import FrameTable, frame_table
 
@@ -20,15 +21,16 @@ def is_probability_map(path: Path) -> bool:
     return pixels.dtype.kind == "f" and not np.array_equal(pixels, np.round(pixels))
 
 
-def score_sections(files: Sequence[tuple[Path, Path]], names: Sequence[str] = ()) -> FrameTable:
-    """The standard scores of probability maps, or those of `names`, of (map, truth) files.
+def score_sections(files: Sequence[FilePair], names: Sequence[str] = ()) -> FrameTable:
+    """The standard scores of probability maps, or those of `names`, of (truth, map) files.
 
     A map gives the probability of being in a cell: floats in 0…1, or 8 or 16 bits for 0…1; of two
     channels (`predict --probabilities`) it is the second. The truth is > 0 in cells.
     """
     called, cells, maps = [], [], []
-    for predicted, truth in files:
-        ours, true = _probabilities(read_stack(predicted)), _cells(read_stack(truth, palette=True))
+    for truth, predicted in files:
+        true = _cells(read_stack(truth, palette=True))
+        ours = _probabilities(read_stack(predicted)) if predicted else np.zeros(true.shape, np.float32)
         if ours.shape != true.shape:
             raise UserError(f"{predicted} is {ours.shape} and {truth} {true.shape}; they must be the same.")
         called += [f"{truth.stem}[{z}]" if len(true) > 1 else truth.stem for z in range(len(true))]

@@ -16,30 +16,50 @@ CHALLENGE_TRUTH = re.compile(r"man_seg_?(\d{3,4})(?:_(\d{3,4}))?\.tif")
 REMEDY = "Move one away, or score the two files themselves."
 
 
-def pair_files(predicted: Path, truth: Path, *, maps: bool = False) -> list[tuple[Path, Path]]:
-    """(predicted, truth) files, paired as `pair_names` does; every truth must have its prediction.
+FilePair = tuple[Path, Path | None]
+"""A true label file and its prediction; None where that is missing and counts as empty."""
 
-    Where a folder has both labels and probabilities of an image, `maps` takes the probabilities.
+
+def pair_files(
+    truth: Path, predicted: Path, *, maps: bool = False, missing_as_empty: bool = False
+) -> list[FilePair]:
+    """(true, predicted) files, paired as `pair_names` does.
+
+    Every truth must have its prediction, unless a missing one counts as empty. Where a folder has both
+    labels and probabilities of an image, `maps` takes the probabilities.
     """
     for path in (predicted, truth):
         if not path.exists():
             raise UserError(f"{path}: no such file or folder.")
     if predicted.is_file() and truth.is_file():
-        return [(predicted, truth)]
+        return [(truth, predicted)]
     if predicted.is_file() or truth.is_file():
         raise UserError(f"{predicted} and {truth}: give two files or two folders.")
-    truth_folder = truth / "SEG" if (truth / "SEG").is_dir() else truth
+    truth_folder = label_folder(truth)
     frames = _by_frame(result_files(truth_folder))
-    found = pair_names(list(frames), result_files(predicted, maps), REMEDY)
+    found = pair_names(list(frames), result_files(label_folder(predicted), maps), REMEDY)
     if not frames:
         raise UserError(f"{truth_folder}: no TIFF, PNG or NIfTI label image in it.")
-    if found.lone_first:
-        path = frames[found.lone_first[0]][0]
-        raise UserError(
-            f"{path}: {predicted} has no prediction for it (no file named {plain_stem(path)}, "
-            f"{plain_stem(path)}_labels or the like). Predict every image first."
-        )
-    return [(prediction, path) for frame, prediction in found.pairs for path in frames[frame]]
+    lone = [path for frame in found.lone_first for path in frames[frame]]
+    if lone and not (missing_as_empty and found.pairs):
+        raise missing_predictions(lone, predicted, len(frames))
+    partner = dict(found.pairs)
+    return [(path, partner.get(frame)) for frame, paths in sorted(frames.items()) for path in paths]
+
+
+def missing_predictions(lone: Sequence[Path], predicted: Path, count: int) -> UserError:
+    """The error for truth without a prediction: the first of them, how many, and what to do."""
+    others = f" {len(lone)} of {count} have none." if len(lone) > 1 else ""
+    return UserError(
+        f"{lone[0]}: {predicted} has no prediction for it (no file named {plain_stem(lone[0])}, "
+        f"{plain_stem(lone[0])}_labels or the like).{others} Predict every image, or count what is "
+        "missing as empty with --missing-as-empty."
+    )
+
+
+def label_folder(folder: Path) -> Path:
+    """Where a folder keeps its label images: SEG of a challenge's 01_GT or 01_ST, else the folder."""
+    return folder / "SEG" if (folder / "SEG").is_dir() else folder
 
 
 def result_files(folder: Path, maps: bool = False) -> list[Path]:

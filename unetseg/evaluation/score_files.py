@@ -6,24 +6,23 @@ import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unetseg.errors import UserError
 from unetseg.evaluation.by_kind import Pair, score_pairs
-from unetseg.evaluation.challenges import challenge_scores, inside_border, read_frame_labels
+from unetseg.evaluation.challenge_folders import score_challenge
+from unetseg.evaluation.challenges import inside_border
 from unetseg.evaluation.em_sections import is_probability_map, score_sections
-from unetseg.evaluation.paired_predictions import (
-    CHALLENGE_TRUTH,
-    by_frame_number,
-    pair_files,
-    result_files,
-)
+from unetseg.evaluation.label_files import empty_like, one_plane, read_label_file, size_text
+from unetseg.evaluation.paired_predictions import CHALLENGE_TRUTH, FilePair, pair_files
 from unetseg.evaluation.truth_meaning import by_rank, ids_agree, truth_rule
 from unetseg.evaluation.volumes import Spacing, volume_scores
 from unetseg.files import plain_stem, replacing, write_json
-from unetseg.images.nifti import read_images
-from unetseg.images.whole import Stack, image_files, is_volume_file
+from unetseg.images.whole import Stack, is_volume_file
+from unetseg.sample import NOT_ANNOTATED
 from unetseg.scores import FrameTable, scores_of
 from unetseg.settings import DataSettings
 from unetseg.tasks.cell_tracking import read_truth
@@ -50,25 +49,39 @@ class Comparison:
     notes: tuple[str, ...] = ()
 
 
-def score_files(
-    predicted: Path, truth: Path, settings: DataSettings, names: Sequence[str], border: int = 0
-) -> Comparison:
+@dataclass(frozen=True)
+class Scoring:
+    """How to score: the names of the scores (none: the standard ones), and what counts.
+
+    border: leave out objects that lie wholly within so many pixels of the image's edge. missing_as_empty:
+    a truth without a prediction counts as one in which nothing was found. partly_annotated: only some
+    objects are annotated, so nothing is known to be background.
+    """
+
+    names: tuple[str, ...] = ()
+    border: int = 0
+    missing_as_empty: bool = False
+    partly_annotated: bool = False
+
+
+def score_files(truth: Path, predicted: Path, settings: DataSettings, scoring: Scoring) -> Comparison:
     """The scores of `predicted` against `truth`.
 
     Both are files, or both folders whose files pair by name; STEM_labels.tif goes with STEM.tif,
-    and a challenge's 01_RES/mask000.tif with 01_GT/SEG/man_seg000.tif. With a border, objects that
-    lie wholly within so many pixels of the image's edge do not count. Probability maps get the
+    and a challenge's 01_RES/mask000.tif with 01_GT/SEG/man_seg000.tif. Probability maps get the
     scores of EM sections. Where any file is NIfTI, or with `settings.volumes`, every file is one volume.
     """
+    names = scoring.names
     of_maps = any(name in scores_of("probabilities") for name in names)
-    files = pair_files(predicted, truth, maps=of_maps)
-    if settings.volumes or any(is_volume_file(path) for pair in files for path in pair):
+    files = pair_files(truth, predicted, maps=of_maps, missing_as_empty=scoring.missing_as_empty)
+    maps = next(found for _, found in files if found)
+    if settings.volumes or any(is_volume_file(path) for pair in files for path in pair if path):
         settings = replace(settings, volumes=True)
-    elif of_maps or (not names and is_probability_map(files[0][0])):
+    elif of_maps or (not names and is_probability_map(maps)):
         return Comparison(score_sections(files, names), "cells of EM sections")
-    rule, recognised, note = truth_rule([path for _, path in files], settings)
+    rule, recognised, note = truth_rule([path for path, _ in files], settings)
     every = list(_pairs(files, rule, settings))
-    pairs = [(n, *(inside_border(t, p, border) if border else (t, p))) for (n, t, p), _ in every]
+    pairs = [(name, *_counted(true, found, scoring)) for (name, true, found), _ in every]
     if rule.meaning == "classes" and recognised.doubt and not ids_agree(pairs):
         rule = LabelRule("instances", not_annotated=rule.not_annotated)
         note = "labels: the predicted objects carry other values than the true ones, so they are ids"
@@ -80,11 +93,29 @@ def score_files(
     except UserError as error:
         raise UserError(f"{error} The truth was taken as {rule.meaning}; --labels overrides.") from None
     volumes = volume_scores(pairs, [spacing for _, spacing in every], kind, classes)
-    notes = (note,) if note else ()
+    notes = tuple(filter(None, (note, missing_note(files), partly_note(table))))
     if kind == "classes":
         return Comparison(table, rule.meaning, volumes=volumes, notes=notes)
-    challenge = _challenge(predicted, truth, pairs, border)
+    challenge = score_challenge(truth, predicted, pairs, scoring)
     return Comparison(table, rule.meaning, *challenge, tuple(pairs), volumes, notes)
+
+
+def missing_note(files: Sequence[FilePair]) -> str:
+    """How many predictions are missing and count as empty; empty if none is."""
+    missing = [truth for truth, predicted in files if predicted is None]
+    if not missing:
+        return ""
+    return f"{len(missing)} of {len(files)} have no prediction and count as empty: {missing[0].name}, …"
+
+
+def partly_note(table: FrameTable) -> str:
+    """What the scores mean where frames are partly annotated; empty if none is."""
+    if not table.partly_annotated:
+        return ""
+    return (
+        f"{table.partly_annotated} of {len(table.frames)} frames are partly annotated: there only annotated "
+        "objects count, and predicted objects elsewhere are not judged"
+    )
 
 
 def write_table(found: Comparison, path: Path) -> None:
@@ -112,29 +143,30 @@ def check_table_path(path: Path) -> None:
 
 
 def _pairs(
-    files: Sequence[tuple[Path, Path]], rule: LabelRule, settings: DataSettings
+    files: Sequence[FilePair], rule: LabelRule, settings: DataSettings
 ) -> Iterator[tuple[Pair, Spacing]]:
     """The pairs of pages, or of volumes, and their truth's pixel size."""
-    for predicted, truth in files:
-        found, true = (read_images(p, volumes=settings.volumes, palette=True) for p in (predicted, truth))
+    for truth, predicted in files:
+        true = read_label_file(truth, volumes=settings.volumes)
+        found = read_label_file(predicted, volumes=settings.volumes) if predicted else empty_like(true)
         challenge = CHALLENGE_TRUTH.fullmatch(truth.name)
-        if challenge and challenge[2]:
-            found = _slice(found, int(challenge[2]))
-        if _shape(found) != _shape(true):
+        if challenge and challenge[2] and predicted:
+            found = one_plane(found, int(challenge[2]))
+        if size_text(found) != size_text(true):
             raise UserError(
-                f"{predicted} is {_shape(found)} and {truth} {_shape(true)}; they must be the same."
+                f"{predicted} is {size_text(found)} and {truth} {size_text(true)}; they must be the same."
             )
         if challenge:
-            yield _challenge_pair(found, true), true.spacing_um
+            yield _challenge_pair(true, found), true.spacing_um
             continue
-        for page, (p, t) in enumerate(zip(found.pixels, true.pixels, strict=True)):
+        for page, (t, p) in enumerate(zip(true.pixels, found.pixels, strict=True)):
             name = f"{plain_stem(truth)}[{page}]" if len(true.pixels) > 1 else plain_stem(truth)
             labels = rule.read(t, f"{truth}[{page}]")
             plane = _predicted(p, rule, f"{predicted}[{page}]" if len(found.pixels) > 1 else str(predicted))
             yield (name, labels, plane), true.spacing_um
 
 
-def _challenge_pair(found: Stack, true: Stack) -> Pair:
+def _challenge_pair(true: Stack, found: Stack) -> Pair:
     """A frame of a challenge: a plane, partly annotated perhaps, or a volume, whose objects are 3-D."""
     if len(true.pixels) == 1:
         _check_labels(found.pixels[0], str(found.path))
@@ -144,35 +176,13 @@ def _challenge_pair(found: Stack, true: Stack) -> Pair:
     return true.path.stem, volumes[0].astype(np.int32), volumes[1].astype(np.int32)
 
 
-def _slice(found: Stack, z: int) -> Stack:
-    """The plane of a result volume that a slice of the truth is compared with."""
-    if z >= len(found.pixels):
-        raise UserError(f"{found.path}: {len(found.pixels)} planes, but the truth has one of plane {z}.")
-    return Stack(found.path, found.pixels[z : z + 1], found.spacing_um)
-
-
-def _challenge(
-    predicted: Path, truth: Path, pairs: Sequence[Pair], border: int
-) -> tuple[dict[str, float], str]:
-    """SEG, DET and OP_CSB where 01_GT/TRA has markers, and how many of its frames have a result."""
-    if not (truth / "TRA").is_dir():
-        return {}, ""
-    found = by_frame_number(result_files(predicted))
-    markers = by_frame_number(image_files(truth / "TRA"))
-    marked = [
-        inside_border(read_frame_labels(path), read_frame_labels(found[key]), border)
-        for key, path in markers.items()
-        if key in found
-    ]
-    scores = challenge_scores([(t, p) for _, t, p in pairs], marked)
-    return scores, f"{len(marked)} of {len(markers)} frames with markers"
-
-
-def _shape(stack: Stack) -> str:
-    pages, _, *sizes = stack.pixels.shape
-    if len(sizes) == 3:
-        return f"a volume of {'×'.join(map(str, sizes))} voxels (z, y, x)"
-    return f"{pages} pages of {'×'.join(map(str, sizes))} pixels"
+def _counted(
+    truth: NDArray[Any], predicted: NDArray[Any], scoring: Scoring
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Truth and prediction without the objects in the border, and without background where none is known."""
+    if scoring.border:
+        truth, predicted = inside_border(truth, predicted, scoring.border)
+    return (np.where(truth > 0, truth, NOT_ANNOTATED) if scoring.partly_annotated else truth), predicted
 
 
 def _predicted(pixels: np.ndarray, rule: LabelRule, name: str) -> np.ndarray:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetseg.evaluation.by_kind import Pair
+from unetseg.evaluation.label_files import read_label_file
 from unetseg.evaluation.paired_predictions import CHALLENGE_TRUTH
-from unetseg.images.nifti import read_images
 from unetseg.images.whole import is_volume_file
 from unetseg.scores.overlap import annotated_objects, object_ious, overlap
 from unetseg.settings import DataSettings
@@ -57,7 +57,7 @@ def by_rank(pairs: Sequence[Pair]) -> tuple[list[Pair], int]:
 
 
 def _statistics(path: Path, settings: DataSettings) -> Iterator[LabelStatistics]:
-    pages = read_images(path, volumes=settings.volumes, palette=True).pixels
+    pages = read_label_file(path, volumes=settings.volumes).pixels
     for i, page in enumerate(pages):
         name = f"{path}[{i}]" if len(pages) > 1 else str(path)
         yield label_statistics(page, tuple(settings.not_annotated), name)

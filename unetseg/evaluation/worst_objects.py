@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from unetseg.evaluation.by_kind import Pair
+from unetseg.evaluation.frame_images import read_frame_image
 from unetseg.figures import write_overlay
 from unetseg.scores.objects import object_iou
 
@@ -30,19 +31,22 @@ def worst_objects(pairs: Sequence[Pair], most: int) -> list[WorstObject]:
     return sorted(every, key=lambda o: (o.iou, -o.area))[:most]
 
 
-def write_worst_pictures(pairs: Sequence[Pair], worst: Sequence[WorstObject], folder: Path) -> list[Path]:
-    """FOLDER/FRAME.png of every frame with a worst object: outlines and labels, on black; of a volume its
-    middle slice.
+def write_worst_pictures(
+    pairs: Sequence[Pair], worst: Sequence[WorstObject], folder: Path, images: Path | None = None
+) -> list[Path]:
+    """FOLDER/FRAME.png of every frame with a worst object: outlines on its image, and the labels.
+
+    images: the image file or folder, see `read_frame_image`; without it the outlines are on black. Of a
+    volume the middle slice is shown.
     """
     frames, paths = {o.frame for o in worst}, []
     for name, truth, predicted in pairs:
         if name not in frames:
             continue
-        true, found = (
-            labels if labels.ndim == 2 else labels[len(labels) // 2] for labels in (truth, predicted)
-        )
+        black = np.zeros((1, *truth.shape), np.uint8)
+        image = black if images is None else read_frame_image(images, name, truth.shape)
         path = folder / f"{name.replace('/', '_')}.png"
-        write_overlay(path, np.zeros((1, *true.shape), np.uint8), true, found, name)
+        write_overlay(path, image, truth, predicted, name)
         paths.append(path)
     return paths
 

@@ -35,7 +35,7 @@ class SavedEnvironment(TypedDict, total=False):
     split: dict[str, str]
 
 
-SHAPES = {
+SHAPES: dict[str, TypeAdapter[Any]] = {
     "scores.json": TypeAdapter(SavedScores),
     "environment.json": TypeAdapter(SavedEnvironment),
 }

@@ -1,0 +1,56 @@
+"""Label files as they are compared: ids of any size, pages or volumes, an empty result for a missing one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetseg.errors import UserError
+from unetseg.images.nifti import read_images
+from unetseg.images.whole import Stack
+from unetseg.tasks.label_planes import MOST_ID, label_plane
+
+
+def read_label_file(path: Path, *, volumes: bool = False) -> Stack:
+    """The pages (or with `volumes` the one volume) of a label file, ids beyond 2³¹ − 1 numbered anew."""
+    stack = read_images(path, volumes=volumes, palette=True)
+    if stack.pixels.dtype.kind in "ui" and stack.pixels.max(initial=0) > MOST_ID:
+        return replace(stack, pixels=np.stack([_renumbered(page) for page in stack.pixels]))
+    return stack
+
+
+def read_frame_labels(path: Path) -> NDArray[np.int64]:
+    """Ids of a challenge's file, markers or objects: (y, x), or (z, y, x) of a volume."""
+    planes = [label_plane(page, str(path)) for page in read_label_file(path).pixels]
+    return planes[0] if len(planes) == 1 else np.stack(planes)
+
+
+def empty_like(stack: Stack) -> Stack:
+    """The result without any object for a truth of this size."""
+    return replace(stack, pixels=np.zeros_like(stack.pixels[:, :1], np.uint8))
+
+
+def one_plane(found: Stack, z: int) -> Stack:
+    """The plane of a result volume that an annotated slice of the truth is compared with."""
+    if z >= len(found.pixels):
+        raise UserError(f"{found.path}: {len(found.pixels)} planes, but the truth has one of plane {z}.")
+    return replace(found, pixels=found.pixels[z : z + 1])
+
+
+def size_text(stack: Stack) -> str:
+    """Pages and pixels, or voxels, of a file in words."""
+    pages, _, *sizes = stack.pixels.shape
+    if len(sizes) == 3:
+        return f"a volume of {'×'.join(map(str, sizes))} voxels (z, y, x)"
+    return f"{pages} pages of {'×'.join(map(str, sizes))} pixels"
+
+
+def _renumbered(pixels: NDArray[Any]) -> NDArray[np.int32]:
+    """The values 0, 1, 2, … in the order of those that occur; 0 stays 0."""
+    values, places = np.unique(pixels, return_inverse=True)
+    first = 0 if values[0] == 0 else 1
+    return (places.reshape(pixels.shape) + first).astype(np.int32)
