@@ -16,8 +16,10 @@ GROUND = {
     "distance_classes",
     "errors",
     "files",
+    "measurements",
     "nearest",
     "normalise",
+    "outlines",
     "sample",
     "scores",
     "segment",
@@ -25,7 +27,7 @@ GROUND = {
     "targets",
     "tiles",
 }
-FILES = {"catalogue", "config", "images", "models", "run", "tasks"}
+FILES = {"catalogue", "config", "exports", "images", "models", "run", "tasks"}
 TORCH = {
     "augment",
     "batches",
@@ -58,6 +60,8 @@ HOMES = {
     "pooch": {"models"},
     "requests": {"models"},
     "tifffile": {"images"},
+    "pyarrow": {"pipeline"},
+    "roifile": {"exports", "tasks"},
     "torch": TORCH | {"pipeline", "streaming", "reproduce"},
     "dask": {"streaming"},
     "distributed": {"streaming"},

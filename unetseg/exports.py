@@ -83,7 +83,8 @@ def write_geojson(path: Path, pages: Sequence[LabelledPage], classification: str
 
 def write_coco(path: Path, pages: Sequence[LabelledPage], classification: str = "object") -> None:
     """COCO instances: polygons, and run lengths for objects with holes; one image a page."""
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for at, page in enumerate(pages, 1):
         height, width = page.labels.shape
         images.append({"id": at, "file_name": page.name, "height": height, "width": width})
@@ -116,11 +117,11 @@ FORMATS: dict[str, tuple[str, Writer]] = {
 
 
 def _position(page: LabelledPage, count: int) -> dict[str, int]:
-    """Where a ROI is in ImageJ's hyperstack, counted from 1."""
+    """Where a ROI is in ImageJ's hyperstack, counted from 0."""
     place = page.place or {}
     if set(place) & {"t", "z"}:
-        return {f"{axis}_position": place[axis] + 1 for axis in ("t", "z") if axis in place}
-    return {"position": page.number + 1} if count > 1 else {}
+        return {axis: place[axis] for axis in ("t", "z") if axis in place}
+    return {"position": page.number} if count > 1 else {}
 
 
 def _plane(page: LabelledPage) -> dict[str, int]:

@@ -13,8 +13,8 @@ from skimage.measure import regionprops_table
 WINDOW = 2048
 """Side in pixels of the regions that an image of any size is measured by."""
 MAJOR, MINOR = "axis_major_length", "axis_minor_length"
-SHAPES = ("area", "bbox", "centroid", MAJOR, MINOR, "solidity")
-PLANAR = ("perimeter", "eccentricity", "orientation")
+SHAPES = ("area", "bbox", "centroid", MAJOR, MINOR)
+PLANAR = ("perimeter", "eccentricity", "orientation", "solidity")
 """What skimage measures of an object in a plane, and not of one in a volume."""
 INTENSITIES = {"mean": "intensity_mean", "min": "intensity_min", "max": "intensity_max"}
 AXES = "zyx"
@@ -98,8 +98,8 @@ def _in_pixels(dense: NDArray[np.int64], shape: Sequence[int], origin: Sequence[
     }
     columns["area_px" if planar else "volume_px"] = found["area"].astype(np.int64)
     columns["major_axis_px"], columns["minor_axis_px"] = found[MAJOR], found[MINOR]
-    columns["solidity"] = found["solidity"]
     if planar:
+        columns["solidity"] = found["solidity"]
         columns["perimeter_px"], columns["eccentricity"] = found["perimeter"], found["eccentricity"]
         columns["orientation_deg"] = (np.rad2deg(found["orientation"]) + 90) % 180
     return columns | _boxes(found, shape, origin)

@@ -8,6 +8,7 @@ from typing import NoReturn
 import click
 
 from unetseg.cli.group import cli
+from unetseg.cli.measure_commands import export_labels, measure
 from unetseg.cli.model_commands import models
 from unetseg.cli.predict_commands import predict
 from unetseg.cli.score_commands import data, nets, report, score
@@ -18,7 +19,9 @@ __all__ = [
     "cli",
     "data",
     "demo",
+    "export_labels",
     "main",
+    "measure",
     "models",
     "nets",
     "predict",

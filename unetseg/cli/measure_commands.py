@@ -1,0 +1,86 @@
+"""The commands that turn labels into numbers and outlines: measure, export-labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from unetseg.cli.group import PATH, cli
+from unetseg.cli.terminal import Progress
+
+if TYPE_CHECKING:
+    from unetseg.pipeline.measuring import Summary
+
+SHOWN = 12
+UNITS = {"area_um2": "µm²", "volume_um3": "µm³", "area_px": "px", "volume_px": "voxels"}
+
+
+@cli.command()
+@click.argument("labels", type=PATH)
+@click.argument("image", type=PATH, required=False)
+@click.option("--out", type=PATH, default=Path("measurements.csv"), show_default=True,
+              help="Table to write: .csv, or .parquet if pyarrow is installed.")  # fmt: skip
+@click.option("--volumes", is_flag=True, help="TIFF pages are the slices of one volume (NIfTI files always).")
+def measure(labels: Path, image: Path | None, out: Path, volumes: bool) -> None:
+    """Measure every object: a row each, with its position, size, shape and grey values.
+
+    LABELS is a label image, a folder of them (such as RUN/predictions) or a result in OME-Zarr. With
+    IMAGE, the image or the folder of images, grey values are measured too. Columns end in their unit:
+    _px, _um, _um2; those in µm need a pixel size in the label file or the image.
+
+    \b
+    Example:
+      unetseg measure runs/cells/predictions images --out cells.csv
+    """  # noqa: D301
+    from unetseg.pipeline.measuring import check_table_name, measure_files, summarise, write_measurements
+
+    check_table_name(out)
+    tables = []
+    with Progress(None, "pages") as bar:
+        for table in measure_files(labels, image, volumes=volumes):
+            tables.append(table)
+            bar.add(1)
+    write_measurements(out, tables)
+    click.echo(summary_text(summarise(tables)))
+    click.echo(f"table: {out}")
+
+
+@cli.command("export-labels")
+@click.argument("labels", type=PATH)
+@click.option(
+    "--to",
+    "kind",
+    type=click.Choice(["imagej", "geojson", "coco"]),
+    default="imagej",
+    show_default=True,
+    help="ImageJ ROI set, GeoJSON for QuPath, or COCO JSON.",
+)
+@click.option("--out", type=PATH, help="File, or folder for a folder of labels (default: beside LABELS).")
+def export_labels(labels: Path, kind: str, out: Path | None) -> None:
+    """Write the outlines of objects for ImageJ, QuPath or a COCO reader.
+
+    LABELS is a label image or a folder of them. Outlines follow the edges of the pixels, so nothing is
+    smoothed. Pages and time points are kept.
+
+    \b
+    Example:
+      unetseg export-labels runs/cells/predictions --to geojson
+    """  # noqa: D301
+    from unetseg.pipeline.measuring import export_labels as export
+    from unetseg.pipeline.measuring import export_targets
+
+    for path, target in export_targets(labels, out, kind):
+        count = export(path, target, kind)
+        click.echo(f"{target}: {count} objects")
+
+
+def summary_text(summary: Summary) -> str:
+    """Objects, their median size, and how many there are a frame, in a few lines."""
+    size = "" if summary.objects == 0 else f", median size {summary.median:.4g} {UNITS[summary.unit]}"
+    text = f"{summary.objects} objects{size}"
+    if len(summary.counts) < 2:
+        return text
+    shown = ", ".join(map(str, summary.counts[:SHOWN])) + (", …" if len(summary.counts) > SHOWN else "")
+    return f"{text}\nobjects a frame: {shown}"

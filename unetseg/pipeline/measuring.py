@@ -1,0 +1,234 @@
+"""Tables of the objects in label files, and outlines of them for other programs."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetseg.errors import UserError
+from unetseg.exports import FORMATS, LabelledPage
+from unetseg.files import plain_stem, replacing
+from unetseg.images import LazyImage, open_image
+from unetseg.images.nifti import read_volume
+from unetseg.images.whole import image_files, is_volume_file
+from unetseg.images.zarrs import is_zarr
+from unetseg.measurements import Columns, measure_objects
+from unetseg.tasks.pairing import pair_names
+
+TABLES = (".csv", ".parquet")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The objects of one page: its file, its name in the file ("" of a single page), and their columns."""
+
+    file: str
+    frame: str
+    columns: Columns
+
+    @property
+    def count(self) -> int:
+        """How many objects there are."""
+        return len(self.columns["id"])
+
+
+@dataclass(frozen=True)
+class Summary:
+    """objects in all, the median of their areas (or volumes) with its unit, and the counts of the frames."""
+
+    objects: int
+    median: float
+    unit: str
+    counts: list[int]
+
+
+def label_files(path: Path) -> list[Path]:
+    """The label files that a path means: itself, or those of a folder, of a prediction only its labels."""
+    if is_zarr(path) or path.is_file():
+        return [path]
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder.")
+    found = image_files(path) + sorted(p for p in path.iterdir() if p.is_dir() and is_zarr(p))
+    if not found:
+        raise UserError(f"{path}: no label images in this folder.")
+    return [p for p in found if p.stem.endswith("_labels")] or found
+
+
+def measure_files(labels: Path, images: Path | None = None, *, volumes: bool = False) -> Iterator[Measured]:
+    """The objects of every page of a label file, or of all files of a folder.
+
+    images: the image, or the folder of the images, that intensities are measured in; paired by name.
+    volumes: the pages of a TIFF are slices of one volume (NIfTI files are volumes always). Pages are read
+    window by window, so labels of any size are measured. Raises UserError for sizes that differ.
+    """
+    for path, image in _paired(label_files(labels), images):
+        if volumes or is_volume_file(path):
+            yield _volume(path, image)
+        else:
+            yield from _pages(path, image)
+
+
+def labelled_pages(path: Path) -> list[LabelledPage]:
+    """All pages of a label file, in memory."""
+    found = open_labels_of(path)
+    return [
+        LabelledPage(plain_stem(path), _ids(np.asarray(found.plane(i)[0]), path), i, _place(found, i))
+        for i in range(len(found.planes))
+    ]
+
+
+def export_labels(path: Path, out: Path, kind: str) -> int:
+    """Write the outlines of a label file's objects for another program; how many objects there are."""
+    pages = labelled_pages(path)
+    FORMATS[kind][1](out, pages)
+    return sum(len(np.unique(page.labels[page.labels > 0])) for page in pages)
+
+
+def export_targets(labels: Path, out: Path | None, kind: str) -> list[tuple[Path, Path]]:
+    """Each label file and the file that its outlines go to: beside it, or in the folder or file `out`.
+
+    Raises UserError before anything is written where a name is of another format.
+    """
+    ending, files = FORMATS[kind][0], label_files(labels)
+    suffix = f"{'_rois' if kind == 'imagej' else ''}{ending}"
+    names = [plain_stem(path).removesuffix("_labels") + suffix for path in files]
+    if out is None or not (labels.is_file() or is_zarr(labels)):
+        return [(path, (out or path.parent) / name) for path, name in zip(files, names, strict=True)]
+    if out.suffix.lower() != ending:
+        raise UserError(f"{out}: outlines for {kind} are written as {ending}. Give a name that ends so.")
+    return [(files[0], out)]
+
+
+def write_measurements(path: Path, tables: Sequence[Measured]) -> None:
+    """One table of all objects, as CSV or, where pyarrow is installed, as Parquet."""
+    check_table_name(path)
+    names = list(dict.fromkeys(name for table in tables for name in table.columns))
+    columns: dict[str, list[Any]] = {"file": [], "frame": [], **{name: [] for name in names}}
+    for table in tables:
+        columns["file"] += [table.file] * table.count
+        columns["frame"] += [table.frame] * table.count
+        for name in names:
+            values = table.columns.get(name)
+            columns[name] += [None] * table.count if values is None else values.tolist()
+    if path.suffix.lower() == ".parquet":
+        _write_parquet(path, columns)
+        return
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*map(_cells, columns.values()), strict=True))
+
+
+def check_table_name(path: Path) -> None:
+    """Raise UserError for a table of another format, before anything is computed."""
+    if path.suffix.lower() not in TABLES:
+        raise UserError(f"{path}: cannot write {path.suffix or 'such'} tables. Allowed: {', '.join(TABLES)}.")
+
+
+def summarise(tables: Sequence[Measured]) -> Summary:
+    """What a person wants to know first; sizes in µm where every pixel size is known."""
+    counts = [table.count for table in tables]
+    for unit in ("area_um2", "volume_um3", "area_px", "volume_px"):
+        if tables and all(unit in table.columns for table in tables):
+            sizes = np.concatenate([table.columns[unit] for table in tables])
+            return Summary(sum(counts), float(np.median(sizes)) if len(sizes) else np.nan, unit, counts)
+    return Summary(sum(counts), np.nan, "", counts)
+
+
+def open_labels_of(path: Path) -> LazyImage:
+    """A label image that is read by regions: a file, or the labels inside a result in OME-Zarr."""
+    inside = [path / "labels" / name for name in ("labels", "classes")]
+    found = open_image(next((p for p in inside if p.is_dir()), path) if is_zarr(path) else path)
+    if found.shape[0] != 1 or found.dtype.kind not in "uib":
+        raise UserError(
+            f"{path}: {found.shape[0]} channels of {found.dtype}; a label image has one channel of whole "
+            "numbers, 0 for the background."
+        )
+    return found
+
+
+class _Ids:
+    """A label plane (y, x) that slices like an array; negative values (not annotated) are background."""
+
+    def __init__(self, image: LazyImage, index: int) -> None:
+        self.plane, self.path, self.shape = image.plane(index), image.path, image.shape[1:]
+
+    def __getitem__(self, region: Any) -> NDArray[Any]:
+        return _ids(np.asarray(self.plane[(0, *region)]), self.path)
+
+
+def _ids(labels: NDArray[Any], path: Path) -> NDArray[np.int64]:
+    return np.maximum(labels.astype(np.int64), 0)
+
+
+def _pages(path: Path, image_path: Path | None) -> Iterator[Measured]:
+    labels = open_labels_of(path)
+    image = None if image_path is None else open_image(image_path)
+    if image is not None and (image.shape[1:], len(image.planes)) != (labels.shape[1:], len(labels.planes)):
+        one, other = ((i.shape[1:], len(i.planes)) for i in (labels, image))
+        raise _sizes_differ(path, *one, image.path, *other)
+    spacing = labels.spacing_um or (None if image is None else image.spacing_um)
+    for i, frame in enumerate(labels.planes):
+        grey = None if image is None else image.plane(i)
+        yield Measured(path.name, frame, measure_objects(_Ids(labels, i), grey, spacing_um=spacing))
+
+
+def _volume(path: Path, image_path: Path | None) -> Measured:
+    labels = read_volume(path)
+    image = None if image_path is None else read_volume(image_path)
+    if image is not None and image.pixels.shape[-3:] != labels.pixels.shape[-3:]:
+        raise _sizes_differ(path, labels.pixels.shape[-3:], 1, image.path, image.pixels.shape[-3:], 1)
+    spacing = labels.spacing_um or (None if image is None else image.spacing_um)
+    grey = None if image is None else image.pixels[0]
+    return Measured(path.name, "", measure_objects(_ids(labels.pixels[0, 0], path), grey, spacing_um=spacing))
+
+
+def _paired(labels: Sequence[Path], images: Path | None) -> list[tuple[Path, Path | None]]:
+    if images is None:
+        return [(path, None) for path in labels]
+    candidates = label_files(images)
+    if len(labels) == len(candidates) == 1:
+        return [(labels[0], candidates[0])]
+    remedy = "Give both the same name; _labels, _masks and the like may follow."
+    pairs = {label: image for image, label in pair_names(candidates, labels, remedy).pairs}
+    lone = [path.name for path in labels if path not in pairs]
+    if lone:
+        raise UserError(f"{images}: no image for {', '.join(lone[:3])}. {remedy}")
+    return [(path, pairs[path]) for path in labels]
+
+
+def _sizes_differ(
+    labels: Path, size: Sequence[int], pages: int, image: Path, image_size: Sequence[int], image_pages: int
+) -> UserError:
+    one, other = ("×".join(map(str, s)) for s in (size, image_size))
+    return UserError(
+        f"{labels}: {pages} of {one} pixels, but {image} has {image_pages} of {other}. "
+        "Give the image that the labels were made from."
+    )
+
+
+def _place(image: LazyImage, index: int) -> dict[str, int]:
+    lengths = tuple(image.axes.values())
+    return dict(zip(image.axes, map(int, np.unravel_index(index, lengths)), strict=True)) if lengths else {}
+
+
+def _cells(values: Sequence[Any]) -> list[Any]:
+    return ["" if v is None else f"{v:.6g}" if isinstance(v, float) else v for v in values]
+
+
+def _write_parquet(path: Path, columns: dict[str, list[Any]]) -> None:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise UserError(
+            f"{path}: Parquet needs the package pyarrow. pip install pyarrow, or write .csv."
+        ) from None
+    with replacing(path) as temporary:
+        parquet.write_table(pyarrow.table(columns), temporary)
