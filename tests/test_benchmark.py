@@ -118,6 +118,9 @@ def test_the_table_hand_worked(tmp_path: Path) -> None:
             "train_processor_seconds": 60,
             "predict_seconds": 3.0,
             "frames": {"a": {}, "b": {}},
+            "intervals": {"seg": [0.75, 0.85]},
+            "errors": {"true": 97, "found": 90, "missed": 7, "missed at border": 5, "outline-iou": 0.88},
+            "noun": "cells",
         }
         (entry.path / "environment.json").write_text('{"device": "an abacus"}')
         (entry.path / "scores.json").write_text(json.dumps(scores))
@@ -126,6 +129,8 @@ def test_the_table_hand_worked(tmp_path: Path) -> None:
     assert "| **unet, mean of 2 folds** | held-back training data | 0.8500 | 0.5000 |" in text
     assert "| U-Net (2015) | hidden test data | 0.7756 | – |" in text
     assert "not the same thing" in text
+    line = "90 of 97 cells found, 7 missed (5 at the border); outlines agree to 0.88"
+    assert f"- unet, fold 01: {line} (seg: 95 % of 0.7500 to 0.8500 over frames)\n" in text
     assert "| unet, fold 01 | 1,234,567 | 60 | 1.5 | 1.0 | 1.50 | an abacus |" in text
     assert json.loads((tmp_path / "results.json").read_text())["unet-02"]["scores"]["seg"] == 0.9
 

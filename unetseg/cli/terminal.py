@@ -138,6 +138,7 @@ def show_test(run: Run) -> None:
     from unetseg.pipeline.evaluate import evaluate_run
     from unetseg.pipeline.model import PredictSettings, load_model
     from unetseg.report import write_report
+    from unetseg.scores.mistakes import error_sentence
 
     model = load_model(run.best, choose_device(run.experiment.device))
     with Progress(None, "image") as bar:
@@ -150,6 +151,8 @@ def show_test(run: Run) -> None:
         click.echo(table_text(result.table))
         if result.own:
             click.echo(totals_text(result.own))
+        if result.errors:
+            click.echo(error_sentence(result.errors, result.noun))
         click.echo(f"pictures: {run.pictures}")
     click.echo(f"report: {write_report([run])}")
 
@@ -157,6 +160,7 @@ def show_test(run: Run) -> None:
 def show_comparison(found: Comparison, most: int, pictures: Path | None, images: Path | None = None) -> None:
     """The table of `unetseg score`, a challenge's totals, and the worst objects."""
     from unetseg.evaluation.worst_objects import worst_objects, write_worst_pictures
+    from unetseg.scores.mistakes import error_counts, error_sentence, frame_errors
     from unetseg.tasks.labels import Meaning
 
     hint = " (--labels overrides)" if found.meaning in get_args(Meaning) else ""
@@ -166,6 +170,8 @@ def show_comparison(found: Comparison, most: int, pictures: Path | None, images:
     click.echo(table_text(found.table))
     if found.challenge:
         click.echo(f"challenge: {totals_text(found.challenge)} ({found.marked})")
+    if found.pairs:
+        click.echo(error_sentence(error_counts(frame_errors(t, p) for _, t, p in found.pairs)))
     if found.volumes:
         click.echo(f"means over the volumes: {totals_text(found.volumes)}")
     worst = [o for o in worst_objects(found.pairs, most) if o.iou < 1]
@@ -198,11 +204,23 @@ def table_text(table: FrameTable, most: int = 12) -> str:
     order = sorted(range(len(first)), key=lambda i: (math.isnan(first[i]), first[i]))[:most]
     rows = [[table.frames[i], *map(number, table.values[i])] for i in sorted(order)]
     head, last = ["frame", *table.names], ["all", *map(number, table.pooled)]
-    text = columns([head, *rows, last]).splitlines()
+    spread = ["95 %", *map(interval_text, map(table.interval, table.names))]
+    text = columns([head, *rows, last, *([spread] if set(spread[1:]) != {"–"} else [])]).splitlines()
     left_out = len(table.frames) - len(order)
     if left_out > 0:
-        text.insert(-1, f"… and {left_out} better frames")
+        text.insert(1 + len(rows), f"… and {left_out} better frames")
     return "\n".join(text)
+
+
+def interval_text(interval: tuple[float, float] | None) -> str:
+    """The ends of an interval.
+
+    >>> interval_text((0.81234, 0.9)), interval_text(None)
+    ('0.8123–0.9000', '–')
+    """
+    from unetseg.evaluation.by_kind import number
+
+    return "–" if interval is None else "–".join(map(number, interval))
 
 
 def columns(lines: list[list[str]]) -> str:

@@ -23,23 +23,29 @@ from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.run import Run
 from unetseg.sample import Entry, Sample
 from unetseg.scores import FrameTable
+from unetseg.scores.mistakes import error_counts, frame_errors
 from unetseg.settings import DataSettings
 from unetseg.tasks.listing import describe_entries, select, split, volume_blocks
 
 PICTURES = 6
+NOUNS = {"cell-tracking": "cells", "isbi-em": "cells", "synthetic": "cells"}
+"""What the objects of a task are called."""
 
 
 @dataclass(frozen=True)
 class RunScores:
     """The scores on the test part, or without one on the validation part; `part` says which.
 
-    own: the scores of the task's own challenge, such as "det", and of volumes; seconds: for the prediction.
+    own: the scores of the task's own challenge, such as "det", and of volumes; errors: the mistakes by kind,
+    see `error_counts`, empty for class maps; noun: what the objects are; seconds: for the prediction.
     """
 
     part: str
     what: str
     table: FrameTable
     own: dict[str, float]
+    errors: dict[str, float]
+    noun: str
     seconds: float
 
 
@@ -67,7 +73,9 @@ def evaluate_run(
         what = f"{len(entries)} frames of {_groups(entries)}{truth}"
     own = task_scores(run, settings, pairs)
     own |= volume_scores(pairs, spacings, model.recipe.kind, model.recipe.classes)
-    result = RunScores(part, what, table, own, seconds)
+    classes = model.recipe.kind == "classes"
+    errors = {} if classes else error_counts(frame_errors(truth, found) for _, truth, found in pairs)
+    result = RunScores(part, what, table, own, errors, NOUNS.get(settings.task, "objects"), seconds)
     run.write_json("scores.json", _json(run, result, model))
     return result
 
@@ -122,7 +130,10 @@ def _json(run: Run, result: RunScores, model: Model) -> dict[str, Any]:
         "what": result.what,
         "kind": model.recipe.kind,
         "scores": table.totals,
+        "intervals": {name: list(found) for name in table.names if (found := table.interval(name))},
         "task_scores": result.own,
+        "errors": result.errors,
+        "noun": result.noun,
         "frames": {
             f: dict(zip(table.names, r, strict=True)) for f, r in zip(table.frames, rows, strict=True)
         },

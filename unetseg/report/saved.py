@@ -21,6 +21,8 @@ class SavedScores(TypedDict, total=False):
     scores: Values
     intervals: dict[str, list[float]]
     task_scores: Values
+    errors: Values
+    noun: str
     frames: dict[str, Values]
     parameters: int
     train_seconds: FiniteFloat

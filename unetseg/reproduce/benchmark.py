@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -15,6 +16,7 @@ from unetseg.files import replacing, write_json
 from unetseg.pipeline.dataset import list_data
 from unetseg.reproduce.published import BUDGETS, PUBLISHED
 from unetseg.run import Run
+from unetseg.scores.mistakes import error_sentence
 from unetseg.settings import Experiment
 
 BESIDE = ("iou", "background-iou", "f1", "det", "v-rand", "v-info")
@@ -137,8 +139,27 @@ def _markdown(task: str, done: Sequence[BenchmarkRun]) -> str:
         )
     for method, values in published.rows.items():
         lines.append(_row(method, published.measured_on, [*values, *[None] * (len(shown) - len(values))]))
-    lines += ["", f"Published: {published.source}. {published.note}", "", *_costs(done), ""]
+    lines += ["", f"Published: {published.source}. {published.note}", "", *_mistakes(done), *_costs(done), ""]
     return "\n".join(lines)
+
+
+def _mistakes(done: Sequence[BenchmarkRun]) -> list[str]:
+    """What went wrong in each run, in a sentence, with the interval of the score that decides."""
+    lines = []
+    for e in done:
+        if not (errors := e.scores.get("errors")):
+            continue
+        known = {name: value if value is not None else math.nan for name, value in errors.items()}
+        sentence = error_sentence(known, e.scores.get("noun", "objects"))
+        name = e.experiment.train.best_by
+        interval = e.scores.get("intervals", {}).get(name)
+        ends = (
+            f" ({name}: 95 % of {number(interval[0])} to {number(interval[1])} over frames)"
+            if interval
+            else ""
+        )
+        lines.append(f"- {e.net}, fold {e.fold}: {sentence}{ends}")
+    return [*lines, ""] if lines else []
 
 
 def _costs(done: Sequence[BenchmarkRun]) -> list[str]:
