@@ -115,16 +115,20 @@ def test_series_levels_and_channels(tmp_path: Path) -> None:
         )
         writer.write(fine[:, ::2, ::2], subfiletype=1, tile=(16, 16), photometric="minisblack")
         writer.write(other, metadata={"axes": "YX"})
-    np.testing.assert_array_equal(open_image(path).plane(0)[...], fine)
-    assert open_image(path).spacing_um == (0.5, 0.25)
-    coarse = open_image(path, level=1, channels=(1,))
+    np.testing.assert_array_equal(open_image(path, series=0).plane(0)[...], fine)
+    assert open_image(path, series=0).spacing_um == (0.5, 0.25)
+    coarse = open_image(path, series=0, level=1, channels=(1,))
     np.testing.assert_array_equal(coarse.plane(0)[...], fine[1:, ::2, ::2])
     assert coarse.spacing_um == (1.0, 0.5)
     second = open_image(path, series=1)
     np.testing.assert_array_equal(second.plane(0)[0], other)
     assert second.spacing_um is None
-    names = {open_image(path, level=n).identity for n in (0, 1)} | {second.identity, coarse.identity}
-    assert len(names) == 4
+    levels = {open_image(path, series=0, level=n).identity for n in (0, 1)}
+    assert len(levels | {second.identity, coarse.identity}) == 4
+    with pytest.raises(
+        UserError, match=r"2 images of different .*1 \(50×40 YX\).*--series"
+    ):
+        open_image(path)
 
 
 @pytest.mark.parametrize(

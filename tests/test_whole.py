@@ -16,7 +16,8 @@ from PIL import Image
 
 from unetseg.errors import UserError
 from unetseg.files import plain_stem, replacing, write_json
-from unetseg.images.whole import image_files, label_dtype, read_stack, write_stack
+from unetseg.images.formats import image_files
+from unetseg.images.whole import label_dtype, read_stack, write_stack
 
 RNG = np.random.default_rng(0)
 SHAPES = {"YX": (), "ZYX": (5,), "TYX": (5,), "CYX": (2,), "TCYX": (4, 2), "ZCYX": (4, 2), "TZCYX": (3, 4, 2)}

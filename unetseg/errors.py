@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+DEBUG = "UNETSEG_DEBUG"
+"""Environment variable: where it is set, a reader's own exception is raised, with its traceback."""
 
 
 class UserError(Exception):
@@ -14,8 +20,34 @@ class UserError(Exception):
     """
 
 
-def first_line(error: Exception) -> str:
+@contextmanager
+def reading(path: Path, what: str) -> Iterator[None]:
+    """Turn whatever a reader raises on a damaged file into a UserError that names the file.
+
+    what: the format, for the message ("TIFF"). Readers of damaged files raise nearly every exception
+    there is, so all are caught; with UNETSEG_DEBUG set they are raised as they are.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except PermissionError:
+        raise UserError(f"{path}: may not be read. Change the file's permissions.") from None
+    except MemoryError:
+        raise UserError(f"{path}: there is not enough memory to read it.") from None
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            raise
+        raise UserError(
+            f"{path}: not a readable {what} file ({first_line(error)}). "
+            "Open it in a viewer (Fiji, napari) to check it, and save it again."
+        ) from None
+
+
+def first_line(error: BaseException) -> str:
     """What another library's error says, for a place in one of ours: at most 120 characters of one line."""
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
     return (str(error).splitlines() or [type(error).__name__])[0][:120]
 
 

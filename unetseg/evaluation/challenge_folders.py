@@ -13,7 +13,7 @@ from unetseg.evaluation.by_kind import Pair
 from unetseg.evaluation.challenges import challenge_scores, inside_border
 from unetseg.evaluation.label_files import read_frame_labels
 from unetseg.evaluation.paired_predictions import by_frame_number, label_folder, result_files
-from unetseg.images.whole import image_files
+from unetseg.images.formats import image_files
 
 if TYPE_CHECKING:
     from unetseg.evaluation.score_files import Scoring

@@ -10,8 +10,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from unetseg.errors import UserError
+from unetseg.images.formats import image_files
 from unetseg.images.nifti import read_images
-from unetseg.images.whole import image_files
 from unetseg.tasks.pairing import pair_names
 
 PAGE = re.compile(r"(.*)\[(\d+)\]", re.DOTALL)

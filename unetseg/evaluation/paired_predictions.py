@@ -8,7 +8,7 @@ from pathlib import Path
 
 from unetseg.errors import UserError
 from unetseg.files import plain_stem
-from unetseg.images.whole import image_files
+from unetseg.images.formats import image_files
 from unetseg.tasks.pairing import bare_name, pair_names, without_word
 
 CHALLENGE_TRUTH = re.compile(r"man_seg_?(\d{3,4})(?:_(\d{3,4}))?\.tif")

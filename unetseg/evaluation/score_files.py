@@ -21,7 +21,8 @@ from unetseg.evaluation.paired_predictions import CHALLENGE_TRUTH, FilePair, pai
 from unetseg.evaluation.truth_meaning import by_rank, ids_agree, truth_rule
 from unetseg.evaluation.volumes import Spacing, volume_scores
 from unetseg.files import plain_stem, replacing, write_json
-from unetseg.images.whole import Stack, is_volume_file
+from unetseg.images.formats import is_volume_file
+from unetseg.images.whole import Stack
 from unetseg.sample import NOT_ANNOTATED
 from unetseg.scores import FrameTable, scores_of
 from unetseg.settings import DataSettings

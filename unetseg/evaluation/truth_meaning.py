@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from unetseg.evaluation.by_kind import Pair
 from unetseg.evaluation.label_files import read_label_file
 from unetseg.evaluation.paired_predictions import CHALLENGE_TRUTH
-from unetseg.images.whole import is_volume_file
+from unetseg.images.formats import is_volume_file
 from unetseg.scores.overlap import annotated_objects, object_ious, overlap
 from unetseg.settings import DataSettings
 from unetseg.tasks.label_statistics import LabelStatistics, label_statistics

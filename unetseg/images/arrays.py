@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from unetseg.errors import UserError
 from unetseg.images.lazy import LazyImage
+from unetseg.images.scale import Scale
 
 SAMPLES = 16
 """Places along each axis whose pixels tell arrays apart."""
@@ -37,7 +38,7 @@ def array_image(array: Any) -> LazyImage:
         axes={},
         shape=full,
         dtype=np.dtype(array.dtype),
-        spacing_um=None,
+        scale=Scale(),
         chunks=chunks,
         identity=_identity(array, shape),
         read=read,

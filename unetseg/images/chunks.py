@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from itertools import product
 from threading import Lock
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetseg.images.lazy import Read
+from unetseg.errors import UserError
+from unetseg.images.lazy import BrokenChunk, Read
 
 Chunk = NDArray[Any]
 GetChunk = Callable[[int, int, int, int], Chunk]
@@ -67,17 +69,32 @@ def read_chunked(size: tuple[int, int], dtype: np.dtype[Any], get: GetChunk) -> 
 
     def read(plane: int, channels: Sequence[int], y: slice, x: slice) -> NDArray[Any]:
         out = np.empty((len(channels), y.stop - y.start, x.stop - x.start), dtype)
-        for iy, ix in product(_touched(y, size[0]), _touched(x, size[1])):
-            into = _overlap(y, iy * size[0], size[0], y.start), _overlap(x, ix * size[1], size[1], x.start)
-            of = (
-                _overlap(y, iy * size[0], size[0], iy * size[0]),
-                _overlap(x, ix * size[1], size[1], ix * size[1]),
-            )
-            for pixels, channel in zip(out, channels, strict=True):
-                pixels[into] = get(plane, channel, iy, ix)[of]
+        for pixels, channel in zip(out, channels, strict=True):
+            gather(pixels, (y, x), size, partial(get, plane, channel))
         return out
 
     return read
+
+
+def gather(
+    out: NDArray[Any], region: tuple[slice, slice], size: tuple[int, int], get: Callable[[int, int], Chunk]
+) -> None:
+    """Fill `out`, a region (y, x), from the chunks that it touches; `get` takes their row and column.
+
+    Raises BrokenChunk for one that cannot be decoded.
+    """
+    y, x = region
+    for iy, ix in product(_touched(y, size[0]), _touched(x, size[1])):
+        corner = iy * size[0], ix * size[1]
+        into = tuple(_overlap(s, at, n, s.start) for s, at, n in zip(region, corner, size, strict=True))
+        of = tuple(_overlap(s, at, n, at) for s, at, n in zip(region, corner, size, strict=True))
+        try:
+            out[into] = get(iy, ix)[of]
+        except UserError:
+            raise
+        except Exception as error:  # a decoder of damaged data may raise anything
+            rows, columns = (slice(at, at + n) for at, n in zip(corner, size, strict=True))
+            raise BrokenChunk((rows, columns), error) from None
 
 
 def _touched(wanted: slice, size: int) -> range:

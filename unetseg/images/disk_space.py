@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from unetseg.errors import UserError
+from unetseg.images.limits import in_words
 
 LABEL_BYTES = 0.25
 """Compressed bytes of a label pixel, at most: EM cells (the densest here) take 0.06, fewer objects 0.01."""
@@ -26,10 +27,6 @@ def check_space(path: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise UserError(
-            f"{path}: up to {_gigabytes(needed)} may be needed, and {_gigabytes(free)} are free on the disk "
+            f"{path}: up to {in_words(needed)} may be needed, and {in_words(free)} are free on the disk "
             f"of {folder}. Make room, or choose another disk with --out."
         )
-
-
-def _gigabytes(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from unetseg.errors import UserError
-from unetseg.images.tiff_tags import without_alpha
+from unetseg.images.limits import check_planes
 
 Thing = TypeVar("Thing")
 
@@ -25,6 +26,24 @@ class Layout:
     axes: str
     lengths: tuple[int, ...]
     channel: int
+
+    @classmethod
+    def of(cls, path: Path, axes: str, lengths: tuple[int, ...], given: str | None) -> Layout:
+        """The layout of axes that the file names, or that are `given` instead of them.
+
+        Raises UserError where they do not suit the lengths, lack Y or X, or make too many planes.
+        """
+        if given is not None and len(given) != len(lengths):
+            size = "×".join(map(str, lengths))
+            raise UserError(f"{path}: axes {given} are given, but it has {len(lengths)}: {size} {axes}.")
+        axes = given or axes
+        if axes.count("Y") != 1 or axes.count("X") != 1:
+            raise UserError(f"{path}: its axes are {axes}; an image needs Y and X, once each.")
+        if axes.count("S") + axes.count("C") > 1:
+            raise UserError(f"{path}: RGB and separate channels together ({axes}) cannot be read.")
+        layout = cls(axes, lengths, axes.find("S") if "S" in axes else axes.find("C"))
+        check_planes(path, math.prod(layout.planes.values()))
+        return layout
 
     @property
     def outer(self) -> list[int]:
@@ -42,11 +61,8 @@ class Layout:
 
     @property
     def channels(self) -> int:
-        """Channels of a plane, alpha dropped."""
-        if self.channel < 0:
-            return 1
-        count = self.lengths[self.channel]
-        return without_alpha(count) if self.axes[self.channel] == "S" else count
+        """Channels of a plane, as they are stored."""
+        return 1 if self.channel < 0 else self.lengths[self.channel]
 
     @property
     def yx(self) -> tuple[int, int]:

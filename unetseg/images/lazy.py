@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from unetseg.errors import UserError
+from unetseg.errors import DEBUG, UserError, first_line
+from unetseg.images.scale import Scale
 
 Shape = tuple[int, int, int]
 Index = int | slice | EllipsisType
@@ -22,15 +24,20 @@ Read = Callable[[int, Sequence[int], slice, slice], NDArray[Any]]
 
 @dataclass(frozen=True)
 class Choice:
-    """What to read of a file: its series (image), pyramid level, channels (None: all), and its axes.
+    """What to read of a file.
 
-    axes: one letter an axis of the file ("TCYX"), where the file does not say.
+    series: of several images, None for all if they are alike; level: of the pyramid; channels: None for
+    all; axes: one letter an axis of the file ("TCYX"), where the file does not say; palette: indices of
+    colours (label images) instead of colours; damaged: open a file that lacks data, whose regions then
+    raise DamagedRegion.
     """
 
-    series: int = 0
+    series: int | None = None
     level: int = 0
     channels: tuple[int, ...] | None = None
     axes: str | None = None
+    palette: bool = False
+    damaged: bool = False
 
 
 class Plane(Protocol):
@@ -63,6 +70,14 @@ class DamagedRegion(UserError):  # noqa: N818 (it is a place, and a UserError)
         )
 
 
+class BrokenChunk(Exception):  # noqa: N818 (it is a place)
+    """A block (y, x) of pixels that cannot be decoded, and why."""
+
+    def __init__(self, region: tuple[slice, slice], cause: Exception) -> None:
+        super().__init__(region, cause)
+        self.region, self.cause = region, cause
+
+
 @dataclass(frozen=True)
 class LazyPlane:
     """A plane of an image; integers and slices of any step are understood, as numpy does."""
@@ -92,8 +107,8 @@ class LazyImage:
 
     planes: the names of its 2-D planes, "" where there is one, else such as "t003_z012"; axes: the
     lengths of the axes that the planes run over, in order ("t": 12, "z": 5), empty for one plane;
-    shape: (c, y, x) of every plane; spacing_um: (y, x) or None; chunks: the (y, x) block that one
-    read decodes; identity: a cheap fingerprint of the file and of what was chosen of it.
+    shape: (c, y, x) of every plane; scale: distances of its pixels, slices and frames; chunks: the (y, x)
+    block that one read decodes; identity: a cheap fingerprint of the file and of what was chosen of it.
     """
 
     path: Path
@@ -101,10 +116,15 @@ class LazyImage:
     axes: dict[str, int]
     shape: Shape
     dtype: np.dtype[Any]
-    spacing_um: tuple[float, ...] | None
+    scale: Scale
     chunks: tuple[int, int]
     identity: str
     read: Read = field(repr=False, compare=False)
+
+    @property
+    def spacing_um(self) -> tuple[float, float] | None:
+        """The size of a pixel (y, x) in µm, or None."""
+        return self.scale.yx_um
 
     def plane(self, index: int) -> LazyPlane:
         """A plane by its number in `planes`."""
@@ -112,10 +132,30 @@ class LazyImage:
             raise IndexError(f"plane {index} of {len(self.planes)}")
 
         def read(channels: Sequence[int], y: slice, x: slice) -> NDArray[Any]:
-            pixels = self.read(index, channels, y, x)
-            return _finite(pixels, self, index, (y, x))
+            return _finite(self.read_region(index, channels, y, x), self, index, (y, x))
 
         return LazyPlane(self.shape, self.dtype, read)
+
+    def read_region(self, plane: int, channels: Sequence[int], y: slice, x: slice) -> NDArray[Any]:
+        """Pixels (channels, y, x) of a plane; what a reader raises becomes a DamagedRegion.
+
+        With UNETSEG_DEBUG set it is raised as it is.
+        """
+        try:
+            return self.read(plane, channels, y, x)
+        except (UserError, MemoryError):
+            raise
+        except BrokenChunk as broken:
+            (rows, columns), cause = broken.region, broken.cause
+        except Exception as error:  # a decoder of damaged data may raise anything
+            (rows, columns), cause = (y, x), error
+        if os.environ.get(DEBUG):
+            raise cause
+        bounds = (
+            (rows.start, min(rows.stop, self.shape[1])),
+            (columns.start, min(columns.stop, self.shape[2])),
+        )
+        raise DamagedRegion(self.path, self.planes[plane], bounds, first_line(cause))
 
 
 def plane_names(axes: dict[str, int]) -> tuple[str, ...]:

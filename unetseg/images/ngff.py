@@ -21,6 +21,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from unetseg.files import write_json
 from unetseg.images.lazy import LazyImage
+from unetseg.images.scale import Scale, time_and_slices
 from unetseg.images.zarrs import zarr_module
 
 VERSION = "0.4"
@@ -32,22 +33,28 @@ Halve = Callable[[NDArray[Any]], NDArray[Any]]
 class Grid:
     """The planes of an image and their chunks.
 
-    axes: of the planes, among "t" and "z"; yx: rows and columns; chunk: side in pixels; spacing_um:
-    (y, x) or None; channels: of every plane, 0 where the arrays have no such axis.
+    axes: of the planes, among "t" and "z"; yx: rows and columns; chunk: side in pixels; scale: distances
+    of pixels, slices and frames; channels: of every plane, 0 where the arrays have no such axis.
     """
 
     axes: dict[str, int]
     yx: tuple[int, int]
     chunk: int
-    spacing_um: tuple[float, ...] | None
+    scale: Scale
     channels: int = 0
 
     @classmethod
     def of(cls, image: LazyImage, chunk: int) -> Grid:
         """The image's planes; those along other axes than t and z follow one another in time."""
-        known = tuple(image.axes) in {(), ("t",), ("z",), ("t", "z")}
-        axes = dict(image.axes) if known else {"t": math.prod(image.axes.values())}
-        return cls(axes, image.shape[1:], chunk, image.spacing_um)
+        axes, scale = time_and_slices(image.axes, image.scale)
+        return cls(axes, image.shape[1:], chunk, scale)
+
+    @classmethod
+    def from_json(cls, table: dict[str, Any]) -> Grid:
+        """What `asdict` gave, after a way through JSON."""
+        yx = table["scale"]["yx_um"]
+        scale = Scale(**table["scale"] | {"yx_um": None if yx is None else tuple(yx)})
+        return cls(**table | {"yx": tuple(table["yx"]), "scale": scale})
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
@@ -116,18 +123,32 @@ class Grid:
 
     def metadata(self, name: str) -> dict[str, Any]:
         """The multiscales entry of the pyramid; level n's first pixel is the mean of 2ⁿ×2ⁿ."""
-        kinds = {"t": "time", "c": "channel"}
-        unit = {} if self.spacing_um is None else {"unit": "micrometer"}
-        axes = [{"name": n, "type": kinds.get(n, "space"), **(unit if n in "yx" else {})} for n in self.names]
-        spacing = self.spacing_um or (1.0, 1.0)
-        ones = [1.0] * (len(self.names) - 2)
+        kinds, steps, units = {"t": "time", "c": "channel"}, self._steps(), self._units()
+        axes = [{"name": n, "type": kinds.get(n, "space"), **units.get(n, {})} for n in self.names]
         datasets = []
         for level in range(len(self.sizes)):
-            scale = [*ones, *(s * 2**level for s in spacing)]
-            shift = [*(0 * n for n in ones), *(s * (2**level - 1) / 2 for s in spacing)]
-            steps = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": shift}]
-            datasets.append({"path": str(level), "coordinateTransformations": steps})
+            scale = [s * (2**level if n in "yx" else 1) for n, s in zip(self.names, steps, strict=True)]
+            shift = [(end - start) / 2 for start, end in zip(steps, scale, strict=True)]
+            placed = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": shift}]
+            datasets.append({"path": str(level), "coordinateTransformations": placed})
         return {"multiscales": [{"version": VERSION, "name": name, "axes": axes, "datasets": datasets}]}
+
+    def _steps(self) -> list[float]:
+        """The distance of neighbours along each axis, 1 where it is unknown."""
+        y, x = self.scale.yx_um or (1.0, 1.0)
+        known = {"t": self.scale.frame_s or 1.0, "z": self.scale.z_um or 1.0, "y": y, "x": x}
+        return [known.get(name, 1.0) for name in self.names]
+
+    def _units(self) -> dict[str, dict[str, str]]:
+        """The units of the axes whose distances are known."""
+        scale, um, second = self.scale, {"unit": "micrometer"}, {"unit": "second"}
+        known = {
+            "t": (scale.frame_s, second),
+            "z": (scale.z_um, um),
+            "y": (scale.yx_um, um),
+            "x": (scale.yx_um, um),
+        }
+        return {name: unit for name, (size, unit) in known.items() if size is not None}
 
 
 def write_attributes(group: Path, attributes: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ back when written, with the affine of the file they were predicted from.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetseg.errors import UserError
+from unetseg.errors import UserError, reading
 from unetseg.files import replacing
-from unetseg.images.whole import Stack, check_values, is_volume_file, read_stack, readable, write_stack
+from unetseg.images.formats import is_volume_file
+from unetseg.images.limits import check_claim, check_memory
+from unetseg.images.scale import Scale
+from unetseg.images.whole import Stack, check_values, read_stack, write_stack
 
-NIFTI_UM = {"meter": 1e6, "mm": 1e3, "micron": 1.0, "unknown": 1e3}
-"""NIfTI's units in µm; where none is said, millimetres."""
+NIFTI_UM = {0: 1e3, 1: 1e6, 2: 1e3, 3: 1.0}
+"""NIfTI's units of length by their codes, in µm; where none is said (0), millimetres."""
 
 
 def read_volume(path: Path, *, palette: bool = False) -> Stack:
@@ -30,14 +34,12 @@ def read_volume(path: Path, *, palette: bool = False) -> Stack:
     if is_volume_file(path):
         return _read_nifti(path)
     stack = read_stack(path, palette=palette)
-    if stack.page_axes > 1:
+    if len(stack.axes) > 1:
         raise UserError(
-            f"{path}: {len(stack.pixels)} pages along {stack.page_axes} axes (slices and time points?); "
+            f"{path}: {len(stack.pixels)} pages along {len(stack.axes)} axes ({', '.join(stack.axes)}); "
             "a volume has slices alone. Save each volume as a file of its own."
         )
-    yx = stack.spacing_um
-    spacing = None if yx is None or stack.z_um is None else (stack.z_um, *yx)
-    return replace(stack, pixels=np.moveaxis(stack.pixels, 0, 1)[None], spacing_um=spacing)
+    return replace(stack, pixels=np.moveaxis(stack.pixels, 0, 1)[None], axes={})
 
 
 def read_images(path: Path, *, volumes: bool, palette: bool = False) -> Stack:
@@ -64,18 +66,39 @@ def _read_nifti(path: Path) -> Stack:
     if not path.is_file():
         raise UserError(f"{path}: no such file.")
     nibabel = _nibabel(path)
-    with readable(path, "NIfTI"):
-        image = nibabel.as_closest_canonical(nibabel.load(path))
+    with reading(path, "NIfTI"):
+        stored = nibabel.load(path)
+        _check_size(path, stored)
+        image = nibabel.as_closest_canonical(stored)
         pixels = np.asarray(image.dataobj)
-    if pixels.ndim not in (3, 4):
-        raise UserError(f"{path}: {pixels.ndim} axes; a volume has x, y, z and perhaps channels.")
+        scale = _scale(image)
     if pixels.dtype == np.float64:
         pixels = pixels.astype(np.float32)
     check_values(path, pixels)
     channels = pixels[..., None] if pixels.ndim == 3 else pixels
-    unit = NIFTI_UM.get(image.header.get_xyzt_units()[0], 1e3)
-    spacing = tuple(unit * float(size) for size in image.header.get_zooms()[2::-1])
-    return Stack(path, np.ascontiguousarray(channels.T)[None], spacing)
+    return Stack(path, np.ascontiguousarray(channels.T)[None], scale)
+
+
+def _check_size(path: Path, image: Any) -> None:
+    """Refuse, before anything is allocated, what is no volume or claims more than the file can hold."""
+    shape, stored = image.shape, image.dataobj
+    if len(shape) not in (3, 4) or min(shape) < 1:
+        raise UserError(f"{path}: its shape is {shape}; a volume has x, y, z and perhaps channels.")
+    size, claimed = path.stat().st_size, math.prod(shape) * stored.dtype.itemsize
+    check_claim(path, claimed, size)
+    check_memory(path, 2 * math.prod(shape) * max(stored.dtype.itemsize, 4))
+    if path.suffix.lower() == ".nii" and stored.offset + claimed > size:
+        raise UserError(f"{path}: the file is cut off: it ends after {size} bytes. Copy or save it again.")
+
+
+def _scale(image: Any) -> Scale:
+    """The distances of voxels, unknown where a unit or a distance makes no sense."""
+    unit = NIFTI_UM.get(int(image.header["xyzt_units"]) % 8)
+    sizes = [float(size) for size in image.header.get_zooms()[2::-1]]
+    if unit is None or not all(0 < size < math.inf for size in sizes):
+        return Scale()
+    z, y, x = (unit * size for size in sizes)
+    return Scale((y, x), z)
 
 
 def _write_nifti(path: Path, volume: NDArray[Any], source: Path) -> None:
@@ -87,7 +110,7 @@ def _write_nifti(path: Path, volume: NDArray[Any], source: Path) -> None:
     canonical = orientations.axcodes2ornt(("R", "A", "S"))
     turned = orientations.apply_orientation(volume.T, orientations.ornt_transform(canonical, stored))
     labels = nibabel.Nifti1Image(turned, image.affine, dtype=turned.dtype)
-    labels.header.set_xyzt_units(*image.header.get_xyzt_units())
+    labels.header["xyzt_units"] = image.header["xyzt_units"]
     with replacing(path) as temporary:
         nibabel.save(labels, temporary)
 

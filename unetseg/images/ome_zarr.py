@@ -99,10 +99,7 @@ class LabelStore:
         table = read_attributes(unfinished(path)).get(KEY)
         if table is None:
             raise UserError(f"{path}: no unfinished result to go on with in {unfinished(path)}.")
-        grid = table["grid"]
-        spacing = grid["spacing_um"]
-        sizes = {"yx": tuple(grid["yx"]), "spacing_um": None if spacing is None else tuple(spacing)}
-        return cls(path, Grid(**{**grid, **sizes}), LabelMetadata(**table["metadata"]))
+        return cls(path, Grid.from_json(table["grid"]), LabelMetadata(**table["metadata"]))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return LabelStore.open, (self.path.absolute(),)

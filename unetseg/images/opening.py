@@ -9,11 +9,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from unetseg.errors import UserError
+from unetseg.errors import UserError, reading
 from unetseg.images.chunks import ChunkCache
+from unetseg.images.formats import check_readable, is_tiff
 from unetseg.images.lazy import Choice, LazyImage, Read, fingerprint
+from unetseg.images.png import read_png
+from unetseg.images.scale import chosen_axes
 from unetseg.images.tiff import open_tiff
-from unetseg.images.whole import TIFF_ENDINGS, read_stack, readable
 from unetseg.images.zarrs import is_zarr, open_zarr
 
 CACHE_BYTES = 32 * 2**20
@@ -22,27 +24,39 @@ CACHE_BYTES = 32 * 2**20
 def open_image(
     path: Path,
     *,
-    series: int = 0,
+    series: int | None = None,
     level: int = 0,
     channels: tuple[int, ...] | None = None,
     planes: tuple[str, ...] | None = None,
     axes: str | None = None,
+    damaged: bool = False,
     cache_bytes: int = CACHE_BYTES,
 ) -> LazyImage:
     """The image of a TIFF, Zarr, OME-Zarr or PNG file; nothing but metadata is read yet.
 
-    series: the image of several in a file; level: of its pyramid, 0 is full size; channels and
-    planes: only these, by number and by name; axes: letters such as "ZCYX" where the file does not
-    tell; cache_bytes: decoded chunks that are kept for the next read.
+    series: one of several images in a file, None for all if they are alike; level: of its pyramid, 0 is
+    full size; channels and planes: only these, by number and by name; axes: letters such as "ZCYX" where
+    the file does not tell; damaged: open a file that lacks data, too, and raise DamagedRegion where it
+    does; cache_bytes: decoded chunks that are kept for the next read.
     Raises UserError for what is not there or cannot be read.
     """
-    choice = Choice(series, level, channels, axes)
-    image = _opened(path, choice, ChunkCache(cache_bytes))
-    image = _with_planes(_with_channels(image, channels), planes)
-    again: dict[str, Any] = {"series": series, "level": level, "channels": channels, "planes": planes}
-    return replace(
-        image, read=Reader(path.absolute(), again | {"axes": axes, "cache_bytes": cache_bytes}, image.read)
-    )
+    choice = Choice(series, level, channels, axes, damaged=damaged)
+    image = _with_planes(open_chosen(path, choice, cache_bytes), planes)
+    return replace(image, read=Reader(path.absolute(), choice, planes, cache_bytes, image.read))
+
+
+def open_chosen(path: Path, choice: Choice, cache_bytes: int = CACHE_BYTES) -> LazyImage:
+    """All planes of what was chosen of a file."""
+    cache = ChunkCache(cache_bytes)
+    if is_zarr(path):
+        with reading(path, "Zarr"):
+            image = open_zarr(path, choice, cache)
+    else:
+        check_readable(path)
+        tiff = is_tiff(path)
+        with reading(path, "TIFF" if tiff else "PNG"):
+            image = open_tiff(path, choice, cache) if tiff else _in_memory(path, choice)
+    return _with_channels(image, choice.channels)
 
 
 @dataclass
@@ -50,41 +64,35 @@ class Reader:
     """An image's reader, which in another process opens the file again."""
 
     path: Path
-    options: dict[str, Any]
+    choice: Choice
+    planes: tuple[str, ...] | None
+    cache_bytes: int
     opened: Read | None = None
 
     def __call__(self, plane: int, channels: Sequence[int], y: slice, x: slice) -> NDArray[Any]:
         """The pixels (channels, y, x) of a region of a plane."""
         if self.opened is None:
-            self.opened = open_image(self.path, **self.options).read
+            self.opened = _with_planes(
+                open_chosen(self.path, self.choice, self.cache_bytes), self.planes
+            ).read
         return self.opened(plane, channels, y, x)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "options": self.options, "opened": None}
-
-
-def _opened(path: Path, choice: Choice, cache: ChunkCache) -> LazyImage:
-    if is_zarr(path):
-        return open_zarr(path, choice, cache)
-    if path.is_file() and path.suffix.lower() in TIFF_ENDINGS:
-        with readable(path, "TIFF"):
-            return open_tiff(path, choice, cache)
-    return _in_memory(path, choice)
+        return self.__dict__ | {"opened": None}
 
 
 def _in_memory(path: Path, choice: Choice) -> LazyImage:
     """A PNG, which is decoded whole."""
-    stack = read_stack(path)
-    pixels = stack.pixels[0]
     if choice.series or choice.level:
         raise UserError(f"{path}: a PNG holds one image at one size; it has no other series or level.")
+    pixels, scale = read_png(path, palette=choice.palette)
 
     def read(plane: int, channels: Sequence[int], y: slice, x: slice) -> NDArray[Any]:
         return pixels[list(channels), y, x]
 
     shape = (pixels.shape[0], pixels.shape[1], pixels.shape[2])
     identity = fingerprint(path, [path], choice)
-    return LazyImage(path, ("",), {}, shape, pixels.dtype, stack.spacing_um, shape[1:], identity, read)
+    return LazyImage(path, ("",), {}, shape, pixels.dtype, scale, shape[1:], identity, read)
 
 
 def _with_channels(image: LazyImage, channels: tuple[int, ...] | None) -> LazyImage:
@@ -117,6 +125,6 @@ def _with_planes(image: LazyImage, planes: tuple[str, ...] | None) -> LazyImage:
     def read(plane: int, channels: Sequence[int], y: slice, x: slice) -> NDArray[Any]:
         return image.read(numbers[plane], channels, y, x)
 
-    axes = {"t": len(planes)} if len(planes) > 1 else {}
+    axes, scale = chosen_axes(image.axes, image.scale, numbers)
     identity = fingerprint(image.path, [], image.identity, planes)
-    return replace(image, planes=planes, axes=axes, identity=identity, read=read)
+    return replace(image, planes=planes, axes=axes, scale=scale, identity=identity, read=read)

@@ -78,7 +78,7 @@ def rescaled(image: LazyImage, spacing_um: tuple[float, float]) -> LazyImage:
         image,
         shape=(image.shape[0], y_axis.new, x_axis.new),
         dtype=np.dtype(np.float32),
-        spacing_um=spacing_um,
+        scale=replace(image.scale, yx_um=spacing_um),
         chunks=(chunks[0], chunks[1]),
         identity=fingerprint(image.path, [], image.identity, spacing_um),
         read=Resampled(image, y_axis, x_axis),

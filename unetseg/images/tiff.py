@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,16 @@ import tifffile
 from numpy.typing import NDArray
 
 from unetseg.errors import UserError
-from unetseg.images.chunks import ChunkCache, read_chunked
-from unetseg.images.layout import Layout, one_of
-from unetseg.images.lazy import Choice, DamagedRegion, LazyImage, Read, fingerprint, plane_names
-from unetseg.images.tiff_tags import channel_axis, check_not_cut_off, tiff_spacing
+from unetseg.images.chunks import ChunkCache, gather
+from unetseg.images.layout import Layout
+from unetseg.images.lazy import Choice, LazyImage, fingerprint, plane_names
+from unetseg.images.limits import check_claim
+from unetseg.images.scale import Scale
+from unetseg.images.tiff_complete import check_complete
+from unetseg.images.tiff_series import PageRef, PageSet, choose_pages
+from unetseg.images.tiff_tags import colours_of, tiff_scale
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it warns of is checked here
 
 JPEG = {6, 7, 34892, 33007}
 """Compressions whose tables the pages hold."""
@@ -25,155 +32,175 @@ JPEG = {6, 7, 34892, 33007}
 def open_tiff(path: Path, choice: Choice, cache: ChunkCache) -> LazyImage:
     """A TIFF, BigTIFF or OME-TIFF file; its pixels stay in it.
 
-    Raises UserError for a series or level that is not there, a compression that is not read, axes
-    without Y and X and a file that is cut off.
+    Raises UserError for a series or level that is not there, a compression or colour space that is not
+    read, axes without Y and X, and a file that holds less than it promises (unless choice.damaged).
     """
-    tiff = tifffile.TiffFile(path)
-    whole = one_of(path, tiff.series, choice.series, "series", [_size(s) for s in tiff.series])
-    series = one_of(path, whole.levels, choice.level, "level", [_size(s) for s in whole.levels])
-    _check_codec(path, series)
-    check_not_cut_off(path, series)
-    axes = choice.axes or series.axes
-    if len(axes) != series.ndim:
-        raise UserError(f"{path}: axes {axes} are given, but it has {series.ndim}: {_size(series)}.")
-    layout = Layout(axes, series.shape, channel_axis(path, axes))
-    spacing = tiff_spacing(tiff, choice.series)
-    segments = Segments(path, series, layout, cache)
-    plain = _memory_mapped(path, series, layout) if _plain(series) else None
+    with tifffile.TiffFile(path) as tiff:
+        pages = choose_pages(path, tiff, choice)
+        _check_pixels(path, pages)
+        if not choice.damaged:
+            check_complete(path, tiff, pages)
+        layout = _layout(path, pages, choice)
+        interleaved = layout.channel >= len(pages.outer)
+        colours = colours_of(
+            path, tiff, pages.keyframe, layout.channels, interleaved=interleaved, palette=choice.palette
+        )
+        scale = _at_level(tiff_scale(tiff, choice.series or 0), pages, layout)
+        _load_tables(pages)
+    segments = Segments(pages, layout, cache)
     return LazyImage(
         path=path,
         planes=plane_names(layout.planes),
         axes=layout.planes,
-        shape=(layout.channels, *layout.yx),
-        dtype=segments.dtype,
-        spacing_um=spacing and _scaled(spacing, whole, layout),
-        chunks=segments.size,
-        identity=fingerprint(path, [path], choice),
-        read=plain or read_chunked(segments.size, segments.dtype, segments.chunk),
+        shape=(colours.channels, *layout.yx),
+        dtype=segments.dtype if colours.table is None else colours.table.dtype,
+        scale=scale,
+        chunks=_chunks(pages.keyframe),
+        identity=fingerprint(path, sorted({path, *pages.files}), choice),
+        read=colours.applied(segments.read),
     )
 
 
-def _size(series: tifffile.TiffPageSeries) -> str:
-    return f"{'×'.join(str(n) for n in series.shape)} {series.axes}"
-
-
-def _scaled(
-    spacing: tuple[float, float], whole: tifffile.TiffPageSeries, layout: Layout
-) -> tuple[float, float]:
-    """The pixel size at a pyramid level."""
-    y, x = (whole.shape[whole.axes.index(a)] for a in "YX")
-    return spacing[0] * y / layout.yx[0], spacing[1] * x / layout.yx[1]
-
-
-def _check_codec(path: Path, series: tifffile.TiffPageSeries) -> None:
-    """Refuse a compression that is not known, by name."""
-    page = series.keyframe
-    try:
-        if page.compression != 1:
-            tifffile.TIFF.DECOMPRESSORS[page.compression]
-    except KeyError:
-        name = getattr(page.compression, "name", str(page.compression))
+def _layout(path: Path, pages: PageSet, choice: Choice) -> Layout:
+    layout = Layout.of(path, pages.axes, pages.lengths, choice.axes)
+    within = layout.axes[len(pages.outer) :]
+    if not 0 <= within.find("Y") < within.find("X"):
         raise UserError(
-            f"{path}: its compression {name} cannot be read. Save it with zlib, LZW, zstd or JPEG 2000 "
-            "compression, or without."
-        ) from None
-    if series.dtype is None or series.dtype.kind not in "uifb":
-        raise UserError(f"{path}: {series.dtype} pixels; allowed are integers and floats.")
-    if page.shaped[1] > 1 and not _plain(series):
+            f"{path}: axes {layout.axes} do not suit the file: each of its pages holds "
+            f"{pages.axes[len(pages.outer) :]}, in this order."
+        )
+    return layout
+
+
+def _at_level(scale: Scale, pages: PageSet, layout: Layout) -> Scale:
+    """The scale of a pyramid level."""
+    if scale.yx_um is None:
+        return scale
+    y, x = (size * full / n for size, full, n in zip(scale.yx_um, pages.full_yx, layout.yx, strict=True))
+    return Scale((y, x), scale.z_um, scale.frame_s)
+
+
+def _check_pixels(path: Path, pages: PageSet) -> None:
+    """Refuse what cannot be decoded, by name, and more pixels than the files can hold."""
+    page = pages.keyframe
+    for compression in {page.compression, *(k.compression for k in pages.keyframes)} - {1}:
+        try:
+            tifffile.TIFF.DECOMPRESSORS[compression]
+        except KeyError:
+            name = getattr(compression, "name", str(compression))
+            raise UserError(
+                f"{path}: its compression {name} cannot be read. Save it with zlib, LZW, zstd or JPEG 2000 "
+                "compression, or without."
+            ) from None
+    if page.dtype is None or page.dtype.kind not in "uifb":
+        raise UserError(f"{path}: {page.dtype} pixels; allowed are integers and floats.")
+    if 0 in pages.lengths:
+        raise UserError(f"{path}: the image is empty (shape {pages.lengths}).")
+    if page.shaped[1] > 1 and not _plain(page):
         raise UserError(f"{path}: volumetric tiles cannot be read. Save its planes as pages of their own.")
-    if 0 in series.shape:
-        raise UserError(f"{path}: the image is empty (shape {series.shape}).")
+    tile = math.prod(_chunks(page)) * page.samplesperpixel
+    claimed = max(math.prod(pages.lengths), tile) * page.dtype.itemsize
+    check_claim(path, claimed, sum(file.stat().st_size for file in {path, *pages.files}))
 
 
-def _plain(series: tifffile.TiffPageSeries) -> bool:
-    """Whether the pixels lie in the file as in memory, one after the other."""
-    return series.dataoffset is not None and series.dtype != bool
+def _load_tables(pages: PageSet) -> None:
+    """Read, while the files are open, what decoders need of them later."""
+    for page in pages.keyframes:
+        page.parent.filehandle.open()
+        _ = page.decode, page.nodata  # kept by the page
+        page.parent.close()
 
 
-def _chunks(series: tifffile.TiffPageSeries) -> tuple[int, int]:
-    page = series.keyframe
-    if _plain(series):
+def _plain(page: Any) -> bool:
+    """Whether a page's pixels lie in the file as in memory."""
+    return bool(page.is_final) and page.dtype != bool
+
+
+def _chunks(page: Any) -> tuple[int, int]:
+    """Rows and columns that are decoded together."""
+    if _plain(page):
         return 1, page.imagewidth
     if page.is_tiled:
         return page.tilelength, page.tilewidth
     return min(page.rowsperstrip, page.imagelength), page.imagewidth
 
 
-def _memory_mapped(path: Path, series: tifffile.TiffPageSeries, layout: Layout) -> Read:
-    """Reads through a memory map that lives for one read, so that no page of it counts for longer."""
-    dtype = series.dtype.newbyteorder(series.keyframe.parent.byteorder)
-    offset, shape = series.dataoffset or 0, series.shape
+class Segments:
+    """The stored samples of an image; colours of a pixel are decoded together, plain rows only mapped."""
 
-    def read(plane: int, channels: Sequence[int], y: slice, x: slice) -> NDArray[Any]:
-        mapped = np.memmap(path, dtype, "r", offset, shape)
-        out = np.empty((len(channels), y.stop - y.start, x.stop - x.start), dtype.newbyteorder("="))
-        for pixels, channel in zip(out, channels, strict=True):
-            pixels[:] = mapped[layout.place(plane, channel, y, x)]
+    def __init__(self, pages: PageSet, layout: Layout, cache: ChunkCache) -> None:
+        self.pages, self.layout, self.cache = pages, layout, cache
+        dtype = pages.keyframe.dtype
+        self.dtype = np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("=")
+        self.within = layout.axes[len(pages.outer) :]
+
+    def read(self, plane: int, channels: Sequence[int], y: slice, x: slice) -> NDArray[Any]:
+        """Stored samples (channels, y, x) of a region of a plane; 1 bit becomes 0 and 255."""
+        out = np.empty((len(channels), y.stop - y.start, x.stop - x.start), self.dtype)
+        if out.size:
+            for pixels, channel in zip(out, channels, strict=True):
+                self._fill(pixels, plane, channel, (y, x))
         return out
 
-    return read
+    def _fill(self, out: NDArray[Any], plane: int, channel: int, region: tuple[slice, slice]) -> None:
+        outer = self.pages.outer
+        place = self.layout.place(plane, channel, *region)
+        number = int(np.ravel_multi_index(place[: len(outer)], outer)) if outer else 0
+        ref, inner = self.pages.page(number), place[len(outer) :]
+        if ref.page is None:
+            raise ValueError("the file does not hold this plane")
+        if _plain(ref.page):
+            out[:] = self._mapped(ref, inner)
+        else:
+            sample = next((i for i, axis in zip(inner, self.within, strict=True) if axis not in "YX"), 0)
+            gather(out, region, _chunks(ref.page.keyframe), partial(self._segment, number, ref, sample))
 
+    def _mapped(self, ref: PageRef, inner: tuple[Any, ...]) -> NDArray[Any]:
+        """Pixels through a memory map of the rows alone; it lives for one read, and so does what it loads."""
+        page, rows = ref.page.keyframe, inner[self.within.index("Y")]
+        before, after = self.within.index("Y"), self.within.index("Y") + 1
+        lengths = self.pages.lengths[len(self.pages.outer) :]
+        row = math.prod(lengths[after:]) * page.dtype.itemsize
+        first = int(np.ravel_multi_index((*inner[:before], rows.start), lengths[:after]))
+        mapped = np.memmap(
+            ref.page.parent.filehandle.path,
+            page.dtype.newbyteorder(page.parent.byteorder),
+            "r",
+            ref.page.dataoffsets[0] + ref.shift + first * row,
+            (rows.stop - rows.start, *lengths[after:]),
+        )
+        return mapped[(slice(None), *inner[after:])]
 
-class Segments:
-    """The decoded tiles or strips of a series; colours of a pixel are decoded together."""
-
-    def __init__(
-        self, image: Path, series: tifffile.TiffPageSeries, layout: Layout, cache: ChunkCache
-    ) -> None:
-        self.path, self.series, self.layout, self.cache = image, series, layout, cache
-        page = series.keyframe
-        page.init_decode()
-        self.size = _chunks(series)
-        self.grid = tuple(-(-n // size) for n, size in zip(layout.yx, self.size, strict=True))
-        self.outer = series.shape[: series.ndim - page.ndim]
-        self.dtype = np.dtype(np.uint8) if series.dtype == bool else series.dtype.newbyteorder("=")
-        self._lock = Lock()
-
-    def chunk(self, plane: int, channel: int, iy: int, ix: int) -> NDArray[Any]:
-        """One channel (y, x) of the segment in row iy and column ix."""
-        place = self.layout.place(plane, channel, 0, 0)
-        number = int(np.ravel_multi_index(place[: len(self.outer)], self.outer)) if self.outer else 0
-        planar = self.series.keyframe.shaped[0] > 1
-        inner = zip(place[len(self.outer) :], self.layout.axes[len(self.outer) :], strict=True)
-        colour = next((i for i, axis in inner if axis not in "YX"), 0)
-        index = (colour if planar else 0) * math.prod(self.grid) + iy * self.grid[1] + ix
-        sample = 0 if planar else colour
-        try:
-            decoded = self.cache.get((number, index), lambda: self._decode(number, index))
-        except Exception as error:  # what a decoder raises for a damaged tile is anybody's guess
-            why = (str(error).splitlines() or [type(error).__name__])[0]
-            raise self._damage(plane, iy, ix, why) from None
-        return decoded[:, :, sample]
+    def _segment(self, number: int, ref: PageRef, sample: int, iy: int, ix: int) -> NDArray[Any]:
+        """One sample (y, x) of the tile or strip in row iy and column ix of a page."""
+        page = ref.page.keyframe
+        rows, columns = (-(-n // size) for n, size in zip(self.layout.yx, _chunks(page), strict=True))
+        planar = page.shaped[0] > 1
+        index = (sample * rows * columns if planar else 0) + iy * columns + ix
+        decoded = self.cache.get((number, index), lambda: self._decode(number, index))
+        return decoded[:, :, 0 if planar else sample]
 
     def _decode(self, number: int, index: int) -> NDArray[Any]:
         """The pixels (y, x, samples) of a segment; one that the file leaves out is filled."""
-        page, keyframe = self.series[number], self.series.keyframe
+        page = self.pages.page(number).page
+        keyframe = page.keyframe
         tables: dict[str, Any] = {}
-        data = None
-        if page is not None:
-            data = self._bytes(page, page.dataoffsets[index], page.databytecounts[index])
-            if keyframe.compression in JPEG:
-                tables = {"jpegtables": page.jpegtables, "jpegheader": keyframe.jpegheader}
+        if keyframe.compression in JPEG:
+            tables = {"jpegtables": page.jpegtables, "jpegheader": keyframe.jpegheader}
+        data = _bytes(page.parent.filehandle.path, page.dataoffsets[index], page.databytecounts[index])
         pixels = keyframe.decode(data, index, **tables)[0]
         if pixels is None:
-            return np.full((*self.size, keyframe.shaped[-1]), keyframe.nodata, self.dtype)
-        return pixels[0] * np.uint8(255) if self.series.dtype == bool else pixels[0]
+            return np.full((*_chunks(keyframe), keyframe.shaped[-1]), keyframe.nodata, self.dtype)
+        return pixels[0] * np.uint8(255) if keyframe.dtype == bool else pixels[0]
 
-    def _bytes(self, page: Any, offset: int, count: int) -> bytes | None:
-        if not offset or not count:
-            return None
-        with self._lock:
-            file = page.parent.filehandle
-            file.open()
-            file.seek(offset)
-            data: bytes = file.read(count)
-        if len(data) < count:
-            raise ValueError("the file ends in the middle of it")
-        return data
 
-    def _damage(self, plane: int, iy: int, ix: int, why: str) -> DamagedRegion:
-        starts = (iy * self.size[0], ix * self.size[1])
-        (y0, y1), (x0, x1) = (
-            (a, min(a + n, most)) for a, n, most in zip(starts, self.size, self.layout.yx, strict=True)
-        )
-        return DamagedRegion(self.path, plane_names(self.layout.planes)[plane], ((y0, y1), (x0, x1)), why)
+def _bytes(path: str, offset: int, count: int) -> bytes | None:
+    """Bytes of a file; None for a segment that it leaves out."""
+    if not offset or not count:
+        return None
+    with open(path, "rb") as file:
+        file.seek(offset)
+        data = file.read(count)
+    if len(data) < count:
+        raise ValueError("the file ends in the middle of it")
+    return data

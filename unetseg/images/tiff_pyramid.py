@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from unetseg.files import replacing
 from unetseg.images.lazy import LazyImage
 from unetseg.images.opening import open_image
+from unetseg.images.whole import ome_metadata, resolution_per_cm
 
 TILE = 512
 
@@ -26,12 +26,13 @@ def write_tiff_pyramid(path: Path, labels: Path) -> None:
     """
     levels = _levels(labels)
     first = levels[0]
+    axes = "".join(first.axes).upper() + "YX"
     dtype = np.dtype(np.uint16 if _largest(first) < 2**16 else np.uint32)
     with replacing(path) as temporary, tifffile.TiffWriter(temporary, bigtiff=True, ome=True) as writer:
         for number, level in enumerate(levels):
             head: dict[str, Any] = {"subfiletype": 1}
             if number == 0:
-                head = {"subifds": len(levels) - 1, "metadata": _metadata(first)}
+                head = {"subifds": len(levels) - 1, "metadata": ome_metadata(axes, first.scale)}
             writer.write(
                 _tiles(level, dtype),
                 shape=(*level.axes.values(), *level.shape[1:]),
@@ -40,7 +41,7 @@ def write_tiff_pyramid(path: Path, labels: Path) -> None:
                 compression="zlib",
                 photometric="minisblack",
                 maxworkers=1,
-                **_resolution(level),
+                **resolution_per_cm(level.scale),
                 **head,
             )
 
@@ -68,23 +69,3 @@ def _tiles(image: LazyImage, dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
                 tile = np.zeros((TILE, TILE), dtype)
                 tile[: part.shape[0], : part.shape[1]] = part
                 yield tile
-
-
-def _metadata(image: LazyImage) -> dict[str, Any]:
-    """OME metadata; the UUID follows from the image, so that the file's bytes do."""
-    letters = "".join(axis.upper() for axis in image.axes)
-    values: dict[str, Any] = {
-        "axes": letters + "YX",
-        "UUID": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, 'unetseg')}",
-    }
-    if image.spacing_um is not None:
-        values |= {"PhysicalSizeY": image.spacing_um[0], "PhysicalSizeX": image.spacing_um[1]}
-    return values
-
-
-def _resolution(image: LazyImage) -> dict[str, Any]:
-    """Pixels per cm of a level, which programs without OME metadata read."""
-    if image.spacing_um is None:
-        return {}
-    y, x = image.spacing_um
-    return {"resolution": (1e4 / x, 1e4 / y), "resolutionunit": "CENTIMETER"}

@@ -1,75 +1,140 @@
-"""What a TIFF's axes, pixel size and offsets mean, for whole files and for regions of them."""
+"""What a TIFF's tags and descriptions mean: distances of pixels, slices and frames, and colours."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import tifffile
+from numpy.typing import NDArray
 
 from unetseg.errors import UserError
+from unetseg.images.lazy import Read
+from unetseg.images.scale import SECONDS, UM, Scale, in_unit, pair
 
-MICRON = ("micron", "microns", "micrometer", "micrometers", "um", "µm", "μm", "\\u00B5m")
-UNIT_UM = dict.fromkeys(MICRON, 1.0) | {"nm": 1e-3, "mm": 1e3, "cm": 1e4}
-
-
-def check_not_cut_off(path: Path, series: tifffile.TiffPageSeries) -> None:
-    """Refuse a file whose end is missing: some decoders fill up silently."""
-    pages = [page for page in series.pages if page is not None]
-    ends = (o + n for p in pages for o, n in zip(p.dataoffsets, p.databytecounts, strict=False))
-    size = path.stat().st_size
-    if max(ends, default=0) > size or not all(page.dataoffsets for page in pages):
-        raise UserError(f"{path}: the file is cut off: it ends after {size} bytes. Copy or save it again.")
-
-
-def channel_axis(path: Path, axes: str) -> int:
-    """The place of the channels (S or C) in TIFF axes, -1 where there are none."""
-    if "Y" not in axes or "X" not in axes:
-        raise UserError(f"{path}: its axes are {axes}; an image needs Y and X.")
-    if axes.count("S") and axes.count("C"):
-        raise UserError(f"{path}: RGB and separate channels together ({axes}) cannot be read.")
-    return axes.find("S") if "S" in axes else axes.find("C")
+LUT_MAKERS = ("imagej", "ome", "stk", "lsm", "metaseries", "fluoview", "micromanager")
+"""Programs whose colour tables are for display: the pixels are the measured values."""
+FOREIGN_COLOURS = {5: "CMYK", 8: "CIELAB", 9: "ICCLAB", 10: "ITULAB", 32844: "LOGL", 32845: "LOGLUV"}
+"""Photometric interpretations that are not read."""
+PLAIN_CODECS = (1, 5, 8, 32946, 50000)
+"""Compressions (none, LZW, deflate, zstd) that leave YCbCr as it is; JPEG decoders give RGB."""
+ALPHA = (1, 2)
+"""ExtraSamples: associated and unassociated alpha; 0 is a channel like the others."""
 
 
-def without_alpha(samples: int) -> int:
-    """The number of samples of a colour pixel that are colours: alpha is dropped."""
-    return {4: 3, 2: 1}.get(samples, samples)
+@dataclass(frozen=True)
+class Colours:
+    """How the stored samples of a pixel become channels.
+
+    keep: the stored samples that are channels, in order; white: the stored value that means 0, None where 0
+    does; table: colours (3 or 1, entries) uint8 of a palette, or None.
+    """
+
+    keep: tuple[int, ...]
+    white: int | None = None
+    table: NDArray[np.uint8] | None = None
+
+    @property
+    def channels(self) -> int:
+        """The number of channels of the image."""
+        return len(self.keep) if self.table is None else len(self.table)
+
+    def applied(self, read: Read) -> Read:
+        """The channels from a reader of stored samples."""
+
+        def read_colours(plane: int, channels: Sequence[int], y: slice, x: slice) -> NDArray[Any]:
+            if self.table is not None:
+                indices = read(plane, [0], y, x)[0]
+                return np.stack([self.table[c][indices] for c in channels])
+            stored = read(plane, [self.keep[c] for c in channels], y, x)
+            return stored if self.white is None else stored.dtype.type(self.white) - stored
+
+        return read_colours
 
 
-def tiff_spacing(tiff: tifffile.TiffFile, image: int = 0) -> tuple[float, float] | None:
-    """(y, x) in µm of an image of the file, from OME or ImageJ metadata or resolution tags in cm."""
+def colours_of(
+    path: Path, tiff: tifffile.TiffFile, page: Any, channels: int, *, interleaved: bool, palette: bool
+) -> Colours:
+    """How stored channels are to be read, as viewers show them; interleaved: a page holds all of them.
+
+    Alpha is dropped where the file says that it is alpha, or stores four samples of RGB and says nothing.
+    WhiteIsZero is turned over and a palette becomes its colours, except in ImageJ's files, whose colour
+    tables (inverting ones, too) are for display; palette=True leaves indices (label images).
+    Raises UserError for colour spaces that are not read.
+    """
+    _check_colours(path, page)
+    raw = any(getattr(tiff, f"is_{maker}") for maker in LUT_MAKERS)
+    if page.photometric == 3 and page.colormap is not None and channels == 1 and not (raw or palette):
+        return Colours((0,), table=_table(page.colormap))
+    alpha = _alpha(page, channels) if interleaved else set()
+    keep = tuple(i for i in range(channels) if i not in alpha)
+    return Colours(keep, None if tiff.is_imagej else _white(page))
+
+
+def tiff_scale(tiff: tifffile.TiffFile, image: int = 0) -> Scale:
+    """The distances of an image of the file, from OME or ImageJ metadata or from resolution tags in cm."""
     if tiff.is_ome and tiff.ome_metadata:
-        pixels = tifffile.xml2dict(tiff.ome_metadata)["OME"]["Image"]
-        first = (pixels[image] if isinstance(pixels, list) else pixels)["Pixels"]
-        scale = [UNIT_UM.get(first.get(f"PhysicalSize{a}Unit", "µm")) for a in "YX"]
-        sizes = [first.get(f"PhysicalSize{a}") for a in "YX"]
-        if all(sizes) and all(scale):
-            return float(sizes[0]) * float(scale[0] or 0), float(sizes[1]) * float(scale[1] or 0)
-        return None
+        return _ome_scale(tiff.ome_metadata, image)
+    said: dict[str, Any] = tiff.imagej_metadata or {} if tiff.is_imagej else {}
+    unit = said.get("unit")
+    z = in_unit(said.get("spacing"), said.get("zunit", unit), UM)
+    frame = in_unit(said.get("finterval"), said.get("tunit", "sec"), SECONDS)
+    return Scale(_resolution(tiff, unit), z, frame)
+
+
+def _ome_scale(xml: str, image: int) -> Scale:
+    images = tifffile.xml2dict(xml)["OME"]["Image"]
+    every = images if isinstance(images, list) else [images]
+    said = every[image]["Pixels"] if image < len(every) else {}
+    y, x, z = (
+        in_unit(said.get(f"PhysicalSize{a}"), said.get(f"PhysicalSize{a}Unit", "µm"), UM) for a in "YXZ"
+    )
+    frame = in_unit(said.get("TimeIncrement"), said.get("TimeIncrementUnit", "s"), SECONDS)
+    return Scale(pair(y, x), z, frame)
+
+
+def _resolution(tiff: tifffile.TiffFile, unit: Any) -> tuple[float, float] | None:
+    """(y, x) in µm; inches are a printer's default and say nothing of the specimen."""
     tags = tiff.pages.first.tags
     if "XResolution" not in tags or "YResolution" not in tags:
         return None
-    unit = _resolution_unit(tiff)
+    if unit is None and "ResolutionUnit" in tags and tags["ResolutionUnit"].value == 3:
+        unit = "cm"
     per_unit = [tags[f"{a}Resolution"].value for a in "YX"]
-    if unit is None or any(n == 0 or d == 0 for n, d in per_unit):
+    y, x = (in_unit(d / n, unit, UM) if n and d else None for n, d in per_unit)
+    return pair(y, x)
+
+
+def _check_colours(path: Path, page: Any) -> None:
+    name = FOREIGN_COLOURS.get(page.photometric)
+    if page.photometric == 6 and page.compression in PLAIN_CODECS:
+        name = "YCbCr"
+    if name is not None:
+        raise UserError(
+            f"{path}: its colours are {name}; images are grey, RGB or of separate channels. "
+            "Convert it to RGB and save it again."
+        )
+
+
+def _alpha(page: Any, samples: int) -> set[int]:
+    """The stored samples that are alpha."""
+    extra = tuple(page.extrasamples)[: samples - 1]
+    if not extra and page.photometric == 2 and samples == 4:
+        return {3}
+    return {samples - len(extra) + i for i, kind in enumerate(extra) if kind in ALPHA}
+
+
+def _white(page: Any) -> int | None:
+    """The stored value that means 0 in a WhiteIsZero page of unsigned integers."""
+    if page.photometric != 0 or page.dtype is None or page.dtype.kind not in "ub":
         return None
-    return unit * per_unit[0][1] / per_unit[0][0], unit * per_unit[1][1] / per_unit[1][0]
+    return 255 if page.dtype == bool else int(2**page.bitspersample - 1)
 
 
-def slice_distance_um(tiff: tifffile.TiffFile) -> float | None:
-    """The distance of the slices in µm, from OME or ImageJ metadata; None where it is not said."""
-    if tiff.is_ome and tiff.ome_metadata:
-        images = tifffile.xml2dict(tiff.ome_metadata)["OME"]["Image"]
-        pixels = (images[0] if isinstance(images, list) else images)["Pixels"]
-        size, unit = pixels.get("PhysicalSizeZ"), UNIT_UM.get(pixels.get("PhysicalSizeZUnit", "µm"))
-    else:
-        said = tiff.imagej_metadata or {}
-        size, unit = said.get("spacing"), UNIT_UM.get(str(said.get("unit")))
-    return float(size) * unit if size and unit else None
-
-
-def _resolution_unit(tiff: tifffile.TiffFile) -> float | None:
-    """µm per resolution unit; inches are a printer's default and say nothing of the specimen."""
-    if tiff.is_imagej and tiff.imagej_metadata and "unit" in tiff.imagej_metadata:
-        return UNIT_UM.get(str(tiff.imagej_metadata["unit"]))
-    tag = tiff.pages.first.tags.get("ResolutionUnit")
-    return UNIT_UM["cm"] if tag is not None and tag.value == 3 else None
+def _table(colormap: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """Colours (3, entries), or (1, entries) where all are grey; some writers store 8 bits instead of 16."""
+    table = (colormap >> 8 if colormap.max() > 255 else colormap).astype(np.uint8)
+    return table[:1] if (table == table[:1]).all() else table

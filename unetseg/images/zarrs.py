@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,15 +13,15 @@ from numpy.typing import NDArray
 from unetseg.errors import UserError
 from unetseg.images.chunks import ChunkCache, read_chunked
 from unetseg.images.layout import Layout, one_of
-from unetseg.images.lazy import Choice, DamagedRegion, LazyImage, fingerprint, plane_names
-from unetseg.images.tiff_tags import UNIT_UM, channel_axis
+from unetseg.images.lazy import Choice, LazyImage, fingerprint, plane_names
+from unetseg.images.limits import check_memory
+from unetseg.images.scale import SECONDS, UM, Scale, in_unit, pair
 
 if TYPE_CHECKING:
     import zarr
 
 METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
 """The metadata files of Zarr v3 and v2."""
-LONG_UNITS = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "centimeter": 1e4, "meter": 1e6}
 
 
 def is_zarr(path: Path) -> bool:
@@ -41,25 +42,23 @@ def open_zarr(path: Path, choice: Choice, cache: ChunkCache) -> LazyImage:
     """A Zarr array, or an OME-Zarr image; its pixels stay in it.
 
     Raises UserError for a series or level that is not there, axes that cannot be guessed, pixels
-    that are no numbers, and a folder without an image.
+    that are no numbers, a folder without an image, and paths that leave it.
     """
-    array, axes, spacing = _array(path, choice)
-    axes = choice.axes or axes or _guessed_axes(path, array.shape)
-    if len(axes) != array.ndim:
-        raise UserError(f"{path}: axes {axes} are given, but its shape is {array.shape}.")
+    array, axes, scale = _array(path, choice)
     if array.dtype.kind not in "uifb":
         raise UserError(f"{path}: {array.dtype} pixels; allowed are integers and floats.")
     if 0 in array.shape:
         raise UserError(f"{path}: the image is empty (shape {array.shape}).")
-    layout = Layout(axes, array.shape, channel_axis(path, axes))
-    chunks = Chunks(path, array, layout, cache)
+    check_memory(path, math.prod(array.chunks) * array.dtype.itemsize, "Save it in smaller chunks.")
+    layout = Layout.of(path, axes or _guessed_axes(path, array.shape, choice), array.shape, choice.axes)
+    chunks = Chunks(array, layout, cache)
     return LazyImage(
         path=path,
         planes=plane_names(layout.planes),
         axes=layout.planes,
         shape=(layout.channels, *layout.yx),
         dtype=chunks.dtype,
-        spacing_um=spacing,
+        scale=scale,
         chunks=chunks.size,
         identity=fingerprint(path, _metadata_files(path, array), choice),
         read=read_chunked(chunks.size, chunks.dtype, chunks.chunk),
@@ -69,8 +68,8 @@ def open_zarr(path: Path, choice: Choice, cache: ChunkCache) -> LazyImage:
 class Chunks:
     """The decoded chunks of a Zarr array."""
 
-    def __init__(self, image: Path, array: zarr.Array[Any], layout: Layout, cache: ChunkCache) -> None:
-        self.path, self.array, self.layout, self.cache = image, array, layout, cache
+    def __init__(self, array: zarr.Array[Any], layout: Layout, cache: ChunkCache) -> None:
+        self.array, self.layout, self.cache = array, layout, cache
         self.size = array.chunks[layout.axes.index("Y")], array.chunks[layout.axes.index("X")]
         self.dtype = np.dtype(np.uint8) if array.dtype == bool else array.dtype.newbyteorder("=")
 
@@ -79,11 +78,7 @@ class Chunks:
         corner = iy * self.size[0], ix * self.size[1]
         place = self.layout.place(plane, channel, *corner)
         key = tuple(i // n for i, n in zip(place, self.array.chunks, strict=True))
-        try:
-            block = self.cache.get(key, lambda: self._decode(key))
-        except Exception as error:  # what a codec raises for a damaged chunk is anybody's guess
-            why = (str(error).splitlines() or [type(error).__name__])[0]
-            raise self._damage(plane, corner, why) from None
+        block = self.cache.get(key, lambda: self._decode(key))
         inside = (i % n for i, n in zip(place, self.array.chunks, strict=True))
         yx = [slice(None) if a in "YX" else i for a, i in zip(self.layout.axes, inside, strict=True)]
         pixels: NDArray[Any] = block[tuple(yx)]
@@ -94,34 +89,23 @@ class Chunks:
         block = np.asarray(self.array[tuple(slice(i * n, min(i * n + n, most)) for i, n, most in sizes)])
         return block * np.uint8(255) if block.dtype == bool else block.astype(self.dtype, copy=False)
 
-    def _damage(self, plane: int, corner: tuple[int, int], why: str) -> DamagedRegion:
-        ends = (min(a + n, most) for a, n, most in zip(corner, self.size, self.layout.yx, strict=True))
-        (y0, x0), (y1, x1) = corner, ends
-        return DamagedRegion(self.path, plane_names(self.layout.planes)[plane], ((y0, y1), (x0, x1)), why)
 
-
-def _array(path: Path, choice: Choice) -> tuple[zarr.Array[Any], str, tuple[float, float] | None]:
-    """The array chosen, its axes ("" where the file does not tell) and pixel size."""
+def _array(path: Path, choice: Choice) -> tuple[zarr.Array[Any], str, Scale]:
+    """The array chosen, its axes ("" where the file does not tell) and scale."""
     zarr = zarr_module()
-    try:
-        node = zarr.open(path, mode="r")
-    except Exception as error:  # damaged metadata
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path}: not a readable Zarr array or group ({reason}).") from None
+    node = zarr.open(path, mode="r")
     if isinstance(node, zarr.Array):
         if choice.series or choice.level:
             raise UserError(f"{path}: a Zarr array; it has no other series or level.")
-        return node, _named_axes(node), None
+        return node, _named_axes(node), Scale()
     return _multiscale(path, node, choice)
 
 
-def _multiscale(
-    path: Path, group: Any, choice: Choice
-) -> tuple[zarr.Array[Any], str, tuple[float, float] | None]:
+def _multiscale(path: Path, group: Any, choice: Choice) -> tuple[zarr.Array[Any], str, Scale]:
     """The array of an NGFF image (0.4 in the attributes, 0.5 in their "ome")."""
     attributes = dict(group.attrs.get("ome", group.attrs))
-    if "bioformats2raw.layout" in attributes and str(choice.series) in group:
-        group = group[str(choice.series)]
+    if "bioformats2raw.layout" in attributes:
+        group = _series(path, group, choice)
         attributes = dict(group.attrs.get("ome", group.attrs))
         choice = replace(choice, series=0)
     images = attributes.get("multiscales", [])
@@ -130,28 +114,52 @@ def _multiscale(
         raise UserError(
             f"{path}: a Zarr group that is no OME-Zarr image. Name an array in it (arrays: {arrays})."
         )
-    image = one_of(path, images, choice.series, "series", [str(i.get("name", "")) for i in images])
-    levels = image["datasets"]
-    shapes = ["×".join(map(str, group[d["path"]].shape)) for d in levels]
-    level = one_of(path, levels, choice.level, "level", shapes)
-    axes = [a if isinstance(a, str) else a["name"] for a in image.get("axes", [])]
-    return group[level["path"]], "".join(axes).upper(), _spacing(image, level)
+    names = [str(one.get("name", "")) for one in images]
+    if choice.series is None and len(images) > 1:
+        known = ", ".join(f"{i} ({name})" for i, name in enumerate(names))
+        raise UserError(f"{path}: holds {len(images)} images: {known}. Choose one with --series.")
+    image = one_of(path, images, choice.series or 0, "series", names)
+    levels = [_level(path, group, entry) for entry in image["datasets"]]
+    array = one_of(path, levels, choice.level, "level", ["×".join(map(str, a.shape)) for a in levels])
+    axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in image.get("axes", [])]
+    return (
+        array,
+        "".join(axis["name"] for axis in axes).upper(),
+        _scale(image, axes, image["datasets"][choice.level]),
+    )
 
 
-def _spacing(image: dict[str, Any], level: dict[str, Any]) -> tuple[float, float] | None:
-    """The pixel size in µm of a level; None where an axis has no unit of length."""
-    axes = [a if isinstance(a, dict) else {"name": a} for a in image.get("axes", [])]
+def _series(path: Path, group: Any, choice: Choice) -> Any:
+    """The image of a series in bioformats2raw's layout: groups 0, 1, …"""
+    names = sorted((name for name, _ in group.groups() if name.isdecimal()), key=int)
+    if choice.series is None and len(names) > 1:
+        raise UserError(
+            f"{path}: holds {len(names)} images, {names[0]} to {names[-1]}. Choose one with --series."
+        )
+    return group[one_of(path, names, choice.series or 0, "series", names)]
+
+
+def _level(path: Path, group: Any, entry: dict[str, Any]) -> zarr.Array[Any]:
+    """The array of a level's entry, which lies within the group."""
+    name = entry["path"]
+    parts = Path(name).parts
+    if not parts or Path(name).is_absolute() or ".." in parts or "\\" in name:
+        raise UserError(f"{path}: its metadata names the array {name!r}, outside of it.")
+    array = group[name]
+    if not isinstance(array, zarr_module().Array):
+        raise UserError(f"{path}: its metadata names {name!r}, which is no array.")
+    return array
+
+
+def _scale(image: dict[str, Any], axes: list[dict[str, Any]], level: dict[str, Any]) -> Scale:
+    """The distances along the axes of a level; None where an axis has no unit of length or time."""
     steps = [*level.get("coordinateTransformations", []), *image.get("coordinateTransformations", [])]
     scales = [np.asarray(s["scale"], float) for s in steps if s.get("type") == "scale" and "scale" in s]
-    if not scales or len(axes) != len(scales[0]):
-        return None
-    size = np.prod(scales, axis=0)
-    found = {}
-    for axis, step in zip(axes, size, strict=True):
-        unit = LONG_UNITS.get(str(axis.get("unit")), UNIT_UM.get(str(axis.get("unit"))))
-        found[axis["name"].upper()] = None if unit is None else float(step) * unit
-    y, x = found.get("Y"), found.get("X")
-    return None if y is None or x is None else (y, x)
+    if not scales or any(len(one) != len(axes) for one in scales):
+        return Scale()
+    sizes = zip(axes, np.prod(scales, axis=0), strict=True)
+    known = {a["name"].lower(): in_unit(size, a.get("unit"), UM | SECONDS) for a, size in sizes}
+    return Scale(pair(known.get("y"), known.get("x")), known.get("z"), known.get("t"))
 
 
 def _named_axes(array: zarr.Array[Any]) -> str:
@@ -162,10 +170,10 @@ def _named_axes(array: zarr.Array[Any]) -> str:
     return "".join(letters) if known else ""
 
 
-def _guessed_axes(path: Path, shape: tuple[int, ...]) -> str:
-    """YX, or CYX with at most 4 channels; anything else must be said."""
-    if len(shape) == 2:
-        return "YX"
+def _guessed_axes(path: Path, shape: tuple[int, ...], choice: Choice) -> str:
+    """YX, or CYX with at most 4 channels; anything else must be given."""
+    if choice.axes is not None or len(shape) == 2:
+        return choice.axes or "YX"
     if len(shape) == 3 and shape[0] <= 4:
         return "CYX"
     raise UserError(

@@ -15,8 +15,8 @@ from unetseg.errors import UserError
 from unetseg.exports import FORMATS, LabelledPage
 from unetseg.files import plain_stem, replacing
 from unetseg.images import LazyImage, open_image
+from unetseg.images.formats import image_files, is_volume_file
 from unetseg.images.nifti import read_volume
-from unetseg.images.whole import image_files, is_volume_file
 from unetseg.images.zarrs import is_zarr
 from unetseg.measurements import Columns, measure_objects
 from unetseg.tasks.pairing import pair_names

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from unetseg.errors import UserError
 from unetseg.figures import write_overlay
 from unetseg.files import plain_stem
+from unetseg.images.formats import image_files
 from unetseg.images.nifti import read_volume, volume_ending, write_volume
-from unetseg.images.whole import Stack, image_files, label_dtype, read_stack, write_stack
+from unetseg.images.whole import Stack, label_dtype, read_stack, write_pages, write_stack
 from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.tasks.cell_tracking import frames
 
@@ -122,9 +123,12 @@ def _volume_labels(
 
 def _write_pages(target: Path, found: _Found, output: Output) -> Written:
     source, pages = found.source, found.labels
-    write_stack(target, label_dtype(np.stack(pages)), spacing_um=source.spacing_um)
+    write_pages(target, label_dtype(np.stack(pages)), source)
     if found.maps:
-        write_probabilities(_result(output, source.path, "probabilities"), found.maps, source.spacing_um)
+        maps = np.stack(found.maps)
+        write_pages(
+            _result(output, source.path, "probabilities"), maps[:, 1] if maps.shape[1] == 2 else maps, source
+        )
     if output.pictures:
         _write_picture(target, source.path, source.pixels[0], pages[0])
     return Written(target, len(pages), sum(len(np.unique(p[p > 0])) for p in pages))
@@ -171,15 +175,3 @@ def predict_sequence(
         objects += int(labels.max(initial=0))
         progress(1)
     return Written(result, len(digits), objects)
-
-
-def write_probabilities(
-    path: Path, maps: Sequence[NDArray[np.float32]], spacing_um: Sequence[float] | None
-) -> None:
-    """The foreground's probability of all pages, (t, y, x) float32; of more than two classes (t, c, y, x).
-
-    The probability stack is what the ISBI 2012 EM challenge takes as a submission.
-    """
-    stack = np.stack(maps)
-    two = stack.shape[1] == 2
-    write_stack(path, stack[:, 1] if two else stack, spacing_um=spacing_um, axes="TYX" if two else "TCYX")

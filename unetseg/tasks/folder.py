@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from unetseg.errors import UserError
 from unetseg.files import plain_stem
-from unetseg.images.whole import is_volume_file
+from unetseg.images.formats import is_volume_file
 from unetseg.sample import Entry, Sample
 from unetseg.settings import DataSettings
 from unetseg.tasks.channels import common_channels, to_channels

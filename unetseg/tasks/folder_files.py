@@ -6,7 +6,7 @@ from pathlib import Path
 
 from unetseg.errors import UserError
 from unetseg.files import plain_stem
-from unetseg.images.whole import image_files
+from unetseg.images.formats import image_files
 from unetseg.tasks.pairing import labels_beside_images, pair_names
 
 IMAGE_FOLDERS = ("images", "imagesTr")

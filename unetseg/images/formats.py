@@ -1,0 +1,67 @@
+"""Which files are images that are read, and what to do with those that are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from unetseg.errors import UserError
+
+TIFF_ENDINGS = (".tif", ".tiff")
+ENDINGS = (*TIFF_ENDINGS, ".png")
+VOLUME_ENDINGS = (".nii", ".nii.gz")
+PICTURE_ENDINGS = (".jpg", ".jpeg", ".jp2", ".bmp", ".gif", ".webp")
+MICROSCOPE_ENDINGS = (".czi", ".lif", ".lsm", ".nd2", ".oib", ".oif", ".vsi", ".svs", ".ims", ".stk")
+SCANNER_ENDINGS = (".dcm", ".nrrd", ".mha", ".npy", ".h5")
+FOREIGN_ENDINGS = (*PICTURE_ENDINGS, *MICROSCOPE_ENDINGS, *SCANNER_ENDINGS)
+"""Images of other formats: in a folder of images they are the user's mistake, not to be passed over."""
+
+
+def check_readable(path: Path) -> None:
+    """Raise UserError unless the path is a TIFF or PNG file."""
+    if path.is_dir():
+        raise UserError(f"{path}: a folder, where an image file is expected.")
+    if not path.is_file():
+        raise UserError(f"{path}: no such file.")
+    if is_volume_file(path):
+        raise UserError(
+            f"{path}: a volume, where images are expected. Save its slices as a TIFF stack; "
+            "volumes are for networks with dims = 3."
+        )
+    if path.suffix.lower() not in ENDINGS:
+        raise UserError(f"{path}: cannot read {path.suffix or 'such'} files. {_convert(path.suffix.lower())}")
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The image files of a folder, sorted by name.
+
+    Hidden files, sub-folders and files that are no images are passed over; images of a format that
+    is not read are an error, for they would be missed silently.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder.")
+    files = sorted((p for p in folder.iterdir() if p.is_file() and p.name[0] != "."), key=lambda p: p.name)
+    for path in files:
+        ending = next((e for e in reversed(FOREIGN_ENDINGS) if path.name.lower().endswith(e)), None)
+        if ending is not None:
+            raise UserError(
+                f"{path}: {ending} images are not read. {_convert(ending)} Or move the file away."
+            )
+    return [p for p in files if p.suffix.lower() in ENDINGS or is_volume_file(p)]
+
+
+def is_tiff(path: Path) -> bool:
+    """Whether the file's name is that of a TIFF."""
+    return path.suffix.lower() in TIFF_ENDINGS
+
+
+def is_volume_file(path: Path) -> bool:
+    """Whether the file is of a format that holds volumes alone (NIfTI)."""
+    return path.name.lower().endswith(VOLUME_ENDINGS)
+
+
+def _convert(ending: str) -> str:
+    allowed = f"Allowed: {', '.join(ENDINGS)}."
+    if ending not in FOREIGN_ENDINGS:
+        return allowed
+    lossy = " (JPEG is lossy: better go back to the original)" if ending in (".jpg", ".jpeg") else ""
+    return f"Convert them to TIFF, in Fiji with Process > Batch > Convert{lossy}. {allowed}"

@@ -1,0 +1,50 @@
+"""What a file claims to hold, compared with its size and with the memory before anything is allocated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+
+from unetseg.errors import UserError
+
+RATIO = 2**16
+"""Bytes of pixels that a byte of a file can hold: deflate reaches 1,032, an empty 512² tile about 32,000."""
+PLANES = 10**6
+"""Planes of an image at most; each has a name and a place in results."""
+
+
+def check_claim(path: Path, claimed: int, size: int) -> None:
+    """Raise UserError if a file of `size` bytes cannot hold pixels of `claimed` bytes."""
+    if claimed > RATIO * size:
+        raise UserError(
+            f"{path}: claims to hold {in_words(claimed)} of pixels, and is a file of {in_words(size)}. "
+            "It is damaged: copy or save it again."
+        )
+
+
+def check_memory(path: Path, needed: int, remedy: str = "") -> None:
+    """Raise UserError if `needed` bytes are more than the memory that is free."""
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise UserError(
+            f"{path}: takes {in_words(needed)} of memory; {in_words(free)} are free. {remedy}".strip()
+        )
+
+
+def check_planes(path: Path, count: int) -> None:
+    """Raise UserError for more planes than an image can have."""
+    if not 0 < count <= PLANES:
+        raise UserError(f"{path}: claims {count} planes; allowed are 1 to {PLANES:,}.")
+
+
+def in_words(count: int) -> str:
+    """An amount of bytes, in the unit that suits it.
+
+    >>> in_words(5_400_000_000), in_words(312)
+    ('5.4 GB', '312 bytes')
+    """
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:,.1f} {unit}"
+    return f"{count} bytes"
