@@ -313,7 +313,7 @@ def test_a_file_damaged_inside_is_told_when_the_folder_is_listed(tmp_path: Path,
     data = bytearray(path.read_bytes())
     data[start : start + 200] = bytes(200)
     path.write_bytes(data)
-    with pytest.raises(UserError, match=rf"{folder}/a\.tif: not a readable TIFF file"):
+    with pytest.raises(UserError, match=rf"{folder}/a\.tif: damaged at y 0:64, x 0:64"):
         listing(tmp_path, auto())
 
 
