@@ -125,9 +125,7 @@ def test_series_levels_and_channels(tmp_path: Path) -> None:
     assert second.spacing_um is None
     levels = {open_image(path, series=0, level=n).identity for n in (0, 1)}
     assert len(levels | {second.identity, coarse.identity}) == 4
-    with pytest.raises(
-        UserError, match=r"2 images of different .*1 \(50×40 YX\).*--series"
-    ):
+    with pytest.raises(UserError, match=r"2 images of different .*1 \(50×40 YX\).*--series"):
         open_image(path)
 
 
