@@ -329,3 +329,69 @@ def test_a_damaged_label_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "labels" / "a.tif").write_text("not a TIFF")
     with pytest.raises(UserError, match=r"labels/a\.tif: not a readable TIFF"):
         listing(tmp_path, auto())
+
+
+# Images of several kinds --------------------------------------------------------------------------
+
+
+def mixed(root: Path, rgb: np.ndarray) -> Path:
+    make(root, {"a.tif": TWO, "b.tif": TWO, "c.png": TWO.astype(np.uint8)})
+    write(root / "images" / "c.png", rgb)
+    return root
+
+
+def test_grey_images_beside_rgb_ones_are_repeated_and_named(tmp_path: Path) -> None:
+    colours = np.stack([IMAGE, IMAGE + 1, IMAGE + 2], axis=-1)
+    found = listing(mixed(tmp_path, colours), auto())
+    assert [len(e.read().image) for e in found.entries] == [3, 3, 3]
+    assert found.repeat_grey
+    assert "images: 1 RGB, 2 grey; repeated in three channels: a.tif, b.tif" in found.notes
+
+
+def test_rgb_images_without_colour_beside_grey_ones_become_grey(tmp_path: Path) -> None:
+    found = listing(mixed(tmp_path, np.stack([IMAGE] * 3, axis=-1)), auto())
+    assert [len(e.read().image) for e in found.entries] == [1, 1, 1]
+    assert not found.repeat_grey
+    assert "images: 2 grey, 1 RGB without any colour; read as grey: c.png" in found.notes
+
+
+def test_other_mixtures_of_channels_name_a_file_of_each(tmp_path: Path) -> None:
+    make(tmp_path, {"a.tif": TWO, "b.tif": TWO})
+    write(tmp_path / "images" / "b.tif", np.stack([IMAGE] * 2), imagej=True, metadata={"axes": "CYX"})
+    with pytest.raises(UserError, match=r"different numbers of channels \(a\.tif 1, b\.tif 2\)"):
+        listing(tmp_path, auto())
+
+
+def test_files_of_another_pixel_size_or_bit_depth_are_named(tmp_path: Path) -> None:
+    make(tmp_path, {f"{n}.tif": TWO for n in "abcd"})
+    for name, size in (("a", 2), ("b", 2), ("c", 2), ("d", 4)):
+        image = (IMAGE.astype(np.uint16) * 100) if name == "c" else IMAGE
+        options = {"imagej": True, "metadata": {"unit": "um"}, "resolution": (size, size)}
+        write(tmp_path / "images" / f"{name}.tif", image, **options)
+    sizes = [n for n in listing(tmp_path, auto()).notes if n.startswith("pixel sizes differ")]
+    assert "0.5 µm in most images, other in d.tif 0.25." in sizes[0]
+    notes = listing(tmp_path, auto(normalise="training-set")).notes
+    grey = [n for n in notes if n.startswith("grey values differ")]
+    assert "up to 19 in most images, but c.tif up to 1900." in grey[0]
+    assert not [n for n in listing(tmp_path, auto()).notes if n.startswith("grey")]
+
+
+def test_labels_may_lie_beside_their_images(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / f"{name}.tif", IMAGE)
+        write(tmp_path / f"{name}_cp_masks.png", TWO.astype(np.uint8))
+    assert [e.name for e in listing(tmp_path, auto()).entries] == ["a", "b"]
+
+
+def test_images_alone_get_an_error_about_labels(tmp_path: Path) -> None:
+    write(tmp_path / "images" / "a.tif", IMAGE)
+    with pytest.raises(UserError, match="the labels are missing: 1 image, but no label image"):
+        listing(tmp_path, auto())
+
+
+def test_pages_saved_as_rgb_get_the_hint(tmp_path: Path) -> None:
+    write(tmp_path / "images" / "a.tif", np.stack([IMAGE] * 3))
+    (tmp_path / "labels").mkdir()
+    tifffile.imwrite(tmp_path / "labels" / "a.tif", np.stack([TWO.astype(np.uint8)] * 3), photometric="rgb")
+    with pytest.raises(UserError, match=r"3 pages and .*a\.tif 1; .*three pages saved as RGB by mistake"):
+        listing(tmp_path, auto())

@@ -23,17 +23,21 @@ class Normalisation:
 
     method "per-image": offset and scale are the image's own mean and standard deviation;
     "percentile": its 1st percentile and the distance to its 99.8th (where these are equal, to its
-    maximum); "training-set": mean and
-    standard deviation of all training pixels, stored in `offset` and `scale`; "none": 0 and 1.
+    maximum); "training-set": mean and standard deviation of all training pixels, stored in `offset`
+    and `scale`; "none": 0 and 1. repeat_grey: grey images are given three channels, because the
+    training images were grey and RGB.
     """
 
     method: Method
     channels: int
     offset: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
+    repeat_grey: bool = False
 
     def __call__(self, image: NDArray[Any], name: str) -> NDArray[np.float32]:
         """Image (c, *yx) of any real dtype to float32; `name` is for the error about channels."""
+        if self.repeat_grey and len(image) == 1:
+            image = np.repeat(image, self.channels, axis=0)
         if len(image) != self.channels:
             raise UserError(
                 f"{name}: {len(image)} channels, but {self.channels} are expected. Give images "

@@ -74,6 +74,11 @@ def median_filtered(probabilities: NDArray[np.float32], radius: int) -> NDArray[
     return scaled
 
 
-def class_labels(probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The most probable class of each pixel, (*yx) uint8, of probabilities (k, *yx)."""
+def class_labels(probabilities: NDArray[np.float32], threshold: float = 0.5) -> NDArray[np.uint8]:
+    """The most probable class of each pixel, (*yx) uint8, of probabilities (k, *yx).
+
+    Of two classes it is the second where its probability exceeds another threshold than 0.5.
+    """
+    if len(probabilities) == 2 and threshold != 0.5:
+        return (probabilities[1] > threshold).astype(np.uint8)
     return probabilities.argmax(0).astype(np.uint8)

@@ -30,6 +30,14 @@ if TYPE_CHECKING:
     help="Also write probabilities (float32): of the foreground, or of every class.",
 )
 @click.option("--pictures", is_flag=True, help="Also write an overlay PNG of each first page.")
+@click.option(
+    "--as",
+    "label_type",
+    type=click.Choice(["as-trained", "instances", "mask", "classes"]),
+    default="as-trained",
+    show_default=True,
+    help="Write instance ids, a 0/255 mask or class numbers.",
+)
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Foreground probability of an object.")
 @click.option(
     "--seeds", type=click.FloatRange(0, 1), help="Seed probability for a watershed; 0 = components."
@@ -104,7 +112,7 @@ def _predict_images(model: Model, paths: list[Path], output: Output, tiling: Pre
 def _model(run: Path, options: dict[str, Any]) -> Model:
     """The run's best model (or a model file), with the options given on the command line."""
     from unetseg.device import choose_device
-    from unetseg.pipeline.model import load_model, pruned
+    from unetseg.pipeline.model import labelled_as, load_model, pruned
     from unetseg.run import Run
 
     path = Run.open(run).best if run.is_dir() else run
@@ -116,4 +124,4 @@ def _model(run: Path, options: dict[str, Any]) -> Model:
     if "average" in given:
         given["average"] = int(given["average"])
     labels = replace(model.recipe.labels, **given)
-    return replace(model, recipe=replace(model.recipe, labels=labels))
+    return labelled_as(replace(model, recipe=replace(model.recipe, labels=labels)), options["label_type"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,16 @@ from unetseg.targets import balance_weights
 from unetseg.tasks import list_task
 from unetseg.tasks.listing import Listing, Split, split, volume_blocks
 
+MOST_VALUE = 255
+"""Class maps are written with 8 bits."""
+
 
 @dataclass(frozen=True)
 class Dataset:
     """What training needs of the data.
 
     examples: normalised, with classes and weights, at the network's pixel size; validate: samples
-    as on disk; checksum: of all pixels and labels of both.
+    as on disk; checksum: of all pixels and labels of both; values: see `Recipe`.
     """
 
     examples: tuple[Example, ...]
@@ -36,6 +39,7 @@ class Dataset:
     spacing_um: tuple[float, ...] | None
     checksum: str
     notes: tuple[str, ...]
+    values: tuple[int, ...] = ()
 
 
 def list_data(settings: DataSettings) -> Listing:
@@ -54,6 +58,7 @@ def read_dataset(experiment: Experiment) -> Dataset:
     digest = hashlib.sha256()
     samples = [shrink_sample(_counted(e.read(), digest), settings.shrink) for e in parts.train]
     normalisation = fit_normalisation(settings.normalise, [s.image for s in samples])
+    normalisation = replace(normalisation, repeat_grey=listing.repeat_grey)
     classes = learnt_classes(listing, experiment.target)
     examples = make_examples(samples, experiment, normalisation, classes)
     validate = [_counted(e.read(), digest) for e in evenly(parts.validate, experiment.train.validate_images)]
@@ -66,7 +71,8 @@ def read_dataset(experiment: Experiment) -> Dataset:
         kind=listing.kind,
         spacing_um=samples[0].spacing_um,
         checksum=digest.hexdigest(),
-        notes=(*listing.notes, *_split_notes(parts)),
+        notes=(*listing.notes, *split_notes(parts)),
+        values=listing.values if max(listing.values, default=0) <= MOST_VALUE else (),
     )
 
 
@@ -107,10 +113,15 @@ def evenly(entries: Sequence[Entry], most: int) -> list[Entry]:
     return [entries[i] for i in places]
 
 
-def _split_notes(parts: Split) -> list[str]:
+def split_notes(parts: Split) -> list[str]:
+    """What is trained on, chosen by and tested, and a warning where a part cannot do its work."""
     notes = [f"{part}: {what}" for part, what in parts.describe().items() if what]
     if not parts.validate:
         notes.append("validate: nothing is held back (too few images); the last weights are kept")
+    for part, entries in (("validate", parts.validate), ("test", parts.test)):
+        if entries and not any(e.labelled for e in entries):
+            end = "the last weights are kept" if part == "validate" else "its scores are undefined"
+            notes.append(f"warning: no object in the {part} part, {end}. Choose others in data.{part}")
     return notes
 
 

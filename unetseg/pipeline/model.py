@@ -32,7 +32,8 @@ DEFAULT_MEMORY = 2 * 2**30
 class Recipe:
     """What makes a network's weights a model; plain values only, so it loads without running code.
 
-    calibration: the coefficients of `calibrated`, empty for none.
+    calibration: the coefficients of `calibrated`, empty for none. values: what class maps hold for each
+    class, as in the label files that were learnt, each in 0…255; empty for 0, 1, 2, ….
     """
 
     net: dict[str, NetOption]
@@ -43,6 +44,7 @@ class Recipe:
     labels: LabelSettings
     spacing_um: tuple[float, ...] | None
     calibration: tuple[float, ...] = ()
+    values: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,38 @@ class Model:
     def labels(self, probabilities: NDArray[np.float32]) -> NDArray[Any]:
         """Object ids (*yx) int32, or the class map (*yx) uint8, of `probabilities` (k, *yx)."""
         if self.recipe.kind == "classes":
-            return class_labels(probabilities)
+            return class_labels(probabilities, self.recipe.labels.threshold)
         return object_labels(probabilities, self.recipe.labels)
+
+
+def in_files(recipe: Recipe, labels: NDArray[Any]) -> NDArray[Any]:
+    """Labels (*yx) as label files hold them: class maps (uint8) with the values that were learnt from."""
+    if recipe.kind != "classes" or not recipe.values:
+        return labels
+    return np.array(recipe.values, np.uint8)[labels]
+
+
+LABEL_TYPES = ("as-trained", "instances", "mask", "classes")
+
+
+def labelled_as(model: Model, what: str) -> Model:
+    """The model with other label files as its result; what: one of LABEL_TYPES.
+
+    "mask" gives 0 and 255, or the values of the masks that were learnt from; "instances" the objects in
+    the foreground of two classes. Raises UserError where the model's classes do not allow it.
+    """
+    recipe = model.recipe
+    if what == "as-trained" or what == recipe.kind:
+        return model
+    if recipe.classes != 2:
+        raise UserError(
+            f"{what}: for models of two classes (background and foreground), and this one has "
+            f"{recipe.classes}, of {recipe.kind}. Leave the option out."
+        )
+    if what == "instances":
+        return replace(model, recipe=replace(recipe, kind="instances"))
+    values = () if what == "classes" else recipe.values or (0, 255)
+    return replace(model, recipe=replace(recipe, kind="classes", values=values))
 
 
 def average_models(models: Mapping[str, Model]) -> Model:

@@ -16,7 +16,7 @@ from unetseg.files import plain_stem
 from unetseg.images.formats import image_files
 from unetseg.images.nifti import read_volume, volume_ending, write_volume
 from unetseg.images.whole import Stack, label_dtype, read_stack, write_pages, write_stack
-from unetseg.pipeline.model import Model, PredictSettings
+from unetseg.pipeline.model import Model, PredictSettings, in_files
 from unetseg.tasks.cell_tracking import frames
 
 
@@ -105,7 +105,7 @@ def _page_labels(
     found = _Found(stack, [], [])
     for number, image in enumerate(stack.pixels):
         probabilities = model.probabilities(image, f"{path}[{number}]", tiling)
-        found.labels.append(model.labels(probabilities))
+        found.labels.append(in_files(model.recipe, model.labels(probabilities)))
         if output.probabilities:
             found.maps.append(probabilities)
         progress(1)
@@ -118,7 +118,8 @@ def _volume_labels(
     source = read_volume(path)
     probabilities = model.probabilities(source.pixels[0], str(path), tiling)
     progress(1)
-    return _Found(source, [model.labels(probabilities)], [probabilities] if output.probabilities else [])
+    labels = in_files(model.recipe, model.labels(probabilities))
+    return _Found(source, [labels], [probabilities] if output.probabilities else [])
 
 
 def _write_pages(target: Path, found: _Found, output: Output) -> Written:

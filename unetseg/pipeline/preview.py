@@ -14,10 +14,18 @@ from unetseg.augment import apply, draw, pack, upload
 from unetseg.batches import load_example
 from unetseg.figures import colours, grey, middle_slice, write_sheet
 from unetseg.normalise import fit_normalisation
-from unetseg.pipeline.dataset import all_entries, evenly, learnt_classes, list_data, make_examples
+from unetseg.pipeline.dataset import (
+    all_entries,
+    evenly,
+    learnt_classes,
+    list_data,
+    make_examples,
+    split_notes,
+)
 from unetseg.pipeline.training import crop_of
 from unetseg.sample import Entry, Example, Sample, shrink_sample
 from unetseg.settings import Experiment
+from unetseg.tasks.listing import split
 
 SAMPLES, DRAWS = 3, 3
 
@@ -25,14 +33,14 @@ SAMPLES, DRAWS = 3, 3
 def write_show(experiment: Experiment, path: Path) -> tuple[str, ...]:
     """Write the sheet: image, labels, class map, weight map and three augmented draws of samples.
 
-    Returns what was recognised of the data.
+    Returns what was recognised of the data, and how they are split.
     """
     listing = list_data(experiment.data)
     rows = shown(experiment, all_entries(listing), learnt_classes(listing, experiment.target))
     write_sheet(path, list(rows.values()), list(rows))
     what = "slices" if listing.block else "images"
     groups = f"{len(listing.entries)} labelled {what} in {len(listing.groups)} groups"
-    return (*listing.notes, groups)
+    return (*listing.notes, groups, *split_notes(split(listing, experiment.data)))
 
 
 def shown(

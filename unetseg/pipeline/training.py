@@ -223,8 +223,7 @@ def validate(model: Model, samples: Sequence[Sample], best_by: str) -> dict[str,
     )
     kind, classes = model.recipe.kind, model.recipe.classes
     names = dict.fromkeys([*standard_scores(kind, classes), best_by])
-    table = score_pairs(pairs, kind, classes, list(names))
-    return table.totals
+    return score_pairs(pairs, kind, classes, list(names)).totals
 
 
 def crop_of(settings: TrainSettings, dims: int) -> tuple[int, ...]:
@@ -241,6 +240,7 @@ def _recipe(experiment: Experiment, data: Dataset) -> Recipe:
         shrink=experiment.data.shrink,
         labels=experiment.labels,
         spacing_um=data.spacing_um,
+        values=data.values,
     )
 
 

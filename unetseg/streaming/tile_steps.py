@@ -20,7 +20,7 @@ from skimage.segmentation import expand_labels
 from unetseg.calibration import calibrated
 from unetseg.images import LazyImage
 from unetseg.inference.predict import stream
-from unetseg.pipeline.model import Model
+from unetseg.pipeline.model import Model, in_files
 from unetseg.sample import enlarge
 from unetseg.segment import class_labels, median_filtered, object_maps
 from unetseg.streaming.journal import Journal, Record, checksum
@@ -214,8 +214,10 @@ def _keep_prediction(
     region, settings = job.plan.partition[index], job.model.recipe.labels
     maps = keep_probabilities(job.maps, plane, region, probabilities, job.model.recipe.classes)
     if job.model.recipe.kind == "classes":
-        classes = np.zeros(_shape(region), np.uint8) if probabilities is None else class_labels(probabilities)
-        classes = np.where(keep, classes, 0).astype(np.uint8)
+        classes = np.zeros(_shape(region), np.uint8)
+        if probabilities is not None:
+            found = class_labels(probabilities, settings.threshold)
+            classes = np.where(keep, in_files(job.model.recipe, found), 0).astype(np.uint8)
         job.store.write(plane, *region, classes)
         job.journal.write(
             "predict", plane, index, {**record, "checksums": np.array([checksum(classes), *maps])}

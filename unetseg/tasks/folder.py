@@ -48,8 +48,10 @@ def listing(root: Path, settings: DataSettings) -> Listing:
     entries = [e for f in files for e in reader.entries(f)]
     block = partial(reader.block, {plain_stem(f.image): f for f in files}) if volumes else None
     values = () if any(s.colours for s in statistics) else rule.values
+    notes = [n for n in notes if n]
+    grey_repeated = bool(mixed) and channels == 3
     return Listing(
-        tuple(entries), rule.classes, rule.kind, tuple(n for n in notes if n), block, values, bool(mixed)
+        tuple(entries), rule.classes, rule.kind, tuple(notes), block, values, repeat_grey=grey_repeated
     )
 
 

@@ -77,8 +77,9 @@ def _check_found(
         raise UserError(f"{where}: no TIFF, PNG or NIfTI images in it (folders inside are not searched).")
     if not labels:
         where = label_folder or root
+        count = f"{len(images)} image{'s' * (len(images) > 1)}"
         raise UserError(
-            f"{where}: the labels are missing: {len(images)} images, but no label image. Put the label "
+            f"{where}: the labels are missing: {count}, but no label image. Put the label "
             f"images, with the names of their images, into {root / 'labels'} (or masks/); or beside the "
             "images, with _mask or _labels at the end of the name."
         )
