@@ -18,15 +18,18 @@ from unetseg.errors import UserError
 from unetseg.pipeline.evaluate import evaluate_run as score_run
 from unetseg.pipeline.model import PredictSettings, load_model
 from unetseg.report import write_report
+from unetseg.report.curves import run_charts, time_chart
 from unetseg.report.error_analysis import ranked
+from unetseg.report.pictures import ScaleBar, scale_bar
 from unetseg.report.summary import score_rows
 from unetseg.reproduce.published import PUBLISHED, benchmark_of
 from unetseg.run import Run
+from unetseg.sample import Entry
 from unetseg.settings import DataSettings
 
 VOID = {"meta", "link", "img", "input", "br", "hr"}
 EVIL = '<script>alert("1")</script><img src=x onerror=alert(2)>&amp; $x_2$'
-SECTIONS = ["what", "curves", "scores", "images", "objects", "training", "again"]
+SECTIONS = ["images", "objects", "scores", "curves", "training", "what", "again"]
 
 
 class Page(HTMLParser):
@@ -152,7 +155,7 @@ def test_the_layers_can_be_switched(runs: list[Run], tmp_path: Path) -> None:
     assert radios == ["image", "truth", "prediction", "both"]
     layers = [a["class"] for a in report.all("img") if "layer" in a.get("class", "")]
     assert layers == ["layer truth", "layer prediction", "layer both"]  # one scored image
-    assert "Best and median and worst: 5" in report.text
+    assert "Median and best and worst: 5" in report.text
 
 
 @pytest.mark.parametrize("kind", ["ridge", "depth"])
@@ -278,11 +281,58 @@ def test_scores_of_volumes_have_a_meaning_and_their_better_way() -> None:
     assert rows["surface-um-2"].value == "1704.8"
 
 
+def test_the_page_begins_with_a_sentence_and_the_score_that_decides(runs: list[Run], tmp_path: Path) -> None:
+    report = page(runs[:1], tmp_path / "one.html")
+    saved = runs[0].read_json("scores.json")
+    errors = saved["errors"]
+    assert f"{errors['found']} of {errors['true']} objects found" in report.text
+    assert errors["found"] + errors["missed"] <= errors["true"]
+    assert "IoU of the foreground iou" in report.text
+    assert (
+        report.text.index("objects found") < report.text.index("Images, truth") < report.text.index("torch")
+    )
+    low, high = saved["intervals"].get("object-iou", (0, 0))
+    assert low <= saved["scores"]["object-iou"] <= high or (low, high) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "width", "bar"),
+    [
+        ((0.65, 0.65), 696, ScaleBar(22.1, "100 µm")),
+        ((1.0, 1.0), 1000, ScaleBar(20.0, "200 µm")),
+        ((50.0, 0.004, 0.004), 512, ScaleBar(24.4, "500 nm")),
+        ((5000.0, 5000.0), 100, ScaleBar(20.0, "100 mm")),
+        (None, 100, None),
+    ],
+)
+def test_a_scale_bar_is_a_round_length(
+    spacing: tuple[float, ...] | None, width: int, bar: ScaleBar | None
+) -> None:
+    assert scale_bar(spacing, width) == bar
+
+
+def test_scores_over_time_are_those_of_films() -> None:
+    entries = {f"02/t{i:03}": Entry(f"02/t{i:03}", "02", i, lambda: None) for i in range(6)}  # type: ignore[arg-type, return-value]
+    frames = {name: {"seg": 0.5 + i / 10} for i, name in enumerate(entries)}
+    chart = time_chart(entries, frames, "seg", "SEG")
+    assert chart is not None
+    assert chart.summary == "02: lowest 0.5000 at frame 0"
+    few = dict(list(entries.items())[:4])
+    assert time_chart(few, frames, "seg", "SEG") is None
+
+
+def test_errors_and_scores_have_charts_of_their_own() -> None:
+    records = [{"step": s, "validation": {"iou": 0.5, "seg": 0.4, "pixel-error": 0.01}} for s in (1, 2)]
+    scores, errors = run_charts(records, "instances", "seg")
+    assert (scores.title, scores.legend) == ("Validation scores", ["seg", "iou"])  # that which decides first
+    assert (errors.title, errors.legend) == ("Validation errors", ["pixel-error"])
+
+
 def test_best_median_and_worst_images() -> None:
     frames = {f: {"seg": v} for f, v in zip("abcdef", (0.2, 0.9, None, 0.5, 0.7, 0.1), strict=True)}
     assert ranked(frames, "seg", True) == {"b": "best", "d": "median", "f": "worst"}
     assert ranked(frames, "seg", False) == {"f": "best", "d": "median", "b": "worst"}
-    assert ranked({"a": {"seg": 1.0}}, "seg", True) == {"a": "best and median and worst"}
+    assert ranked({"a": {"seg": 1.0}}, "seg", True) == {"a": "median and best and worst"}
     assert ranked({"a": {"seg": None}}, "seg", True) == {}
 
 

@@ -1,10 +1,9 @@
-"""Pictures for people: PNG files, charts as SVG, and pictures inside a page."""
+"""Pictures for people: PNG files, and pictures inside a page."""
 
-from unetseg.figures.charts import Line, curves_svg, histogram_svg
 from unetseg.figures.embed import jpeg_uri, picture_uri, png_uri
-from unetseg.figures.layers import agreement_layer, focus_picture, heat, label_layer
+from unetseg.figures.layers import agreement_layer, focus_picture, heat, heat_layer, label_layer
+from unetseg.figures.palette import colours
 from unetseg.figures.pictures import (
-    colours,
     grey,
     middle_slice,
     outlines,
@@ -15,14 +14,12 @@ from unetseg.figures.pictures import (
 )
 
 __all__ = [
-    "Line",
     "agreement_layer",
     "colours",
-    "curves_svg",
     "focus_picture",
     "grey",
     "heat",
-    "histogram_svg",
+    "heat_layer",
     "jpeg_uri",
     "label_layer",
     "middle_slice",

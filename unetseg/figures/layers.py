@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 from skimage.segmentation import find_boundaries
 
-from unetseg.figures.pictures import BOTH, PREDICTED, TRUTH, colours, grey, outline
+from unetseg.figures.palette import colours
+from unetseg.figures.pictures import BOTH, PREDICTED, TRUTH, grey, outline
 
 FILL, UNKNOWN = 0.38, 0.45
 """Opacity of the objects' colours, and of the stripes over what is not annotated."""
@@ -60,6 +61,13 @@ def focus_picture(
         picture[others] = 0.65 * picture[others] + 0.35 * np.array(colour, np.float32)
     picture[meant[0]], picture[meant[1]], picture[meant[0] & meant[1]] = TRUTH, PREDICTED, BOTH
     return picture
+
+
+def heat_layer(probability: NDArray[Any]) -> NDArray[np.float32]:
+    """(y, x) probabilities in 0…1, or 8 bits for them, to (y, x, 4): dark to bright, covering the image."""
+    top = np.iinfo(probability.dtype).max if probability.dtype.kind == "u" else 1
+    painted: NDArray[np.float32] = mpl.colormaps["magma"](probability / top).astype(np.float32)
+    return painted
 
 
 def heat(values: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

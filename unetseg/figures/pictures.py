@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from skimage.segmentation import find_boundaries
 
+from unetseg.figures.palette import colours
 from unetseg.files import replacing
 
 TRUTH, PREDICTED, BOTH = (0.12, 0.85, 0.35), (1.0, 0.25, 0.55), (1.0, 0.92, 0.25)
@@ -30,17 +31,6 @@ def grey(image: NDArray[Any]) -> NDArray[np.float32]:
 def middle_slice(volume: NDArray[Any]) -> NDArray[Any]:
     """(c, y, x) of the middle of a volume (c, z, y, x); an image (c, y, x) as it is."""
     return volume[:, volume.shape[1] // 2] if volume.ndim == 4 else volume
-
-
-def colours(labels: NDArray[Any]) -> NDArray[np.float32]:
-    """(y, x) labels to (y, x, 3): black background, distinct colours, not annotated grey."""
-    ids = np.maximum(labels, 0).astype(np.int64)
-    hue = (ids * 0.6180339887) % 1.0
-    steps = np.stack([np.abs((hue * 6 + shift) % 6 - 3) - 1 for shift in (0, 4, 2)], axis=-1)
-    painted = 0.25 + 0.7 * np.clip(steps, 0, 1)
-    painted[ids == 0] = 0.0
-    painted[labels == -1] = 0.35
-    return painted.astype(np.float32)
 
 
 def outlines(image: NDArray[Any], truth: NDArray[Any] | None, predicted: NDArray[Any]) -> NDArray[np.float32]:

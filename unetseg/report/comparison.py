@@ -13,8 +13,9 @@ from unetseg.evaluation.by_kind import number
 from unetseg.report import summary as words
 from unetseg.report.curves import comparison_charts
 from unetseg.report.error_analysis import find_mistakes
-from unetseg.report.page import published_table, render
+from unetseg.report.page import published_table
 from unetseg.report.pictures import Viewer, viewers
+from unetseg.report.render import render
 from unetseg.report.summary import RunSummary, read_summary
 from unetseg.run import Run
 from unetseg.scores import find_score

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetseg.evaluation.by_kind import number
-from unetseg.figures import Line, curves_svg
+from unetseg.report.charts import Line, curves_svg, histogram_svg
+from unetseg.sample import Entry, LabelKind
+from unetseg.scores import find_score
 
 Records = Sequence[Mapping[str, Any]]
 Table = tuple[list[str], list[list[str]]]
 """The head and the rows, in words."""
-TABLE_ROWS = 25
+TABLE_ROWS, BINS, FILM_FRAMES = 25, 20, 5
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,56 @@ class Chart:
     table: Table
 
 
-def run_charts(records: Records) -> list[Chart]:
-    """Loss over the steps, and the validation scores; a chart without numbers is left out."""
-    return [c for c in (_loss({"training loss": records}), _validation(records)) if c is not None]
+def run_charts(records: Records, kind: LabelKind, decides: str) -> list[Chart]:
+    """Loss over the steps, the validation scores, and apart the errors, which are better lower.
+
+    decides: the score that the weights are chosen by, drawn first. A chart without numbers is left out.
+    """
+    names = dict.fromkeys(n for r in records for n in r.get("validation") or {})
+    lower = [n for n in names if (entry := find_score(n, kind)) and entry.better == "lower"]
+    higher = sorted((n for n in names if n not in lower), key=lambda n: n != decides)
+    charts = [
+        _loss({"training loss": records}),
+        _validation(records, higher, "Validation scores", "score (higher is better)", (-0.02, 1.02)),
+        _validation(records, lower, "Validation errors", "error (lower is better)", None),
+    ]
+    return [c for c in charts if c is not None]
+
+
+def time_chart(
+    entries: Mapping[str, Entry], frames: Mapping[str, Mapping[str, float | None]], name: str, title: str
+) -> Chart | None:
+    """A score over the frames of each film or stack; None where no group has five frames or more."""
+    groups: dict[str, list[tuple[int, float]]] = {}
+    for frame, entry in entries.items():
+        value = _float(frames.get(frame, {}).get(name))
+        if math.isfinite(value):
+            groups.setdefault(entry.group, []).append((entry.index, value))
+    films = {group: sorted(points) for group, points in groups.items() if len(points) >= FILM_FRAMES}
+    if not films:
+        return None
+    arrays = [np.array(points, float) for points in films.values()]
+    lines = [Line(array[:, 0], array[:, 1], series) for series, array in enumerate(arrays)]
+    rows = [[group, str(i), number(v)] for group, points in films.items() for i, v in points]
+    worst = ((min(points, key=lambda p: p[1]), group) for group, points in films.items())
+    summary = "; ".join(f"{group}: lowest {number(v)} at frame {i}" for (i, v), group in worst)
+    svg = curves_svg(lines, x="frame", y=name)
+    return Chart(f"{title} over the frames", svg, summary, list(films), (["group", "frame", name], rows))
+
+
+def iou_histogram(ious: NDArray[np.float64]) -> Chart | None:
+    """How many true objects reach which IoU; None without any."""
+    if not len(ious):
+        return None
+    zero = int((ious == 0).sum())
+    svg = histogram_svg(ious, zero, x="IoU with the matched object", y="true objects")
+    summary = (
+        f"{len(ious)} true objects, mean IoU {ious.mean():.3f}, median {np.median(ious):.3f}; "
+        f"{float((ious >= 0.5).mean()):.0%} reach 0.5; {zero} have no match (red)."
+    )
+    counts, edges = np.histogram(ious, np.linspace(0, 1, BINS + 1))
+    rows = [[f"{a:.2f} to {b:.2f}", str(n)] for a, b, n in zip(edges, edges[1:], counts, strict=False)]
+    return Chart("IoU of every true object", svg, summary, [], (["IoU", "true objects"], rows))
 
 
 def comparison_charts(runs: Mapping[str, Records], best_by: str) -> list[Chart]:
@@ -56,18 +105,17 @@ def _loss(runs: Mapping[str, Records]) -> Chart | None:
         rows += [[name, f"{steps[i]:.0f}", f"{losses[i]:.4g}"] for i in np.unique(few)]
     if not lines:
         return None
-    svg = curves_svg(
-        "loss", lines, x="step", y="training loss", log=all(bool((x.y > 0).all()) for x in lines)
-    )
+    svg = curves_svg(lines, x="step", y="training loss", log=all(bool((x.y > 0).all()) for x in lines))
     return Chart("Training loss", svg, "; ".join(ends), _named(legend), (["run", "step", "loss"], rows))
 
 
-def _validation(records: Records) -> Chart | None:
-    """All validation scores of a run; the step whose weights were kept is ringed."""
-    validated = [r for r in records if r.get("validation")]
-    if not validated:
+def _validation(
+    records: Records, names: Sequence[str], title: str, axis: str, limits: tuple[float, float] | None
+) -> Chart | None:
+    """The named validation scores of a run; the step whose weights were kept is ringed."""
+    validated = [r for r in records if r.get("validation") and "step" in r]
+    if not validated or not names:
         return None
-    names = list(validated[0]["validation"])
     best = max((i for i, r in enumerate(validated) if r.get("best")), default=len(validated) - 1)
     steps = np.array([r["step"] for r in validated], float)
     values = {n: np.array([_float(r["validation"].get(n)) for r in validated]) for n in names}
@@ -76,8 +124,8 @@ def _validation(records: Records) -> Chart | None:
     summary = f"best weights after step {steps[best]:.0f}: " + ", ".join(
         f"{n} {number(float(values[n][best]))}" for n in names
     )
-    svg = curves_svg("validation", lines, x="step", y="validation score", limits=(-0.02, 1.02))
-    return Chart("Validation scores", svg, summary, names, (["step", *names], rows))
+    svg = curves_svg(lines, x="step", y=axis, limits=limits)
+    return Chart(title, svg, summary, list(names), (["step", *names], rows))
 
 
 def _compared(runs: Mapping[str, Records], best_by: str) -> Chart | None:
@@ -92,7 +140,8 @@ def _compared(runs: Mapping[str, Records], best_by: str) -> Chart | None:
         ends.append(f"{name}: last {values[-1]:.4f}, highest {values.max():.4f}")
     if not lines:
         return None
-    svg = curves_svg("validation", lines, x="step", y=best_by, limits=(-0.02, 1.02))
+    within = all(((line.y >= 0) & (line.y <= 1)).all() for line in lines)
+    svg = curves_svg(lines, x="step", y=best_by, limits=(-0.02, 1.02) if within else None)
     title = f"Validation {best_by}"
     return Chart(title, svg, "; ".join(ends), _named(legend), (["run", "step", best_by], rows))
 

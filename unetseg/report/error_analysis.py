@@ -3,68 +3,57 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from unetseg.errors import UserError
 from unetseg.images.whole import read_stack
 from unetseg.pipeline.evaluate import scored_part
 from unetseg.run import Run
 from unetseg.sample import Entry, LabelKind
-from unetseg.scores.errors import ObjectErrors, object_errors
-from unetseg.scores.objects import object_iou
-
-KINDS = {
-    "split": "true objects found in two or more pieces",
-    "merged": "predicted objects that join two or more true ones",
-    "missed": "true objects that no prediction belongs to",
-    "spurious": "predicted objects that no true one belongs to",
-}
-COUNTED = ("true", "predicted", "found", "loose", "not judged", *KINDS)
-LOOSE = 0.5
-Box = tuple[int, int, int, int]
-"""Top, left, bottom, right in pixels; the last two are the first outside."""
+from unetseg.scores.mistakes import FrameErrors, Mistake, error_counts, frame_errors
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One scored frame, in pixels: image (c, y, x), truth and prediction (y, x)."""
+    """One scored frame: image (c, *yx), truth and prediction (*yx), pixel size in µm along *yx.
+
+    probability: of the foreground, (*yx) in 0…1, where the run kept it.
+    """
 
     name: str
     image: NDArray[Any]
     truth: NDArray[Any]
     predicted: NDArray[Any]
+    spacing_um: tuple[float, ...] | None = None
+    probability: NDArray[Any] | None = None
 
-
-@dataclass(frozen=True)
-class Mistake:
-    """One error of `kind`: the true and predicted ids that take part, their box and its size."""
-
-    kind: str
-    frame: str
-    truth: tuple[int, ...]
-    predicted: tuple[int, ...]
-    box: Box
-    area: int
+    def plane(self, z: int | None = None) -> Frame:
+        """Slice z of a volume (the middle one where none is named); an image as it is."""
+        if self.truth.ndim == 2:
+            return self
+        z = len(self.truth) // 2 if z is None else z
+        probability = None if self.probability is None else self.probability[z]
+        spacing = None if self.spacing_um is None else self.spacing_um[-2:]
+        return Frame(self.name, self.image[:, z], self.truth[z], self.predicted[z], spacing, probability)
 
 
 @dataclass(frozen=True)
 class ErrorAnalysis:
-    """What the frames show: IoU of every true object, errors; `notes` says what could not be read.
+    """What the frames show: IoU of every true object, counts by `error_counts`, and the mistakes.
 
-    counts: objects by COUNTED, over all frames; "loose" are those found with an IoU below LOOSE.
+    entries and mistakes go by the frames' names; `notes` says what could not be read.
     """
 
     kind: LabelKind
     entries: dict[str, Entry]
     ious: NDArray[np.float64]
-    counts: dict[str, int]
-    mistakes: tuple[Mistake, ...]
+    counts: dict[str, float]
+    mistakes: tuple[tuple[str, Mistake], ...]
     notes: tuple[str, ...]
 
 
@@ -82,108 +71,31 @@ def find_mistakes(run: Run) -> ErrorAnalysis:
             f"The predictions of the test part are not in {run.path}/test. "
             f"`unetseg train --resume {run.path}` writes them again."
         )
-    compared, notes = {}, []
-    for entry in kept:
-        try:
-            compared[entry.name] = _compare(*read_frame(run, entry))
-        except (UserError, OSError) as error:
-            notes.append(f"{entry.name} is left out: {error}")
+    notes = []
     if len(kept) < len(entries):
         missing = len(entries) - len(kept)
         notes.append(f"{missing} of {len(entries)} frames have no prediction in {run.path}/test.")
-    there = {e.name: e for e in kept if e.name in compared}
-    return _together(there, list(compared.values()), tuple(notes))
+    return _compared(run, kept, notes)
 
 
 def read_frame(run: Run, entry: Entry) -> tuple[Frame, LabelKind]:
-    """A frame's image, truth and kept prediction; of a volume the middle slice."""
+    """A frame's image, truth and kept prediction, whole; with its probabilities if they were kept."""
     sample = entry.read()
     truth = np.asarray(sample.labels)
-    predicted = read_stack(run.tested(entry.name)).pixels[:, 0]
-    image = np.asarray(sample.image)
-    if truth.ndim == 3:
-        middle = len(truth) // 2
-        image, truth, predicted = image[:, middle], truth[middle], predicted[middle : middle + 1]
-    labels = predicted[0].astype(np.int32)
-    if labels.shape != truth.shape:
-        raise UserError(
-            f"the prediction is {labels.shape} pixels and the truth {truth.shape}; the data have changed."
-        )
-    return Frame(entry.name, image, truth, labels), sample.kind
-
-
-@dataclass(frozen=True)
-class _Compared:
-    """What one frame shows; the fields are those of ErrorAnalysis."""
-
-    kind: LabelKind
-    ious: NDArray[np.float64]
-    counts: dict[str, int]
-    mistakes: tuple[Mistake, ...]
-
-
-def _compare(frame: Frame, kind: LabelKind) -> _Compared:
-    if kind == "classes":
-        return _Compared(kind, np.empty(0), {}, ())
-    errors = object_errors(frame.truth, frame.predicted)
-    ids, ious = object_iou(frame.truth, frame.predicted)
-    iou = dict(zip(ids.tolist(), ious.tolist(), strict=True))
-    counts = {
-        "true": len(ids),
-        "predicted": int((np.unique(frame.predicted) > 0).sum()),
-        "found": len(errors.found),
-        "loose": sum(iou[r] < LOOSE for r, _ in errors.found),
-        "not judged": len(errors.not_judged),
-    }
-    counts |= {k: len(getattr(errors, k)) for k in KINDS}
-    return _Compared(kind, ious, counts, tuple(_mistakes(frame, errors)))
-
-
-def _together(
-    entries: dict[str, Entry], compared: Sequence[_Compared], notes: tuple[str, ...] = ()
-) -> ErrorAnalysis:
-    classes = bool(compared) and all(c.kind == "classes" for c in compared)
-    return ErrorAnalysis(
-        kind="classes" if classes else "instances",
-        entries=entries,
-        ious=np.concatenate([np.empty(0), *(c.ious for c in compared)]),
-        counts={what: sum(c.counts.get(what, 0) for c in compared) for what in COUNTED},
-        mistakes=tuple(m for c in compared for m in c.mistakes),
-        notes=notes,
+    predicted = read_stack(run.tested(entry.name)).pixels[:, 0].astype(np.int32)
+    frame = Frame(
+        entry.name,
+        np.asarray(sample.image),
+        truth,
+        predicted if truth.ndim == 3 else predicted[0],
+        sample.spacing_um,
     )
-
-
-def _nothing(note: str) -> ErrorAnalysis:
-    return _together({}, (), (note,))
-
-
-def _mistakes(frame: Frame, errors: ObjectErrors) -> Iterator[Mistake]:
-    """Every error of a frame with the box of the object it is about."""
-    true, found = _Shapes(frame.truth), _Shapes(frame.predicted)
-    for r, pieces in errors.split.items():
-        yield Mistake("split", frame.name, (r,), pieces, true.box(r), true.area(r))
-    for s, objects in errors.merged.items():
-        yield Mistake("merged", frame.name, objects, (s,), found.box(s), found.area(s))
-    for r in errors.missed:
-        yield Mistake("missed", frame.name, (r,), (), true.box(r), true.area(r))
-    for s in errors.spurious:
-        yield Mistake("spurious", frame.name, (), (s,), found.box(s), found.area(s))
-
-
-class _Shapes:
-    """Boxes and areas of the labels of one image."""
-
-    def __init__(self, labels: NDArray[Any]) -> None:
-        self._ids, self._index = np.unique(labels, return_inverse=True)
-        self._areas = np.bincount(self._index.ravel())
-        self._boxes = ndimage.find_objects(self._index.reshape(labels.shape) + 1)
-
-    def box(self, label: int) -> Box:
-        y, x = self._boxes[int(np.searchsorted(self._ids, label))]
-        return y.start, x.start, y.stop, x.stop
-
-    def area(self, label: int) -> int:
-        return int(self._areas[np.searchsorted(self._ids, label)])
+    if frame.predicted.shape != truth.shape:
+        raise UserError(
+            f"the prediction is {frame.predicted.shape} pixels and the truth {truth.shape}; "
+            "the data have changed."
+        )
+    return replace(frame, probability=_probability(run, frame)), sample.kind
 
 
 def ranked(frames: dict[str, dict[str, float | None]], name: str, higher: bool) -> dict[str, str]:
@@ -193,8 +105,41 @@ def ranked(frames: dict[str, dict[str, float | None]], name: str, higher: bool) 
     order = sorted(known, key=lambda f: float(values[f] or 0), reverse=higher)
     if not order:
         return {}
-    picks = {"best": order[0], "median": order[(len(order) - 1) // 2], "worst": order[-1]}
+    picks = {"median": order[(len(order) - 1) // 2], "best": order[0], "worst": order[-1]}
     chosen: dict[str, str] = {}
     for rank, frame in picks.items():
         chosen[frame] = f"{chosen[frame]} and {rank}" if frame in chosen else rank
     return chosen
+
+
+def _compared(run: Run, kept: Sequence[Entry], notes: list[str]) -> ErrorAnalysis:
+    compared: dict[str, FrameErrors | None] = {}
+    for entry in kept:
+        try:
+            frame, kind = read_frame(run, entry)
+            compared[entry.name] = None if kind == "classes" else frame_errors(frame.truth, frame.predicted)
+        except (UserError, OSError) as error:
+            notes.append(f"{entry.name} is left out: {error}")
+    objects = {name: errors for name, errors in compared.items() if errors is not None}
+    return ErrorAnalysis(
+        kind="classes" if compared and not objects else "instances",
+        entries={e.name: e for e in kept if e.name in compared},
+        ious=np.concatenate([np.empty(0), *(errors.ious for errors in objects.values())]),
+        counts=error_counts(objects.values()),
+        mistakes=tuple((name, m) for name, errors in objects.items() for m in errors.mistakes),
+        notes=tuple(notes),
+    )
+
+
+def _nothing(note: str) -> ErrorAnalysis:
+    return ErrorAnalysis("instances", {}, np.empty(0), error_counts([]), (), (note,))
+
+
+def _probability(run: Run, frame: Frame) -> NDArray[Any] | None:
+    """The foreground's probabilities, where the run's task keeps them; None where they do not fit."""
+    path = run.tested(f"{frame.name}_probability")
+    if not path.is_file():
+        return None
+    pixels = read_stack(path).pixels[:, 0]
+    values: NDArray[Any] = pixels if frame.truth.ndim == 3 else pixels[0]
+    return values if values.shape == frame.truth.shape else None

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from unetseg import __version__
 from unetseg.evaluation.by_kind import number
-from unetseg.figures import histogram_svg
 from unetseg.report import summary as words
-from unetseg.report.curves import Chart, run_charts
-from unetseg.report.error_analysis import KINDS, ErrorAnalysis, find_mistakes, ranked
-from unetseg.report.pictures import kept_pictures, thumbnails, training_pictures, viewers
+from unetseg.report.curves import Chart, iou_histogram, run_charts, time_chart
+from unetseg.report.error_analysis import ErrorAnalysis, find_mistakes, ranked
+from unetseg.report.pictures import frames_in_small, kept_pictures, thumbnails, viewers
+from unetseg.report.render import render
 from unetseg.report.summary import RunSummary, read_summary
+from unetseg.report.training_pictures import training_pictures
 from unetseg.reproduce.published import PUBLISHED, Benchmark, benchmark_of
 from unetseg.run import EXPERIMENT, Run
 from unetseg.scores import find_score
-
-BINS = 20
+from unetseg.scores.mistakes import MISTAKES, error_sentence
 
 
 @dataclass(frozen=True)
@@ -36,27 +33,33 @@ class PublishedTable:
 
 
 def run_page(run: Run, page: Path) -> str:
-    """HTML of one run."""
+    """HTML of one run: a picture and a sentence first, then mistakes, scores, curves, and the rest."""
     summary = read_summary(run)
     analysis = find_mistakes(run)
-    chosen = _chosen(summary)
-    seen = viewers(run, analysis, chosen, summary.frames, summary.primary or "")
+    decides = summary.primary or ""
+    seen = viewers(run, analysis, _chosen(summary), summary.frames, decides, summary.noun)
+    small = frames_in_small(run, analysis)
     training, why_not = training_pictures(run)
+    scores = words.score_rows(summary.pooled, summary.kind, summary.intervals)
     return render(
         "run.html",
         title=f"{summary.experiment.name}: run {summary.name}",
         summary=summary,
+        sentence=_sentence(summary, analysis),
         tables=words.tables(summary),
-        scores=words.score_rows(summary.pooled, summary.kind),
+        scores=scores,
+        deciding=next((row for row in scores if row.name == summary.primary), None),
         own=words.score_rows(summary.own, summary.kind),
         frames=_frame_rows(summary),
-        volumes=any(name.startswith("volume-") for name in summary.own),
+        volumes=_of_volumes(summary),
         published=published_table(summary),
-        charts=run_charts(run.records()),
+        charts=run_charts(run.records(), summary.kind, decides),
+        over_time=_over_time(summary, analysis, scores),
         analysis=analysis,
-        kinds=KINDS,
-        histogram=_histogram(analysis),
+        kinds=MISTAKES,
+        histogram=iou_histogram(analysis.ious),
         viewers=seen,
+        small=small,
         thumbnails=thumbnails(run, analysis),
         kept=[] if seen else kept_pictures(run),
         training=training,
@@ -66,17 +69,22 @@ def run_page(run: Run, page: Path) -> str:
     )
 
 
-def render(template: str, **values: Any) -> str:
-    """A template of this package with everything that comes from the user escaped."""
-    environment = Environment(
-        loader=PackageLoader("unetseg.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {"version": __version__, "duration": words.duration, "whole": words.whole}
-    return environment.get_template(template).render(**values)
+def _sentence(summary: RunSummary, analysis: ErrorAnalysis) -> str:
+    """What became of the objects, from the frames if they are there, else from the saved counts."""
+    saved = {k: math.nan if v is None else v for k, v in summary.scores.get("errors", {}).items()}
+    counts = analysis.counts if analysis.entries else saved
+    if summary.kind == "classes" or not counts.get("true") or "found" not in counts:
+        return ""
+    return error_sentence(counts, summary.noun)
+
+
+def _over_time(summary: RunSummary, analysis: ErrorAnalysis, scores: list[words.ScoreRow]) -> Chart | None:
+    row = next((row for row in scores if row.name == summary.primary), None)
+    return time_chart(analysis.entries, summary.frames, row.name, row.title) if row else None
+
+
+def _of_volumes(summary: RunSummary) -> bool:
+    return any(name.startswith("volume-") for name in summary.own)
 
 
 def published_table(summary: RunSummary) -> PublishedTable | None:
@@ -105,22 +113,3 @@ def _frame_rows(summary: RunSummary) -> list[list[Any]]:
         [frame, *((values.get(n), number(values.get(n))) for n in names)]
         for frame, values in summary.frames.items()
     ]
-
-
-def _histogram(analysis: ErrorAnalysis) -> Chart | None:
-    if not len(analysis.ious):
-        return None
-    ious, zero = analysis.ious, int((analysis.ious == 0).sum())
-    svg = histogram_svg("histogram", ious, zero, x="IoU with the matched object", y="true objects")
-    good = float((ious >= 0.5).mean())
-    summary = (
-        f"{len(ious)} true objects, mean IoU {ious.mean():.3f}, median {np.median(ious):.3f}; "
-        f"{good:.0%} reach 0.5; {zero} have no match (red)."
-    )
-    rows = [[f"{i / BINS:.2f} to {(i + 1) / BINS:.2f}", str(_within(ious, i))] for i in range(BINS)]
-    return Chart("IoU of every true object", svg, summary, [], (["IoU", "true objects"], rows))
-
-
-def _within(ious: Any, i: int) -> int:
-    above = ious >= i / BINS
-    return int((above & ((ious < (i + 1) / BINS) | (i == BINS - 1))).sum())

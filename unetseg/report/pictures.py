@@ -1,36 +1,45 @@
-"""The pictures of a report: frames with layers to switch, mistakes cut out, what the network was given."""
+"""The pictures of a report: frames with layers to switch, mistakes cut out, and every frame in small."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from skimage.transform import resize
 
-from unetseg.errors import UserError
 from unetseg.evaluation.by_kind import number
 from unetseg.figures import (
     agreement_layer,
     focus_picture,
     grey,
-    heat,
+    heat_layer,
     jpeg_uri,
     label_layer,
+    outlines,
     picture_uri,
     png_uri,
 )
 from unetseg.figures.pictures import PREDICTED, TRUTH
-from unetseg.pipeline.dataset import learnt_classes, list_data
-from unetseg.pipeline.preview import shown
-from unetseg.report.error_analysis import KINDS, ErrorAnalysis, Frame, Mistake, read_frame
+from unetseg.report.error_analysis import ErrorAnalysis, Frame, read_frame
 from unetseg.run import Run
-from unetseg.tasks.listing import split
+from unetseg.scores.mistakes import MISTAKES, Mistake, error_counts, error_sentence, frame_errors
 
-LARGEST, THUMB, SHOWN = 1024, 300, 6
-"""Pixels along the longest side of a frame and of a cutting; cuttings of each kind."""
-TRAINING_PX, KEPT_PX = 320, 1400
+LARGEST_PX, THUMB_PX, SMALL_PX, KEPT_PX = 1024, 300, 340, 1400
+"""Along the longest side of a frame, of a cutting, of a frame in small, and of a kept picture."""
+SHOWN, MOST_FRAMES = 6, 60
+"""Cuttings of each kind of mistake, and the most frames that are shown in small."""
+Scores = Mapping[str, Mapping[str, float | None]]
+
+
+@dataclass(frozen=True)
+class ScaleBar:
+    """Its share of the picture's width in percent, and its length in words."""
+
+    percent: float
+    text: str
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,8 @@ class Viewer:
     layers: dict[str, str]
     objects: dict[str, int]
     noun: str
+    bar: ScaleBar | None
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -59,63 +70,50 @@ class Picture:
     height: int
 
 
-@dataclass(frozen=True)
-class Training:
-    """What the network was given of one image: pictures, with the weight map's colour bar and ends."""
-
-    name: str
-    pictures: list[Picture]
-    bar: str
-    low: str
-    high: str
-
-
 def viewers(
     run: Run,
     analysis: ErrorAnalysis,
     chosen: dict[str, str],
-    scores: dict[str, dict[str, float | None]],
+    scores: Scores,
     name: str,
+    noun: str = "objects",
 ) -> list[Viewer]:
     """The chosen frames (frame → rank), scaled down where they are very large."""
     made = []
     for frame_name, rank in chosen.items():
         if frame_name in analysis.entries:
             frame, kind = read_frame(run, analysis.entries[frame_name])
-            noun = "objects" if kind == "instances" else "classes"
-            made.append(_viewer(_small(frame), rank, f"{name} {number(scores[frame_name].get(name))}", noun))
+            words = noun if kind == "instances" else "classes"
+            score = f"{name} {number(scores[frame_name].get(name))}"
+            made.append(_viewer(frame, rank, score, words))
     return made
 
 
 def thumbnails(run: Run, analysis: ErrorAnalysis) -> dict[str, list[Picture]]:
     """The largest mistakes of each kind, cut out; every frame is read once."""
-    chosen: dict[str, list[Mistake]] = {}
-    for kind in KINDS:
-        of_kind = sorted((m for m in analysis.mistakes if m.kind == kind), key=lambda m: -m.area)
+    chosen: dict[str, list[tuple[str, Mistake]]] = {}
+    for kind in MISTAKES:
+        of_kind = sorted((m for m in analysis.mistakes if m[1].kind == kind), key=lambda m: -m[1].area)
         chosen[kind] = of_kind[:SHOWN]
-    frames = {m.frame for some in chosen.values() for m in some}
-    made: dict[Mistake, Picture] = {}
-    for name in sorted(frames):
+    every = [m for some in chosen.values() for m in some]
+    made: dict[tuple[str, int], Picture] = {}
+    for name in sorted({name for name, _ in every}):
         frame = read_frame(run, analysis.entries[name])[0]
-        made |= {m: _cut_out(frame, m) for some in chosen.values() for m in some if m.frame == name}
-    return {kind: [made[m] for m in some] for kind, some in chosen.items()}
+        made |= {(n, id(m)): _cut_out(frame, m) for n, m in every if n == name}
+    return {kind: [made[n, id(m)] for n, m in some] for kind, some in chosen.items()}
 
 
-def training_pictures(run: Run) -> tuple[Training | None, str]:
-    """The class map, weight map and augmented draws of a training image; else why there are none."""
-    experiment = run.experiment
-    try:
-        listing = list_data(experiment.data)
-        entries = split(listing, experiment.data).train
-        rows = shown(experiment, entries[:1], learnt_classes(listing, experiment.target))
-    except (UserError, OSError) as error:
-        return None, f"The training data cannot be read: {error}"
-    name, row = next(iter(rows.items()))
-    weight = np.asarray(row["weight map"])
-    painted, bar = heat(weight)
-    pictures = [_training_picture(title, p, name) for title, p in (row | {"weight map": painted}).items()]
-    low, high = f"{weight.min():.3g}", f"{weight.max():.3g}"
-    return Training(name, pictures, png_uri(bar), low, high), ""
+def frames_in_small(run: Run, analysis: ErrorAnalysis) -> dict[str, Picture]:
+    """Every scored frame in small, with both outlines; none where there are very many."""
+    if len(analysis.entries) > MOST_FRAMES:
+        return {}
+    made = {}
+    for name, entry in analysis.entries.items():
+        frame = _small(read_frame(run, entry)[0].plane(), SMALL_PX)
+        picture = outlines(frame.image, frame.truth, frame.predicted)
+        alt = f"{name} with the outlines of truth and prediction"
+        made[name] = Picture(jpeg_uri(picture, 72), name, alt, picture.shape[1], picture.shape[0])
+    return made
 
 
 def kept_pictures(run: Run) -> list[Picture]:
@@ -123,53 +121,106 @@ def kept_pictures(run: Run) -> list[Picture]:
     made = []
     for path in sorted(run.pictures.glob("*.png")):
         if path.name != "curves.png":
-            uri, width, height = picture_uri(path, KEPT_PX)
+            try:
+                uri, width, height = picture_uri(path, KEPT_PX)
+            except OSError:  # damaged, or no picture
+                continue
             alt = f"{path.stem}: image, outlines of truth and prediction, and both label images"
             made.append(Picture(uri, path.stem, alt, width, height))
     return made
 
 
-def _viewer(frame: Frame, rank: str, score: str, noun: str) -> Viewer:
+def scale_bar(spacing_um: Sequence[float] | None, width: int) -> ScaleBar | None:
+    """A bar of 1, 2 or 5 times a power of ten, at most a quarter of the width (pixels); None without a size.
+
+    >>> scale_bar((0.65, 0.65), 696)
+    ScaleBar(percent=22.1, text='100 µm')
+    """
+    if spacing_um is None or not spacing_um[-1] > 0:
+        return None
+    most = 0.25 * width * spacing_um[-1]
+    power = 10.0 ** np.floor(np.log10(most))
+    length = max(step * power for step in (1, 2, 5) if step * power <= most)
+    text = (
+        f"{1000 * length:g} nm"
+        if length < 1
+        else f"{length:g} µm"
+        if length < 1000
+        else f"{length / 1000:g} mm"
+    )
+    return ScaleBar(round(100 * length / (width * spacing_um[-1]), 1), text)
+
+
+def _viewer(whole: Frame, rank: str, score: str, noun: str) -> Viewer:
+    frame = whole.plane()
+    bar = scale_bar(frame.spacing_um, frame.truth.shape[1])
+    frame = _small(frame, LARGEST_PX)
     layers = {
         "truth": label_layer(frame.truth, TRUTH),
         "prediction": label_layer(frame.predicted, PREDICTED),
         "both": agreement_layer(frame.truth, frame.predicted),
     }
-    objects = {"truth": _count(frame.truth), "prediction": _count(frame.predicted)}
+    if frame.probability is not None:
+        layers["probability"] = heat_layer(frame.probability)
+    objects = {"truth": _count(whole.truth), "prediction": _count(whole.predicted)}
     height, width = frame.truth.shape
     uris = {name: png_uri(layer) for name, layer in layers.items()}
-    image = jpeg_uri(grey(frame.image))
-    return Viewer(rank, frame.name, score, width, height, image, uris, objects, noun)
+    sentence = ""
+    if noun != "classes":
+        sentence = error_sentence(error_counts([frame_errors(whole.truth, whole.predicted)]), noun)
+    return Viewer(
+        rank=rank,
+        name=frame.name,
+        score=score,
+        width=width,
+        height=height,
+        image=jpeg_uri(grey(frame.image)),
+        layers=uris,
+        objects=objects,
+        noun=noun,
+        bar=bar,
+        sentence=sentence,
+    )
 
 
-def _small(frame: Frame) -> Frame:
-    """The frame with at most LARGEST pixels along its longest side; labels keep their ids."""
+def _small(frame: Frame, longest_px: int) -> Frame:
+    """The plane with at most so many pixels along its longest side; labels keep their ids."""
     longest = max(frame.truth.shape)
-    if longest <= LARGEST:
+    if longest <= longest_px:
         return frame
-    shape = tuple(max(1, round(n * LARGEST / longest)) for n in frame.truth.shape)
+    shape = tuple(max(1, round(n * longest_px / longest)) for n in frame.truth.shape)
     y, x = (((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(shape, frame.truth.shape, strict=True))
     planes = [resize(c.astype(np.float32), shape, anti_aliasing=True) for c in frame.image[:3]]
-    return Frame(frame.name, np.stack(planes), frame.truth[np.ix_(y, x)], frame.predicted[np.ix_(y, x)])
-
-
-def _cut_out(frame: Frame, mistake: Mistake) -> Picture:
-    """The mistake with some of its surroundings, about THUMB pixels wide."""
-    (top, left, bottom, right), (height, width) = mistake.box, frame.truth.shape
-    side = int(1.6 * max(bottom - top, right - left)) + 8
-    cut = (_span(top, bottom, min(side, height), height), _span(left, right, min(side, width), width))
-    area = Frame(mistake.frame, frame.image[(slice(None), *cut)], frame.truth[cut], frame.predicted[cut])
-    step = max(1, -(-side // (3 * THUMB // 2)))  # every n-th pixel of an object larger than the picture
-    coarse = (slice(None, None, step), slice(None, None, step))
-    labels = (area.truth[coarse], area.predicted[coarse])
-    scale = max(1, round(THUMB * step / side))
-    picture = focus_picture(
-        area.image[(slice(None), *coarse)], labels, (mistake.truth, mistake.predicted), scale
+    near = np.ix_(y, x)
+    probability = None if frame.probability is None else frame.probability[near]
+    return replace(
+        frame,
+        image=np.stack(planes),
+        truth=frame.truth[near],
+        predicted=frame.predicted[near],
+        probability=probability,
     )
-    where = f"x\N{NO-BREAK SPACE}{(left + right) // 2}, y\N{NO-BREAK SPACE}{(top + bottom) // 2}"
-    caption = f"{mistake.frame}: {_words(mistake)}"
-    alt = f"{mistake.kind} object in {mistake.frame} at {where}, with outlines"
-    return Picture(jpeg_uri(picture, 85), f"{caption} ({where})", alt, picture.shape[1], picture.shape[0])
+
+
+def _cut_out(whole: Frame, mistake: Mistake) -> Picture:
+    """The mistake with some of its surroundings, about THUMB_PX pixels wide; of a volume its middle slice."""
+    z = None if len(mistake.box) == 2 else (mistake.box[0].start + mistake.box[0].stop) // 2
+    frame, (rows, columns) = whole.plane(z), mistake.box[-2:]
+    height, width = frame.truth.shape
+    side = int(1.6 * max(rows.stop - rows.start, columns.stop - columns.start)) + 8
+    cut = (_span(rows, min(side, height), height), _span(columns, min(side, width), width))
+    step = max(1, -(-side // (3 * THUMB_PX // 2)))  # every n-th pixel of an object larger than the picture
+    coarse = tuple(slice(s.start, s.stop, step) for s in cut)
+    labels = (frame.truth[coarse], frame.predicted[coarse])
+    scale = max(1, round(THUMB_PX * step / side))
+    chosen = (mistake.truth, mistake.predicted)
+    picture = focus_picture(frame.image[(slice(None), *coarse)], labels, chosen, scale)
+    where = f"x\N{NO-BREAK SPACE}{(columns.start + columns.stop) // 2}, "
+    where += f"y\N{NO-BREAK SPACE}{(rows.start + rows.stop) // 2}" + ("" if z is None else f", slice {z}")
+    border = ", at the border" if mistake.at_border else ""
+    caption = f"{frame.name}: {_words(mistake)}{border} ({where})"
+    alt = f"{mistake.kind} in {frame.name} at {where}, with outlines"
+    return Picture(jpeg_uri(picture, 85), caption, alt, picture.shape[1], picture.shape[0])
 
 
 def _words(mistake: Mistake) -> str:
@@ -180,20 +231,10 @@ def _words(mistake: Mistake) -> str:
     return f"{mistake.area} pixels"
 
 
-def _span(first: int, end: int, side: int, length: int) -> slice:
-    """`side` pixels around first…end, moved to lie within `length`."""
-    start = min(max(0, (first + end - side) // 2), length - side)
+def _span(where: slice, side: int, length: int) -> slice:
+    """`side` pixels around a span, moved to lie within `length`."""
+    start = min(max(0, (where.start + where.stop - side) // 2), length - side)
     return slice(start, start + side)
-
-
-def _training_picture(title: str, picture: NDArray[Any], name: str) -> Picture:
-    step = max(1, -(-max(picture.shape[:2]) // TRAINING_PX))
-    small = picture[::step, ::step]
-    scale = max(1, TRAINING_PX // (2 * max(small.shape[:2])))
-    large = small.repeat(scale, 0).repeat(scale, 1)
-    caption = title.replace("draw", "augmented crop")
-    uri = png_uri(large) if title in ("labels", "class map") else jpeg_uri(large)
-    return Picture(uri, caption, f"{caption} of {name}", large.shape[1], large.shape[0])
 
 
 def _count(labels: NDArray[Any]) -> int:

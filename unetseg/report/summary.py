@@ -13,24 +13,28 @@ from unetseg.evaluation.by_kind import number
 from unetseg.nets import parameter_count
 from unetseg.pipeline.model import load_model
 from unetseg.report.saved import damaged_lines, read_saved
+from unetseg.report.words import UNKNOWN, duration, whole
 from unetseg.run import Run
 from unetseg.sample import LabelKind
 from unetseg.scores import Kind, Score, find_score
 from unetseg.settings import Experiment
 
 Pair = tuple[str, str]
-UNKNOWN = "not recorded"
 
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """A pooled score: its name here and the one people know, what it means, its value, and what is better."""
+    """A pooled score: its name here and the one people know, what it means, its value, and what is better.
+
+    interval: the 95 % interval in words; empty where none was estimated.
+    """
 
     name: str
     title: str
     meaning: str
     value: str
     better: str
+    interval: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,17 @@ class RunSummary:
         return own
 
     @property
+    def intervals(self) -> dict[str, list[float]]:
+        """The 95 % intervals of the pooled scores; empty for runs from before they were estimated."""
+        intervals: dict[str, list[float]] = self.scores.get("intervals", {})
+        return intervals
+
+    @property
+    def noun(self) -> str:
+        """What the objects are called."""
+        return str(self.scores.get("noun", "objects"))
+
+    @property
     def part(self) -> str:
         """What was scored, with the part named."""
         if not self.scores:
@@ -114,32 +129,16 @@ def tables(summary: RunSummary) -> dict[str, list[Pair]]:
     }
 
 
-def score_rows(scores: dict[str, Any], kind: Kind) -> list[ScoreRow]:
+def score_rows(scores: dict[str, Any], kind: Kind, intervals: dict[str, Any] | None = None) -> list[ScoreRow]:
     """Scores in words, in their order; a name that is unknown has no meaning."""
-    return [_score_row(name, value, find_score(name, kind)) for name, value in scores.items()]
+    ends = {n: " to ".join(map(number, pair)) for n, pair in (intervals or {}).items() if len(pair) == 2}
+    return [_score_row(n, value, find_score(n, kind), ends.get(n, "")) for n, value in scores.items()]
 
 
-def _score_row(name: str, value: Any, entry: Score | None) -> ScoreRow:
+def _score_row(name: str, value: Any, entry: Score | None, interval: str) -> ScoreRow:
     if entry is None:
-        return ScoreRow(name, name, "", number(value), "")
-    return ScoreRow(name, entry.title, entry.meaning, number(value), entry.better)
-
-
-def whole(count: int | None) -> str:
-    """A large number in groups of three digits, which do not wrap."""
-    return UNKNOWN if count is None else f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them.
-
-    >>> duration(8.53), duration(440), duration(7320)
-    ('8.5 s', '7 min 20 s', '2 h 2 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+        return ScoreRow(name, name, "", number(value), "", interval)
+    return ScoreRow(name, entry.title, entry.meaning, number(value), entry.better, interval)
 
 
 def commands(summary: RunSummary, page: Path, paths: list[str]) -> list[Pair]:

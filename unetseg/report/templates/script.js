@@ -101,7 +101,19 @@ for (const button of document.querySelectorAll(".copy"))
   });
 
 // On paper the tables behind "as a table" would repeat the charts; the settings are worth printing.
-const settings = document.querySelector("#what details");
-let wasOpen = false;
-addEventListener("beforeprint", () => { if (settings) { wasOpen = settings.open; settings.open = true; } });
-addEventListener("afterprint", () => { if (settings) settings.open = wasOpen; });
+const folded = [...document.querySelectorAll("#what details, #training details")];
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = folded.filter((part) => !part.open);
+  for (const part of opened) part.open = true;
+});
+addEventListener("afterprint", () => { for (const part of opened) part.open = false; });
+
+// A link to a frame opens the folded part that it is in.
+const reveal = () => {
+  const place = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const part = place && place.closest("details");
+  if (part && !part.open) { part.open = true; place.scrollIntoView(); }
+};
+addEventListener("hashchange", reveal);
+reveal();
