@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 from skimage.transform import downscale_local_mean
 
 from unetseg.distance_classes import distance_classes
@@ -77,11 +78,27 @@ class Example:
     weight: NDArray[np.float32]
 
 
+RIM_PX = 2
+
+
+def learnt_labels(sample: Sample) -> NDArray[np.int32]:
+    """The labels (*yx) as they are learnt: where no background is annotated, the rims of objects are.
+
+    An outline says where its object ends, so the 2 pixels outside it are background; without any, a
+    network would learn that everything is an object.
+    """
+    labels = _labels(sample)
+    if sample.kind != "instances" or (labels == 0).any():
+        return labels
+    rim = binary_dilation(labels > 0, iterations=RIM_PX) & (labels == NOT_ANNOTATED)
+    return np.where(rim, np.int32(0), labels)
+
+
 def make_example(
     sample: Sample, image: NDArray[np.float32], settings: TargetSettings, class_weights: NDArray[np.float32]
 ) -> Example:
     """Classes and weights of a labelled sample (the U-Net paper's eq. 2) beside its normalised image."""
-    labels = _labels(sample)
+    labels = learnt_labels(sample)
     classes = target_classes(sample, settings)
     border = np.zeros(labels.shape, np.float32)
     if sample.kind == "instances" and settings.w0 > 0:
@@ -109,7 +126,7 @@ def target_classes(sample: Sample, settings: TargetSettings) -> NDArray[np.uint8
 
 def count_classes(sample: Sample, classes: int, settings: TargetSettings) -> NDArray[np.int64]:
     """Annotated pixels of each class, (classes,) int64; a class out of range is the user's error."""
-    labels = _labels(sample)
+    labels = learnt_labels(sample)
     known = labels != NOT_ANNOTATED
     present = (labels if sample.kind == "classes" else target_classes(sample, settings))[known]
     if present.size and int(present.max()) >= classes:

@@ -27,7 +27,7 @@ class DataSettings:
     there are many.
     volumes: the pages of a TIFF file are the slices of one volume (z, y, x), and a selection
     "GROUP[start:stop]" is a block of slices; NIfTI files are volumes always. shrink: along y and x,
-    never along z.
+    never along z. partly_annotated: only the objects are known, all other pixels are not annotated.
     """
 
     task: Literal["cell-tracking", "isbi-em", "drive", "folder", "synthetic"] = "folder"
@@ -42,6 +42,7 @@ class DataSettings:
     normalise: Literal["per-image", "training-set", "percentile", "none"] = "per-image"
     shrink: Annotated[int, Interval(ge=1, le=16)] = 1
     volumes: bool = False
+    partly_annotated: bool = False
 
 
 @dataclass(frozen=True)

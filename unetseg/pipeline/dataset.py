@@ -10,14 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetseg.config import find_data
-from unetseg.errors import UserError
+from unetseg.errors import UserError, some_of
 from unetseg.normalise import Normalisation, fit_normalisation
-from unetseg.sample import Entry, Example, LabelKind, Sample, count_classes, make_example, shrink_sample
+from unetseg.sample import (
+    NOT_ANNOTATED,
+    Entry,
+    Example,
+    LabelKind,
+    Sample,
+    count_classes,
+    make_example,
+    shrink_sample,
+)
 from unetseg.settings import DataSettings, Experiment, TargetSettings
 from unetseg.targets import balance_weights
 from unetseg.tasks import list_task
+from unetseg.tasks.coverage import coverage_note
 from unetseg.tasks.listing import Listing, Split, split, volume_blocks
 
+LOOKED_AT = 20
+"""So many samples are looked at for objects without labels."""
 MOST_VALUE = 255
 """Class maps are written with 8 bits."""
 
@@ -71,7 +83,7 @@ def read_dataset(experiment: Experiment) -> Dataset:
         kind=listing.kind,
         spacing_um=samples[0].spacing_um,
         checksum=digest.hexdigest(),
-        notes=(*listing.notes, *split_notes(parts)),
+        notes=(*listing.notes, *split_notes(parts), *annotation_notes(samples)),
         values=listing.values if max(listing.values, default=0) <= MOST_VALUE else (),
     )
 
@@ -111,6 +123,19 @@ def evenly(entries: Sequence[Entry], most: int) -> list[Entry]:
         return list(entries)
     places = np.linspace(0, len(entries) - 1, most).round().astype(int)
     return [entries[i] for i in places]
+
+
+def annotation_notes(samples: Sequence[Sample]) -> list[str]:
+    """How many samples have no known background, and a warning if truth seems to be incomplete."""
+    partial = [s.name for s in samples if s.labels is not None and s.kind == "instances"
+               and (s.labels == NOT_ANNOTATED).any() and not (s.labels == 0).any()]  # fmt: skip
+    notes = [coverage_note(samples[:: -(-len(samples) // LOOKED_AT)])]
+    if partial:
+        notes.append(
+            f"partly annotated: {some_of(partial, 3)}; of their background only the rims of the objects "
+            "are learnt, and scores count only annotated objects"
+        )
+    return [n for n in notes if n]
 
 
 def split_notes(parts: Split) -> list[str]:

@@ -15,7 +15,9 @@ from unetseg.batches import load_example
 from unetseg.figures import colours, grey, middle_slice, write_sheet
 from unetseg.normalise import fit_normalisation
 from unetseg.pipeline.dataset import (
+    LOOKED_AT,
     all_entries,
+    annotation_notes,
     evenly,
     learnt_classes,
     list_data,
@@ -40,7 +42,8 @@ def write_show(experiment: Experiment, path: Path) -> tuple[str, ...]:
     write_sheet(path, list(rows.values()), list(rows))
     what = "slices" if listing.block else "images"
     groups = f"{len(listing.entries)} labelled {what} in {len(listing.groups)} groups"
-    return (*listing.notes, groups, *split_notes(split(listing, experiment.data)))
+    seen = [e.read() for e in evenly(all_entries(listing), LOOKED_AT)]
+    return (*listing.notes, groups, *split_notes(split(listing, experiment.data)), *annotation_notes(seen))
 
 
 def shown(

@@ -28,6 +28,10 @@ def list_task(root: Path, settings: DataSettings) -> Listing:
                 f'data.{key} is for task "folder"; in "{settings.task}" data the layout says what the '
                 "labels mean. Remove the key."
             )
+    if settings.partly_annotated and settings.task not in ("folder", "cell-tracking"):
+        raise UserError(
+            f'data.partly_annotated is for the tasks "folder" and "cell-tracking", not "{settings.task}".'
+        )
     if settings.volumes and settings.task not in ("folder", "isbi-em"):
         raise UserError(f'data.volumes is for the tasks "folder" and "isbi-em", not "{settings.task}".')
     return TASKS[settings.task](root, settings)

@@ -23,6 +23,8 @@ from unetseg.settings import DataSettings
 from unetseg.tasks.listing import Listing
 
 SEQUENCE = re.compile(r"\d\d")
+MOST_MISSED = 0.2
+"""Silver truth is made by machines; a gold frame that misses more of its cells is partly annotated."""
 FRAME = re.compile(r"t(\d{3,4})\.tif")
 
 
@@ -33,7 +35,7 @@ def listing(root: Path, settings: DataSettings) -> Listing:
         for digits in frames(root / sequence):
             truth = _truth_path(root, sequence, digits, settings.truth)
             if truth is not None:
-                read = partial(_read, root, sequence, digits, truth)
+                read = partial(_read, root, sequence, digits, truth, settings.partly_annotated)
                 entries.append(Entry(f"{sequence}/t{digits}", sequence, int(digits), read))
     if not entries:
         raise UserError(
@@ -70,21 +72,28 @@ def frames(folder: Path) -> list[str]:
 def read_truth(path: Path) -> NDArray[np.int32]:
     """Instance labels (y, x) of 01_GT/SEG/man_seg000.tif or its silver pendant, −1 where unknown.
 
-    What is unknown is told by the markers in 01_GT/TRA, see `unannotated`; without them nothing is.
+    What is unknown follows from the markers in 01_GT/TRA, see `unannotated`. Without markers it follows
+    from the silver truth of a gold frame that misses many of its cells; without both, nothing is unknown.
     """
-    labels = _read_labels(path)
-    source = path.parents[1]
-    digits = path.stem.removeprefix("man_seg")
-    track = source.with_name(f"{source.name[:-3]}_GT") / "TRA" / f"man_track{digits}.tif"
-    if not track.is_file():
+    labels, gold = _read_labels(path), path.parents[1].name.endswith("_GT")
+    others = _markers(path, gold)
+    if others is None:
         return labels
-    markers = _read_labels(track)
+    markers = _read_labels(others)
     if markers.shape != labels.shape:
         raise UserError(
-            f"{track} is {markers.shape} pixels and {path} {labels.shape}; they must be the same size."
+            f"{others} is {markers.shape} pixels and {path} {labels.shape}; they must be the same size."
         )
-    unknown = unannotated(labels, markers, gold=source.name.endswith("_GT"))
+    if others.parents[1].name.endswith("_ST") and missed_share(labels, markers) < MOST_MISSED:
+        return labels
+    unknown = unannotated(labels, markers, gold)
     return np.where(unknown, np.int32(NOT_ANNOTATED), labels)
+
+
+def missed_share(objects: NDArray[np.int32], others: NDArray[np.int32]) -> float:
+    """The share of the objects of another truth (y, x) that have no pixel in common with `objects`."""
+    cells = np.unique(others[others > 0])
+    return float(np.isin(cells, others[objects > 0], invert=True).mean()) if cells.size else 0.0
 
 
 def unannotated(objects: NDArray[np.int32], markers: NDArray[np.int32], gold: bool) -> NDArray[np.bool_]:
@@ -106,11 +115,25 @@ def unannotated(objects: NDArray[np.int32], markers: NDArray[np.int32], gold: bo
     return nearest_is_lost
 
 
-def _read(root: Path, sequence: str, digits: str, truth: Path) -> Sample:
+def _markers(path: Path, gold: bool) -> Path | None:
+    """The file that shows every cell of a frame of truth: its tracking markers, or the silver truth."""
+    sequence, digits = path.parents[1].name[:-3], path.stem.removeprefix("man_seg")
+    root = path.parents[2]
+    track = root / f"{sequence}_GT" / "TRA" / f"man_track{digits}.tif"
+    silver = root / f"{sequence}_ST" / "SEG" / path.name
+    if track.is_file():
+        return track
+    return silver if gold and silver.is_file() else None
+
+
+def _read(root: Path, sequence: str, digits: str, truth: Path, objects_only: bool) -> Sample:
     stack = read_stack(root / sequence / f"t{digits}.tif")
     if len(stack.pixels) != 1:
         raise UserError(f"{stack.path}: {len(stack.pixels)} pages; only 2-D data sets are read.")
-    return Sample(f"{sequence}/t{digits}", stack.pixels[0], read_truth(truth), stack.spacing_um)
+    labels = read_truth(truth)
+    if objects_only:
+        labels = np.where(labels > 0, labels, np.int32(NOT_ANNOTATED))
+    return Sample(f"{sequence}/t{digits}", stack.pixels[0], labels, stack.spacing_um)
 
 
 def _read_labels(path: Path) -> NDArray[np.int32]:

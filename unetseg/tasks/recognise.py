@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unetseg.errors import UserError, some_of
 from unetseg.sample import LabelKind
@@ -41,6 +41,11 @@ def label_rule(
     auto = settings.labels == "auto"
     found = recognise(statistics, scans=scans) if settings.labels == "auto" else Recognition(settings.labels)
     unknown_background = 0 in settings.not_annotated
+    if settings.partly_annotated and found.meaning == "classes":
+        raise UserError(
+            f"{source}: data.partly_annotated is for objects, and the labels were taken for classes. Set "
+            "data.not_annotated = [0] and give the background a value of its own, or set data.labels."
+        )
     if auto and unknown_background:  # without a background there are only classes
         found = Recognition("classes")
     if auto:
@@ -55,8 +60,10 @@ def label_rule(
             'which are learnt as 2 classes. Set data.labels = "classes", or leave data.classes out.'
         )
     if found.meaning == "instances":
-        return LabelRule("instances", not_annotated=unknown), found
-    return _mask_rule(statistics, unknown, auto), found
+        rule = LabelRule("instances", not_annotated=unknown)
+    else:
+        rule = _mask_rule(statistics, unknown, auto)
+    return replace(rule, objects_only=settings.partly_annotated), found
 
 
 def recognise(statistics: Sequence[LabelStatistics], *, scans: bool = False) -> Recognition:
