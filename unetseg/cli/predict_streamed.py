@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 OPTIONS = (
-    click.option("--series", type=click.IntRange(0), default=0, help="The image of several in a file."),
+    click.option("--series", type=click.IntRange(0), help="One of several images in a file."),
     click.option(
         "--pyramid-level", type=click.IntRange(0), default=0, help="Of an image's pyramid; 0 is full size."
     ),
@@ -112,6 +112,7 @@ def _image(path: Path, model: Model, options: dict[str, Any]) -> LazyImage:
         channels=options["channel"] or None,
         planes=options["plane"] or None,
         axes=options["axes"],
+        damaged=options["skip_damaged"],
     )
     trained = None
     if model.recipe.spacing_um is not None:  # that of the network's input
