@@ -21,9 +21,9 @@ from unetseg.nets.quick import folded
 from unetseg.normalise import Normalisation
 from unetseg.pipeline.model import Model, PredictSettings, Recipe, new_net
 from unetseg.settings import NARROW_UNET, LabelSettings
+from unetseg.streaming.job import Job, Request
 from unetseg.streaming.output import make_result, open_job
 from unetseg.streaming.plan import make_plan
-from unetseg.streaming.tile_steps import Job, Skipping
 from unetseg.tiles import read_mirrored
 
 ROIS = (256, 512)
@@ -65,9 +65,9 @@ def _forward(model: Model, net: Any, image: Path, tiling: PredictSettings) -> Se
 def streamed(model: Model, image: Path, tiling: PredictSettings, out: Path) -> Seconds:
     """From the file to the finished OME-Zarr of object labels."""
     begun = since()
-    job = open_job(model, open_image(image), out.with_suffix(".zarr"), tiling, Skipping())
+    job = open_job(Request.of(model, open_image(image), tiling), out.with_suffix(".zarr"))
     if isinstance(job, Job):
-        for _ in make_result(job, out.with_suffix(".zarr")):
+        for _ in make_result(job):
             pass
     return since(begun)
 

@@ -19,7 +19,6 @@ from unetseg.pipeline.tune_labels import calibrate_model
 from unetseg.run import Run
 from unetseg.sample import Sample
 from unetseg.settings import LabelSettings
-from unetseg.streaming.plan import make_plan
 
 CPU = torch.device("cpu")
 NET: dict[str, Any] = {"name": "window", "window": 23, "width": 3, "hidden": 4}
@@ -101,7 +100,7 @@ def test_the_command_averages_runs(tmp_path: Path, unetseg: Any) -> None:
     tifffile.imwrite(tmp_path / "image.tif", IMAGE[0])
     command = ("predict", tmp_path / "0.pt", tmp_path / "image.tif", "--probabilities")
     out = ("--out", tmp_path / "out")
-    done = unetseg(*command, *out, "--with", tmp_path / "1.pt", "--median", 1)
+    done = unetseg(*command, *out, "--with", tmp_path / "1.pt", "--median-radius", 1)
     assert done.code == 0, done.err
     written = tifffile.imread(tmp_path / "out" / "image_probabilities.tif")
     first = replace(models[0], recipe=replace(models[0].recipe, labels=LabelSettings(median=1)))
@@ -111,6 +110,14 @@ def test_the_command_averages_runs(tmp_path: Path, unetseg: Any) -> None:
     assert "classes 3" in wrong.err
 
 
-def test_images_of_any_size_refuse_what_is_not_done_tile_by_tile() -> None:
-    with pytest.raises(UserError, match="not made tile by tile"):
-        make_plan(api.average(made(1), made(2)), (100, 100), PredictSettings())
+def test_averaged_tile_by_tile_is_the_average_of_the_whole() -> None:
+    """Also of models that see the image at different sizes, and with a median across tiles."""
+    for shrink in (1, 2):
+        one = made(1, labels=LabelSettings(median=2), calibration=(0.0, 0.1, 0.2, 0.9))
+        both = api.average(one, made(2, shrink=shrink))
+        foreground = probabilities(both)[1]
+        rule = replace(both.recipe.labels, threshold=float(np.median(foreground)))
+        both = replace(both, recipe=replace(both.recipe, labels=rule))
+        whole = both.labels(probabilities(both))
+        assert whole.max() > 1
+        np.testing.assert_array_equal(api.predict_large(both, IMAGE, tile=16), whole)

@@ -24,8 +24,8 @@ from unetseg.normalise import Normalisation
 from unetseg.pipeline.model import Model, PredictSettings, Recipe, new_net, save_model
 from unetseg.settings import LabelSettings
 from unetseg.streaming.dask_workers import JobSpec, do_tiles, job_spec, tile_executor
+from unetseg.streaming.job import Job, Request
 from unetseg.streaming.output import make_result, open_job
-from unetseg.streaming.tile_steps import Job, Skipping
 from unetseg.streaming.work import Summary, TileDone, tiles_here
 
 pytest.importorskip("distributed")
@@ -50,7 +50,7 @@ def picture(tmp_path: Path) -> Path:
 
 
 def job(model: Model, picture: Path, out: str) -> Job:
-    opened = open_job(model, open_image(picture), picture.parent / out, PredictSettings(side=64), Skipping())
+    opened = open_job(Request.of(model, open_image(picture), PredictSettings(side=64)), picture.parent / out)
     assert isinstance(opened, Job)
     return opened
 
@@ -62,7 +62,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 def alone(model: Model, picture: Path) -> dict[str, bytes]:
     """What one process writes."""
     out = picture.parent / "alone.zarr"
-    events = list(make_result(job(model, picture, "alone.zarr"), out))
+    events = list(make_result(job(model, picture, "alone.zarr")))
     assert isinstance(events[-1], Summary)
     assert events[-1].objects[0] > 10
     return tree(out)
@@ -71,11 +71,13 @@ def alone(model: Model, picture: Path) -> dict[str, bytes]:
 def test_a_job_that_has_travelled_does_the_same(model: Model, picture: Path) -> None:
     here, there = job(model, picture, "here.zarr"), job(model, picture, "there.zarr")
     sent: JobSpec = pickle.loads(pickle.dumps(job_spec(there)))  # noqa: S301
-    assert list(tiles_here(here, "predict", 1, [3, 4])) == do_tiles(sent, "predict", 1, [3, 4]) == [3, 4]
+    assert (
+        list(tiles_here(here.plane(1), "predict", [3, 4])) == do_tiles(sent, "predict", 1, [3, 4]) == [3, 4]
+    )
     for index in (3, 4):
-        assert there.is_done("predict", 1, index)
-        region = here.plan.partition[index]
-        for a, b in zip(here.written("predict", 1, region), there.written("predict", 1, region), strict=True):
+        assert there.plane(1).is_done("predict", index)
+        written = [j.plane(1).written("predict", index) for j in (here, there)]
+        for a, b in zip(*written, strict=True):
             np.testing.assert_array_equal(a, b)
 
 
@@ -94,7 +96,7 @@ def test_a_worker_is_killed_on_the_way(model: Model, picture: Path) -> None:
     with tile_executor(2) as perform:
         victims = list(perform.client.run(os.getpid).values())  # type: ignore[attr-defined]
         tiles = 0
-        for event in make_result(job(model, picture, "several.zarr"), out, perform):
+        for event in make_result(job(model, picture, "several.zarr"), perform):
             if isinstance(event, TileDone):
                 tiles += 1
                 if tiles == 1:

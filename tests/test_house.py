@@ -27,7 +27,7 @@ GROUND = {
     "targets",
     "tiles",
 }
-FILES = {"catalogue", "config", "exports", "images", "models", "run", "tasks"}
+FILES = {"catalogue", "config", "exports", "images", "models", "run", "tasks", "locks"}
 TORCH = {
     "augment",
     "batches",
@@ -53,6 +53,7 @@ HOMES = {
     "albumentations": {"augment"},
     "click": {"cli"},
     "elasticdeform": {"augment"},
+    "filelock": {"locks"},
     "jinja2": {"report"},
     "matplotlib": {"figures"},
     "monai": {"nets"},

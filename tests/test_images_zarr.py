@@ -16,7 +16,7 @@ import pytest
 from unetseg.errors import UserError
 from unetseg.images import DamagedRegion, open_image
 from unetseg.images.chunks import ChunkCache
-from unetseg.images.ome_zarr import LabelStore, state, unfinished
+from unetseg.images.ome_zarr import LabelStore, check_unfinished, tidy, unfinished
 from unetseg.images.whole import write_stack
 from unetseg.sample import majority
 
@@ -142,7 +142,7 @@ def test_an_overwritten_result_stays_until_the_new_one_is_finished(stored: Any) 
     before = bytes_below(path)
     again, _ = stored("a", lambda jobs: jobs[:5])
     assert bytes_below(path) == before
-    assert state(again) == "unfinished"
+    assert check_unfinished(again)
     LabelStore.open(again).finish()
     assert bytes_below(path) != before
     assert [p.name for p in path.parent.iterdir()] == [path.name]
@@ -151,12 +151,13 @@ def test_an_overwritten_result_stays_until_the_new_one_is_finished(stored: Any) 
 def test_an_unfinished_store_is_not_there(stored: Any) -> None:
     path, labels = stored("a")
     assert not path.exists()
-    assert state(path) == "unfinished"
+    assert check_unfinished(path)
     store = LabelStore.open(path)
     np.testing.assert_array_equal(store.read(1, slice(3, 40), slice(7, 9)), labels[1, 3:40, 7:9])
     store.finish()
     assert not unfinished(path).exists()
-    assert state(path) == "finished"
+    assert path.exists()
+    assert not check_unfinished(path)
     with pytest.raises(UserError, match="no unfinished result"):
         LabelStore.open(path)
 
@@ -241,7 +242,7 @@ def test_finish_killed_at_its_end(stored: Any, monkeypatch: pytest.MonkeyPatch) 
     def killed(*args: Any) -> None:
         raise KeyboardInterrupt
 
-    for step, left in (("replace_folder", "unfinished"), ("_drop", "finished")):
+    for step, left in (("replace_folder", True), ("_drop", False)):
         again, _ = stored(step)
         store = LabelStore.open(again)
         store.scratch("ids", np.uint8)[0] = 1
@@ -249,9 +250,10 @@ def test_finish_killed_at_its_end(stored: Any, monkeypatch: pytest.MonkeyPatch) 
             patch.setattr(f"unetseg.images.ome_zarr.{step}", killed)
             with pytest.raises(KeyboardInterrupt):
                 store.finish()
-        assert state(again) == left
-        if left == "unfinished":
+        assert check_unfinished(again) == left
+        if left:
             LabelStore.open(again).finish()
+        tidy(again)
         assert bytes_below(again) == whole
 
 

@@ -21,7 +21,8 @@ from unetseg.losses import LOSSES
 from unetseg.pipeline.dataset import list_data
 from unetseg.pipeline.evaluate import evaluate_run as score_run
 from unetseg.pipeline.model import PredictSettings, load_model
-from unetseg.pipeline.prediction import Output, Written, predict_files
+from unetseg.pipeline.predict_options import PredictOptions
+from unetseg.pipeline.prediction import choose_targets, predict_target
 from unetseg.pipeline.training import train_run
 from unetseg.report import write_report
 from unetseg.run import Run
@@ -262,18 +263,18 @@ def test_prediction_of_volume_files(tmp_path: Path) -> None:
     else:
         nibabel.save(nibabel.Nifti1Image(balls(0)[0].T, np.diag([0.5, 0.5, 1, 1])), nifti)
         files.append(nifti)
-    output = Output(tmp_path / "out", probabilities=True, pictures=True)
-    found = predict_files(model, files, output, PredictSettings(side=8), lambda n: None)
-    done = [written for written in found if isinstance(written, Written)]
-    assert [d.path.name for d in done] == ["v0_labels.tif", "n0_labels.nii.gz"][: len(files)]
+    options = PredictOptions(probabilities=True, pictures=True, tile=8)
+    done = choose_targets(model, files, tmp_path / "out", options)
+    assert [d.out.name for d in done] == ["v0_labels.tif", "n0_labels.nii.gz"][: len(files)]
+    for target in done:
+        first = list(predict_target(model, target, options))
+        assert list(predict_target(model, target, options)) == first[-1:]  # complete: nothing is computed
     labels, probabilities = api.predict(model, balls(0)[0])
     for path, written in zip(files, done, strict=True):
-        source, result = read_volume(path), read_volume(written.path)
+        source, result = read_volume(path), read_volume(written.out)
         np.testing.assert_array_equal(result.pixels[0, 0], labels)
         assert result.spacing_um == source.spacing_um
-        maps = read_volume(
-            written.path.with_name(written.path.name.replace("labels", "probabilities"))
-        ).pixels
+        maps = read_volume(written.out.with_name(written.out.name.replace("labels", "probabilities"))).pixels
         np.testing.assert_allclose(maps[0, 0], probabilities[1], atol=1e-4)
     assert (tmp_path / "out" / "v0_labels.png").is_file()
     with pytest.raises(UserError, match="give \\(z, y, x\\)"):

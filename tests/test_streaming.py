@@ -19,12 +19,12 @@ import zarr
 
 from unetseg.errors import UserError
 from unetseg.images import LazyImage, open_image
+from unetseg.images.ome_zarr import LabelStore
 from unetseg.normalise import Normalisation
 from unetseg.pipeline.model import Model, PredictSettings, Recipe, new_net
 from unetseg.settings import LabelSettings
-from unetseg.streaming import output as results
+from unetseg.streaming.job import Job, Request, Skipping
 from unetseg.streaming.output import label_array, make_result, open_job
-from unetseg.streaming.tile_steps import Skipping
 from unetseg.streaming.work import Resumed, Summary, TileDone
 
 TILES = PredictSettings(side=32)
@@ -71,9 +71,16 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+def begin(
+    used: Model, path: Path, out: str = "out.zarr", skipping: Skipping = NONE, overwrite: bool = False
+) -> Job | Summary:
+    request = Request.of(used, image(path), TILES, skipping=skipping)
+    return open_job(request, path / out, overwrite=overwrite)
+
+
 def run(used: Model, path: Path, out: str = "out.zarr", skipping: Skipping = NONE) -> Summary:
-    job = open_job(used, image(path), path / out, TILES, skipping)
-    events = [job] if isinstance(job, Summary) else list(make_result(job, path / out))
+    job = begin(used, path, out, skipping)
+    events = [job] if isinstance(job, Summary) else list(make_result(job))
     assert isinstance(events[-1], Summary)
     return events[-1]
 
@@ -147,7 +154,7 @@ def test_class_maps_and_classes_of_depth(tmp_path: Path) -> None:
 def test_an_array_in_memory_gives_the_same(tmp_path: Path) -> None:
     used = balanced(LabelSettings(holes=9), pixels())
     run(used, tmp_path)
-    found = label_array(used, image(tmp_path), PredictSettings(side=64), NONE)
+    found = label_array(Request.of(used, image(tmp_path), PredictSettings(side=64)))
     np.testing.assert_array_equal(found[0], written(tmp_path))
 
 
@@ -157,7 +164,7 @@ def test_gone_on_with_after_any_tile_it_ends_in_the_same_bytes(labels: LabelSett
     run(used, tmp_path, "whole.zarr")
     out, stops, times = tmp_path / "out.zarr", 0, 0
     while not out.exists():
-        events = make_result(open_job(used, image(tmp_path), out, TILES, NONE), out)  # type: ignore[arg-type]
+        events = make_result(begin(used, tmp_path))  # type: ignore[arg-type]
         resumed = next(events)
         assert isinstance(resumed, Resumed)
         # threads may have done more than was told; what has a record counts, and nothing else
@@ -175,16 +182,16 @@ def test_data_that_were_not_written_through_are_found_and_made_again(tmp_path: P
     """A record whose data are missing, as after a power failure, does not count."""
     used = balanced(LabelSettings(), pixels())
     run(used, tmp_path, "whole.zarr")
-    job = open_job(used, image(tmp_path), tmp_path / "out.zarr", TILES, NONE)
-    events = make_result(job, tmp_path / "out.zarr")  # type: ignore[arg-type]
+    job = begin(used, tmp_path)
+    events = make_result(job)  # type: ignore[arg-type]
     for _ in range(12):
         next(events)
     events.close()  # type: ignore[attr-defined]
-    chunks = [p for p in (tmp_path / "out.zarr.unfinished/scratch/parts").rglob("[0-9]*") if p.is_file()]
+    chunks = [p for p in (tmp_path / "out.zarr.unfinished/scratch/components").rglob("[0-9]*") if p.is_file()]
     chunks[3].unlink()
     (tmp_path / "out.zarr.unfinished/scratch/journal/predict/0/7.npz").write_bytes(b"PK")
-    job = open_job(used, image(tmp_path), tmp_path / "out.zarr", TILES, NONE)
-    events = make_result(job, tmp_path / "out.zarr")  # type: ignore[arg-type]
+    job = begin(used, tmp_path)
+    events = make_result(job)  # type: ignore[arg-type]
     assert next(events) == Resumed(9, 50)
     list(events)
     assert tree(tmp_path / "out.zarr") == tree(tmp_path / "whole.zarr")
@@ -199,13 +206,13 @@ def test_other_settings_are_refused_and_the_same_ones_find_it_finished(tmp_path:
     with pytest.raises(UserError, match=r"other settings: threshold .*, smallest \(0 → 50\)\. .*--overwrite"):
         run(other, tmp_path)
     assert tree(tmp_path / "out.zarr") == before
-    job = open_job(other, image(tmp_path), tmp_path / "out.zarr", TILES, NONE, overwrite=True)
-    list(make_result(job, tmp_path / "out.zarr"))  # type: ignore[arg-type]
+    job = begin(other, tmp_path, overwrite=True)
+    list(make_result(job))  # type: ignore[arg-type]
     assert tree(tmp_path / "out.zarr") != before
     (tmp_path / "mine.zarr").mkdir()
     for there, error in (("image.zarr", "the image itself"), ("mine.zarr", "no result of this command")):
         with pytest.raises(UserError, match=error):
-            open_job(used, image(tmp_path), tmp_path / there, TILES, NONE, overwrite=True)
+            begin(used, tmp_path, there, overwrite=True)
 
 
 def test_an_ome_tiff_holds_the_same_labels_and_knows_it_is_finished(tmp_path: Path) -> None:
@@ -214,7 +221,7 @@ def test_an_ome_tiff_holds_the_same_labels_and_knows_it_is_finished(tmp_path: Pa
     run(used, tmp_path)
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "out.ome.tif"), written(tmp_path))
     assert run(used, tmp_path, "out.ome.tif") == first
-    names = {"image.zarr", "out.ome.tif", "out.ome.tif.json", "out.zarr"}
+    names = {"image.zarr", "out.ome.tif", "out.zarr"}
     assert {p.name for p in tmp_path.iterdir()} == names
 
 
@@ -223,8 +230,8 @@ def test_every_plane_of_a_stack(tmp_path: Path) -> None:
     zarr.save_array(tmp_path / "image.zarr", stack, zarr_format=2)
     lazy = open_image(tmp_path / "image.zarr", axes="ZYX")
     used = balanced(LabelSettings(), pixels())
-    job = open_job(used, lazy, tmp_path / "out.zarr", TILES, NONE)
-    summary = list(make_result(job, tmp_path / "out.zarr"))[-1]  # type: ignore[arg-type]
+    job = open_job(Request.of(used, lazy, TILES), tmp_path / "out.zarr")
+    summary = list(make_result(job))[-1]  # type: ignore[arg-type]
     labels = written(tmp_path)
     for plane, values in zip(labels, stack, strict=True):
         whole = used.labels(used.probabilities(values[None], "image", PredictSettings()))
@@ -236,7 +243,7 @@ def test_every_plane_of_a_stack(tmp_path: Path) -> None:
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """A disk that is full after so many writes."""
     left = [10**9]
-    store = results.LabelStore
+    store = LabelStore
     scratch, write = store.scratch, store.write
 
     def spend() -> None:
@@ -323,9 +330,9 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_streaming import *
 used, path = balanced(RULES[5], pixels()), Path(sys.argv[2])
-job = open_job(used, image(path), path / "out.zarr", TILES, NONE)
+job = begin(used, path)
 print("begun", flush=True)
-for event in make_result(job, path / "out.zarr"):
+for event in make_result(job):
     print(event, flush=True)
 """
 
@@ -356,8 +363,8 @@ sys.path.insert(0, sys.argv[1])
 from test_streaming import *
 used, image = model(LabelSettings(smallest=4, holes=4)), open_image(Path(sys.argv[2]), cache_bytes=2**20)
 tiling = PredictSettings(memory=600 * 2**20)
-job = open_job(used, image, Path(sys.argv[2] + ".out.zarr"), tiling, NONE)
-for _ in make_result(job, Path(sys.argv[2] + ".out.zarr")):
+job = open_job(Request.of(used, image, tiling), Path(sys.argv[2] + ".out.zarr"))
+for _ in make_result(job):
     pass
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

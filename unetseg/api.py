@@ -28,8 +28,8 @@ from unetseg.pipeline.training import train_run
 from unetseg.run import Run
 from unetseg.scores import score
 from unetseg.settings import Experiment
-from unetseg.streaming.output import label_array, make_result, open_job
-from unetseg.streaming.tile_steps import Job, Skipping
+from unetseg.streaming.job import Request
+from unetseg.streaming.output import is_streamed, label_array, predict_to
 
 __all__ = [
     "Prediction",
@@ -110,17 +110,16 @@ def predict_large(
 
     image: (y, x) or (c, y, x), anything that slices like an array (numpy, Zarr, Dask), or the path of
     an image file. out: path of an OME-Zarr to write, which is returned as a Zarr array (y, x), or
-    (…, y, x) of a file with several planes; called again it goes on where it was ended. Without
+    (…, y, x) of a file with several planes; called again it resumes where it ended. Without
     `out` the labels are a numpy array. memory: bytes that bound what is alive at once; tile: see
     `predict`.
     """
     lazy = open_image(Path(image)) if isinstance(image, str | Path) else array_image(image)
-    tiling = PredictSettings(memory=memory, side=tile)
+    chunked = out is not None and is_streamed(Path(out))
+    request = Request.of(model, lazy, PredictSettings(memory=memory, side=tile), chunked=chunked)
     if out is None:
-        labels = label_array(model, lazy, tiling, Skipping())
+        labels = label_array(request)
         return labels if lazy.axes else labels[0]
-    job = open_job(model, lazy, Path(out), tiling, Skipping())
-    if isinstance(job, Job):
-        for _ in make_result(job, Path(out)):
-            pass
+    for _ in predict_to(request, Path(out)):
+        pass
     return open_labels(Path(out), "classes" if model.recipe.kind == "classes" else "labels")

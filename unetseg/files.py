@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
+import secrets
+import shutil
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,15 +21,18 @@ from unetseg.errors import UserError
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that replaces it when the block ends without an error.
 
-    Makes the folder where it is missing. Raises UserError for a place that cannot be written to.
+    Makes the folder where it is missing. The temporary file is new, under a name that nobody can
+    guess, so that no link that lies there is followed. Raises UserError for a place that cannot be
+    written to.
     """
     if path.is_dir():
         raise UserError(f"{path}: cannot be written: a folder of this name is in the way.")
     if path.parent.is_file():
         raise UserError(f"{path}: cannot be written: {path.parent} is a file, not a folder.")
-    temporary = path.with_name(f".part-{path.name}")
+    temporary = temporary_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch(exist_ok=False)
         try:
             yield temporary
             os.replace(temporary, path)
@@ -36,6 +43,37 @@ def replacing(path: Path) -> Iterator[Path]:
             f"{path}: cannot be written ({error.strerror or error}). Check the folder, its permissions "
             "and the free space on the disk."
         ) from error
+
+
+def temporary_name(path: Path) -> Path:
+    """A new name beside `path` with its ending, for what is not whole yet; it names host and process."""
+    return path.with_name(f"{_own_prefix()}{os.getpid()}-{secrets.token_hex(6)}-{path.name[-40:]}")
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder, if there is one: renamed first, so that a part of it never has its name."""
+    if folder.exists():
+        gone = temporary_name(folder)
+        os.replace(folder, gone)
+        shutil.rmtree(gone)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files and folders in `folder` of this host's processes that have ended."""
+    import psutil
+
+    for path in folder.glob(f"{_own_prefix()}*-*-*"):
+        process = path.name.removeprefix(_own_prefix()).split("-")[0]
+        if process.isdecimal() and not psutil.pid_exists(int(process)):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _own_prefix() -> str:
+    """What the temporary names of this host begin with."""
+    return f".unetseg-{re.sub('[^A-Za-z0-9.]', '_', socket.gethostname())}-"
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -31,6 +31,30 @@ class Bytes(click.ParamType[int]):
             self.fail(f"{value!r}: give an amount such as 800M or 2G.", param, ctx)
 
 
+class SectionOption(click.Option):
+    """An option that `--help` shows in a section."""
+
+    def __init__(self, *names: Any, section: str = "Options", **given: Any) -> None:
+        super().__init__(*names, **given)
+        self.section = section
+
+
+class SectionCommand(click.Command):
+    """A command whose options are shown in sections, in the order in which they are declared."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each section with a heading of its own; what has none comes last."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        options = [o for o in self.get_params(ctx) if isinstance(o, click.Option)]
+        for option in sorted(options, key=lambda o: not isinstance(o, SectionOption)):
+            record = option.get_help_record(ctx)
+            if record is not None:
+                sections.setdefault(getattr(option, "section", "Other"), []).append(record)
+        for name, records in sections.items():
+            with formatter.section(name):
+                formatter.write_dl(records)
+
+
 @click.group(
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

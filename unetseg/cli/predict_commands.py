@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from unetseg.cli.group import PATH, Bytes, cli
+from unetseg.cli.group import PATH, Bytes, SectionCommand, SectionOption, cli
 from unetseg.cli.model_commands import download_with_progress
-from unetseg.cli.predict_streamed import large_options, large_targets, predict_large
-from unetseg.cli.terminal import Progress
-from unetseg.errors import UserError
 
 if TYPE_CHECKING:
-    from unetseg.pipeline.model import Model, PredictSettings
-    from unetseg.pipeline.prediction import Output
+    from unetseg.pipeline.model import Model
+    from unetseg.pipeline.predict_options import PredictOptions
+    from unetseg.pipeline.result_names import Target
+
+_result = partial(click.option, cls=SectionOption, section="Result")
+_labels = partial(click.option, cls=SectionOption, section="Labels (instead of the model's settings)")
+_size = partial(click.option, cls=SectionOption, section="Size of the objects")
+_input = partial(click.option, cls=SectionOption, section="What is read")
+_part = partial(click.option, cls=SectionOption, section="Parts of an image")
+_speed = partial(click.option, cls=SectionOption, section="Memory and speed")
 
 
-@cli.command()
+@cli.command(cls=SectionCommand)
 @click.argument("run", type=PATH)
 @click.argument("images", type=PATH, nargs=-1, required=True)
-@click.option("--out", type=PATH, help="Folder, NAME.ome.zarr or NAME.ome.tif (default: RUN/predictions).")
-@click.option("--challenge", is_flag=True, help="IMAGES are challenge sequences: write NN_RES/mask000.tif.")
-@click.option(
-    "--probabilities",
-    is_flag=True,
-    help="Also write probabilities (float32): of the foreground, or of every class.",
+@_result(
+    "--out", type=PATH, help="Folder, or NAME.tif, NAME.ome.tif or NAME.ome.zarr (default: RUN/predictions)."
 )
-@click.option("--pictures", is_flag=True, help="Also write an overlay PNG of each first page.")
-@click.option(
+@_result("--probabilities", is_flag=True, help="Also write probabilities: of the foreground, or every class.")
+@_result("--pictures", is_flag=True, help="Also write an overlay PNG of each first page.")
+@_result("--overwrite", is_flag=True, help="Replace a result made with other settings.")
+@_result("--dry-run", is_flag=True, help="Print the plan (tiles, memory, output size, time) and exit.")
+@_result("--challenge", is_flag=True, help="IMAGES are challenge sequences: write NN_RES/mask000.tif.")
+@_result("--copy-image", is_flag=True, help="Copy the image into the OME-Zarr, beside its labels.")
+@_result(
+    "--probability-type",
+    type=click.Choice(["uint8", "float16", "float32"]),
+    help="Of --probabilities (default: uint8 in an OME-Zarr, float32 in a TIFF).",
+)
+@_labels(
     "--as",
     "label_type",
     type=click.Choice(["as-trained", "instances", "mask", "classes"]),
@@ -38,14 +49,15 @@ if TYPE_CHECKING:
     show_default=True,
     help="Write instance ids, a 0/255 mask or class numbers.",
 )
-@click.option("--threshold", type=click.FloatRange(0, 1), help="Foreground probability of an object.")
-@click.option(
-    "--seeds", type=click.FloatRange(0, 1), help="Seed probability for a watershed; 0 = components."
+@_labels("--threshold", type=click.FloatRange(0, 1), help="Foreground probability of an object.")
+@_labels(
+    "--seed-threshold", type=click.FloatRange(0, 1), help="Seed probability for a watershed; 0: components."
 )
-@click.option("--smallest", type=click.IntRange(0), help="Drop objects below this area in pixels.")
-@click.option("--holes", type=click.IntRange(0), help="Fill holes below this area in pixels.")
-@click.option("--median", type=click.IntRange(0, 64), help="Median filter of this radius in pixels.")
-@click.option(
+@_labels("--min-area", type=click.IntRange(0), help="Remove objects below this area in pixels.")
+@_labels("--max-hole-area", type=click.IntRange(0), help="Fill holes below this area in pixels.")
+@_labels("--median-radius", type=click.IntRange(0, 64), help="Median filter of this radius in pixels.")
+@_labels("--test-time-augmentation", type=click.Choice(["1", "4", "8"]), help="Average over flips and turns.")
+@_labels(
     "--with",
     "others",
     type=PATH,
@@ -53,75 +65,64 @@ if TYPE_CHECKING:
     metavar="RUN",
     help="Average with this run's probabilities (repeatable).",
 )
-@click.option("--average", type=click.Choice(["1", "4", "8"]), help="Average over flips and turns.")
-@click.option(
-    "--memory", type=Bytes(), default="2G", show_default=True, help="Limit that sets the tile size."
+@_size("--rescale", is_flag=True, help="Resize the image to the training's pixel size; labels keep its size.")
+@_size("--scale", type=click.FloatRange(1 / 50, 50), help="Resize the image by this factor instead.")
+@_size(
+    "--pixel-size",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MICROMETRES",
+    help="Of the image, instead of what its file says.",
 )
-@click.option("--tile", type=click.IntRange(1), help="Side of the tiles in pixels, instead of --memory.")
-@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Tiles computed at once.")
-@click.option("--level", type=click.IntRange(1), help="Prune a UNet++ to this level: smaller, faster.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@large_options
-def predict(run: Path, images: tuple[Path, ...], **options: Any) -> None:
+@_input("--series", type=click.IntRange(0), help="One of several images in a file.")
+@_input("--pyramid-level", type=click.IntRange(0), default=0, help="Of an image pyramid; 0 is full size.")
+@_input("--channel", type=click.IntRange(0), multiple=True, help="Only this channel (repeatable).")
+@_input("--plane", multiple=True, help="Only this plane, such as t3_z12 (repeatable).")
+@_input("--axes", help="The axes where a file does not name them, such as ZCYX.")
+@_part("--mask", type=PATH, help="Mask image; pixels with value 0 are skipped.")
+@_part("--skip-below", type=float, help="Skip output chunks whose grey values are all lower.")
+@_part("--skip-damaged", is_flag=True, help="Continue where the image cannot be read, and list it.")
+@_speed("--memory", type=Bytes(), default="2G", show_default=True, help="Limit that sets the tile size.")
+@_speed("--tile", type=click.IntRange(1), help="Side of the tiles in pixels, instead of --memory.")
+@_speed("--batch", type=click.IntRange(1), default=1, show_default=True, help="Tiles computed at once.")
+@_speed("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@_speed("--precision", type=click.Choice(["float32", "bf16", "fp16"]), default="float32", show_default=True)
+@_speed("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes, or one a GPU.")
+@_speed("--scheduler", help="A running Dask scheduler, such as tcp://10.0.0.1:8786.")
+@_speed("--level", type=click.IntRange(1), help="Prune a UNet++ to this level: smaller, faster.")
+def predict(run: Path, images: tuple[Path, ...], out: Path | None, **given: Any) -> None:
     """Label IMAGES (files or folders) with a trained RUN.
 
-    RUN is a run folder, a model file such as best.pt, or a name that `unetseg models` lists. Of an
-    image of any size, --out BIG.ome.zarr or BIG.ome.tif is written tile by tile; killed, the same
-    command goes on (docs/large-images.md).
+    RUN is a run folder, a model file such as best.pt, or a name that `unetseg models` lists. An image of
+    any size is predicted tile by tile into --out BIG.ome.zarr or BIG.ome.tif; after an interruption the
+    same command resumes (docs/large-images.md).
     """
     from unetseg.models import find_model
-    from unetseg.pipeline.model import PredictSettings, average_models
-    from unetseg.pipeline.prediction import Output, find_images, predict_sequence
+    from unetseg.pipeline.prediction import choose_targets, open_model
 
-    found = [find_model(path, download_with_progress) for path in (run, *options["others"])]
-    model = average_models({str(one.path): _model(one.path, options) for one in found})
-    folder = options["out"] or found[0].predictions
-    tiling = PredictSettings(options["memory"], options["tile"] or 0, options["batch"], options["precision"])
-    targets = [] if options["challenge"] else large_targets(found[0].predictions, images, options["out"])
-    if targets:
-        predict_large(model, targets, tiling, options)
-        return
-    output = Output(folder, options["probabilities"], options["pictures"])
-    if options["challenge"]:
-        for folder in images:
-            with Progress(None, "frames") as bar:
-                done = predict_sequence(model, folder, output, tiling, bar.add)
-            click.echo(f"{done.path}: {done.pages} frames, {done.objects} objects")
-        return
-    _predict_images(model, find_images(images), output, tiling)
+    options = _options(given)
+    found = [find_model(path, download_with_progress) for path in (run, *options.others)]
+    model = open_model([one.path for one in found], options)
+    targets = choose_targets(model, images, out or found[0].predictions, options)
+    if options.dry_run:
+        _describe(model, targets, options)
+    else:
+        from unetseg.cli.predict_progress import predict_all
+
+        predict_all(model, targets, options)
 
 
-def _predict_images(model: Model, paths: list[Path], output: Output, tiling: PredictSettings) -> None:
-    """A line for each image; those that could not be predicted follow at the end, as one error."""
-    from unetseg.pipeline.prediction import predict_files
+def _options(given: dict[str, Any]) -> PredictOptions:
+    """The options as one object; what was not given keeps its default."""
+    from unetseg.pipeline.predict_options import PredictOptions
 
-    what = "classes" if model.recipe.kind == "classes" else "objects"
-    parts = "slices" if model.net.dims == 3 else "pages"
-    failed: list[UserError] = []
-    with Progress(None, "pages") as bar:
-        for done in predict_files(model, paths, output, tiling, bar.add):
-            if isinstance(done, UserError):
-                failed.append(done)
-            else:
-                bar.say(f"{done.path}: {done.pages} {parts}, {done.objects} {what}")
-    if failed:
-        head = [] if len(paths) == 1 else [f"{len(failed)} of {len(paths)} images could not be predicted:"]
-        raise UserError("\n".join([*head, *map(str, failed)]))
+    given = {name: value for name, value in given.items() if value is not None}
+    if "test_time_augmentation" in given:
+        given["test_time_augmentation"] = int(given["test_time_augmentation"])
+    return PredictOptions(**given)
 
 
-def _model(run: Path, options: dict[str, Any]) -> Model:
-    """The run's best model (or a model file), with the options given on the command line."""
-    from unetseg.device import choose_device
-    from unetseg.pipeline.model import labelled_as, load_model, pruned
-    from unetseg.run import Run
+def _describe(model: Model, targets: list[Target], options: PredictOptions) -> None:
+    from unetseg.pipeline.prediction import describe_target
 
-    path = Run.open(run).best if run.is_dir() else run
-    model = load_model(path, choose_device(options["device"]))
-    if options["level"] is not None:
-        model = pruned(model, options["level"])
-    named = ("threshold", "seeds", "smallest", "holes", "average", "median")
-    given = {n: options[n] for n in named if options[n] is not None}
-    if "average" in given:
-        given["average"] = int(given["average"])
-    labels = replace(model.recipe.labels, **given)
-    return labelled_as(replace(model, recipe=replace(model.recipe, labels=labels)), options["label_type"])
+    for target in targets:
+        click.echo("\n".join(describe_target(model, target, options)))

@@ -61,13 +61,15 @@ def write_overlay(
     title: str,
     *,
     noun: str = "objects",
+    count: int | None = None,
 ) -> None:
     """PNG: the image, the outlines on it, and the labels in colours; of a volume its middle slice.
 
-    image (c, *yx), truth and predicted (*yx); noun: what the labels are, counted in the whole volume.
+    image (c, *yx), truth and predicted (*yx); noun: what the labels are, counted in the whole volume;
+    count: of the predicted ones, where the picture does not show them all.
     """
     title += ", middle slice" if image.ndim == 4 else ""
-    objects = {"predicted": len(np.unique(predicted[predicted > 0]))}
+    objects = {"predicted": len(np.unique(predicted[predicted > 0])) if count is None else count}
     if truth is not None:
         objects["in the truth"] = len(np.unique(truth[truth > 0]))
         truth = middle_slice(truth[None])[0]
@@ -122,10 +124,14 @@ def write_curves(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     save(figure, path)
 
 
+PNG_MARK = {"unetseg": '{"settings": {}}'}
+"""In every picture, so that it is known for one of ours; see `images.marks`."""
+
+
 def save(figure: Figure, path: Path) -> None:
     """PNG, replaced whole."""
     with replacing(path) as temporary:
-        FigureCanvasAgg(figure).print_png(temporary)
+        FigureCanvasAgg(figure).print_png(temporary, metadata=PNG_MARK)
 
 
 def _panel(axes: Axes, picture: NDArray[Any], title: str) -> None:

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from unetseg.files import write_json
+from unetseg.files import discard, write_json
 from unetseg.images.lazy import LazyImage
+from unetseg.images.rescale import nearest_index
 from unetseg.images.scale import Scale, time_and_slices
 from unetseg.images.zarrs import zarr_module
 
@@ -121,6 +122,22 @@ class Grid:
                     halved = halve(channels).reshape(*block.shape[:-2], y.stop - y.start, x.stop - x.start)
                     coarse[self.place(plane, y, x)] = halved
 
+    def resize(self, working: Any, group: Path) -> None:
+        """The array group/0 from the nearest pixels of an array of another size, chunk by chunk."""
+        old = working.shape[-2:]
+        if old == self.yx:
+            return
+        if (group / "0").exists():
+            shutil.rmtree(group / "0")
+        array = self.create(group / "0", self.yx, working.dtype)
+        for plane, y, x in self.regions(self.yx):
+            rows, columns = (nearest_index(s, n, o) for s, n, o in zip((y, x), self.yx, old, strict=True))
+            hull = [slice(int(i[0]), int(i[-1]) + 1) for i in (rows, columns)]
+            block = np.asarray(working[self.place(plane, hull[0], hull[1])])
+            block = block[..., (rows - rows[0])[:, None], columns - columns[0]]
+            if block.any():
+                array[self.place(plane, y, x)] = block
+
     def metadata(self, name: str) -> dict[str, Any]:
         """The multiscales entry of the pyramid; level n's first pixel is the mean of 2ⁿ×2ⁿ."""
         kinds, steps, units = {"t": "time", "c": "channel"}, self._steps(), self._units()
@@ -170,16 +187,9 @@ def create_groups(folder: Path, names: tuple[str, ...]) -> None:
 
 
 def replace_folder(new: Path, path: Path) -> None:
-    """Give folder `new` the name `path`; what has that name goes.
+    """Give folder `new` the name `path`; a result that has that name goes.
 
-    Between the two renames nothing has the name: a crash there leaves both, whole, as NAME.old and
-    under their own name.
+    Between the two renames nothing has the name: a crash there leaves `new`, whole, under its own.
     """
-    old = path.with_name(path.name + ".old")
-    if old.exists():
-        shutil.rmtree(old)
-    if path.exists():
-        os.replace(path, old)
+    discard(path)
     os.replace(new, path)
-    if old.exists():
-        shutil.rmtree(old)

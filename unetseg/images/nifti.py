@@ -7,6 +7,7 @@ back when written, with the affine of the file they were predicted from.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from unetseg.errors import UserError, reading
 from unetseg.files import replacing
 from unetseg.images.formats import is_volume_file
 from unetseg.images.limits import check_claim, check_memory
+from unetseg.images.marks import Mark
 from unetseg.images.scale import Scale
 from unetseg.images.whole import Stack, check_values, read_stack, write_stack
 
@@ -48,13 +50,17 @@ def read_images(path: Path, *, volumes: bool, palette: bool = False) -> Stack:
     return read(path, palette=palette)
 
 
-def write_volume(path: Path, volume: NDArray[Any], source: Stack) -> None:
-    """Labels (z, y, x) or probabilities (c, z, y, x) as TIFF, or as NIfTI placed like its `source`."""
+def write_volume(path: Path, volume: NDArray[Any], source: Stack, mark: Mark | None = None) -> None:
+    """Labels (z, y, x) or probabilities (c, z, y, x) as TIFF, or as NIfTI placed like its `source`.
+
+    mark: of a result, see `marks`.
+    """
     if is_volume_file(path):
-        _write_nifti(path, volume, source.path)
+        _write_nifti(path, volume, source.path, mark)
         return
     pages = volume if volume.ndim == 3 else np.moveaxis(volume, 0, 1)
-    write_stack(path, pages, spacing_um=source.spacing_um, axes="ZYX" if volume.ndim == 3 else "ZCYX")
+    axes = "ZYX" if volume.ndim == 3 else "ZCYX"
+    write_stack(path, pages, spacing_um=source.spacing_um, axes=axes, mark=mark)
 
 
 def volume_ending(path: Path) -> str:
@@ -101,7 +107,7 @@ def _scale(image: Any) -> Scale:
     return Scale((y, x), z)
 
 
-def _write_nifti(path: Path, volume: NDArray[Any], source: Path) -> None:
+def _write_nifti(path: Path, volume: NDArray[Any], source: Path, mark: Mark | None) -> None:
     """In the source's own axes, with its affine and units."""
     nibabel = _nibabel(source)
     image = nibabel.load(source)
@@ -111,6 +117,9 @@ def _write_nifti(path: Path, volume: NDArray[Any], source: Path) -> None:
     turned = orientations.apply_orientation(volume.T, orientations.ornt_transform(canonical, stored))
     labels = nibabel.Nifti1Image(turned, image.affine, dtype=turned.dtype)
     labels.header["xyzt_units"] = image.header["xyzt_units"]
+    if mark is not None:
+        text = json.dumps(mark).encode()
+        labels.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", text))
     with replacing(path) as temporary:
         nibabel.save(labels, temporary)
 

@@ -10,16 +10,19 @@ import math
 import os
 import shutil
 import uuid
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from unetseg.errors import UserError
-from unetseg.files import plain_stem
+from unetseg.files import plain_stem, temporary_name, write_json
 from unetseg.images.lazy import LazyImage
+from unetseg.images.marks import FILE as MARK_FILE
+from unetseg.images.marks import Mark
 from unetseg.images.ngff import (
     VERSION,
     Grid,
@@ -36,6 +39,8 @@ KEY = "unetseg"
 """The root's attribute with the metadata."""
 SCRATCH = "scratch"
 PROBABILITIES = "probabilities"
+RESIZED = "resized"
+"""In the scratch: labels and probabilities at the size at which they are predicted, if it is another."""
 
 
 @dataclass(frozen=True)
@@ -43,25 +48,29 @@ class LabelMetadata:
     """What a store keeps of its making.
 
     kind: object ids or a class map; identity: of the image; source: the label group's image for
-    NGFF, relative to it, "" where that is no Zarr; classes: of the probabilities, 0 for none.
+    NGFF, relative to it, "" where that is no Zarr; classes: of the probabilities, 0 for none;
+    predicted: the size (y, x) at which labels are written, which `finish` brings to the image's.
     """
 
     kind: LabelGroup
     identity: str
     source: str
     classes: int
+    predicted: tuple[int, int]
 
 
 class LabelStore:
     """The labels of every plane of an image, read and written by regions; probabilities if asked for.
 
-    path: the OME-Zarr that it becomes; folder: where it lies until then.
+    path: the OME-Zarr that it becomes; folder: where it lies until then; working: the planes at the
+    size at which they are predicted.
     """
 
     def __init__(self, path: Path, grid: Grid, metadata: LabelMetadata) -> None:
         self.path, self.folder, self.grid, self.metadata = path, unfinished(path), grid, metadata
-        self.labels = zarr_module().open_array(self.folder / "labels" / metadata.kind / "0", mode="r+")
+        self.working = replace(grid, yx=metadata.predicted)
         self._scratch: dict[str, Any] = {}
+        self.labels = self._open(f"labels/{metadata.kind}")
         self._maps = self._open(PROBABILITIES) if metadata.classes else None
 
     @classmethod
@@ -74,35 +83,43 @@ class LabelStore:
         kind: LabelGroup,
         dtype: DTypeLike,
         classes: int = 0,
-        probabilities: Literal["uint8", "float16"] = "uint8",
-    ) -> LabelStore:
-        """A new, unfinished store in chunks of `chunk`²; an unfinished one of this name is removed.
+        probabilities: DTypeLike = "uint8",
+        predicted: tuple[int, int] | None = None,
+    ) -> Self:
+        """A new, unfinished store in chunks of `chunk`²; an unfinished one of this name is replaced.
 
         A finished one of this name stays until `finish` replaces it. classes: more than 0 to keep
-        that many probability maps, of dtype `probabilities`.
+        that many probability maps, of dtype `probabilities`; predicted: the size (y, x) at which
+        regions are written, the image's own unless given. The store appears under its name whole.
+        Raises UserError where something else has the name of an unfinished store.
         """
-        folder = unfinished(path)
-        _drop(folder)
+        check_unfinished(path)
         grid = Grid.of(image, chunk)
-        metadata = LabelMetadata(kind, image.identity, _source(path, image, kind), classes)
-        create_groups(folder, ("", "labels", f"labels/{kind}"))
-        grid.create(folder / "labels" / kind / "0", grid.yx, dtype)
+        metadata = LabelMetadata(
+            kind, image.identity, _source(path, image, kind), classes, predicted or grid.yx
+        )
+        new = temporary_name(unfinished(path))
+        working = replace(grid, yx=metadata.predicted)
+        place = new if metadata.predicted == grid.yx else new / SCRATCH / RESIZED
+        create_groups(new, ("", "labels", f"labels/{kind}", *([PROBABILITIES] if classes else [])))
+        working.create(place / "labels" / kind / "0", working.yx, dtype)
         if classes:
-            create_groups(folder, (PROBABILITIES,))
-            replace(grid, channels=classes).create(folder / PROBABILITIES / "0", grid.yx, probabilities)
-        write_attributes(folder, {KEY: {"grid": asdict(grid), "metadata": asdict(metadata)}})
+            replace(working, channels=classes).create(place / PROBABILITIES / "0", working.yx, probabilities)
+        write_attributes(new, {KEY: {"grid": asdict(grid), "metadata": asdict(metadata)}})
+        replace_folder(new, unfinished(path))
         return cls(path, grid, metadata)
 
     @classmethod
-    def open(cls, path: Path) -> LabelStore:
+    def open(cls, path: Path) -> Self:
         """The unfinished store of that name, to go on with."""
         table = read_attributes(unfinished(path)).get(KEY)
         if table is None:
             raise UserError(f"{path}: no unfinished result to go on with in {unfinished(path)}.")
-        return cls(path, Grid.from_json(table["grid"]), LabelMetadata(**table["metadata"]))
+        metadata = table["metadata"] | {"predicted": tuple(table["metadata"]["predicted"])}
+        return cls(path, Grid.from_json(table["grid"]), LabelMetadata(**metadata))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return LabelStore.open, (self.path.absolute(),)
+        return type(self).open, (self.path.absolute(),)
 
     def write(self, plane: int, y: slice, x: slice, labels: NDArray[Any]) -> None:
         """Write labels (y, x) to a region on chunk borders (or the image's edge): no lock is needed.
@@ -111,11 +128,11 @@ class LabelStore:
         the same: who resumes compares what is there with a checksum of what was written.
         """
         self._check_aligned(y, x)
-        self.labels[self.grid.place(plane, y, x)] = labels
+        self.labels[self.working.place(plane, y, x)] = labels
 
     def read(self, plane: int, y: slice, x: slice) -> NDArray[Any]:
         """Labels (y, x) of any region; 0 where nothing was written."""
-        return np.asarray(self.labels[self.grid.place(plane, y, x)])
+        return np.asarray(self.labels[self.working.place(plane, y, x)])
 
     def write_probabilities(
         self, plane: int, y: slice, x: slice, maps: NDArray[np.floating[Any]]
@@ -149,16 +166,30 @@ class LabelStore:
         """A folder for records and intermediate values; it goes when the store is finished."""
         return self.folder / SCRATCH
 
-    def finish(self, image: LazyImage | None = None) -> None:
-        """Build the pyramids, write the metadata, give the store its name and drop the scratch.
+    def plane_done(self, plane: int) -> None:
+        """Intermediate values stay until all is finished: who resumes compares them."""
 
-        image: copied into the store with a pyramid of its own, so that one path opens both. Killed
-        before it has its name, the store is unfinished still and `finish` can be called again.
+    def finish(self, image: LazyImage | None = None, mark: Mark | None = None) -> None:
+        """Complete the store, give it its name and drop the scratch.
+
+        image: copied into the store with a pyramid of its own, so that one path opens both; mark: kept
+        in it. Killed before it has its name, the store is unfinished still and `finish` can be called
+        again.
         """
+        self.complete(image)
+        if mark is not None:
+            write_json(self.folder / MARK_FILE, mark)
+        replace_folder(self.folder, self.path)
+        tidy(self.path)
+
+    def complete(self, image: LazyImage | None = None) -> None:
+        """Bring labels to the image's size, build the pyramids and write the metadata."""
         kind = self.metadata.kind
         group = self.folder / "labels" / kind
+        self.grid.resize(self.labels, group)
         self.grid.build_pyramid(group, lambda block: np.stack([majority(b, 2) for b in block]))
         if self._maps is not None:
+            self._mapped.resize(self._maps, self.folder / PROBABILITIES)
             self._mapped.build_pyramid(self.folder / PROBABILITIES, _mean)
             write_attributes(self.folder / PROBABILITIES, self._mapped.metadata(PROBABILITIES))
         if image is not None:
@@ -169,8 +200,6 @@ class LabelStore:
         write_attributes(self.folder / "labels", {"labels": [kind]})
         for partial in self.folder.rglob("*.partial"):  # of chunks that killed writers began
             partial.unlink()
-        replace_folder(self.folder, self.path)
-        _drop(self.path / SCRATCH)
 
     @property
     def _mapped(self) -> Grid:
@@ -180,14 +209,16 @@ class LabelStore:
         """An empty array that appears whole, whoever else makes it at the same time."""
         planes = math.prod(self.grid.axes.values())
         mine = where.with_name(f".{where.name}-{uuid.uuid4().hex}")
-        replace(self.grid, axes={"t": planes}).create(mine, self.grid.yx, dtype)
+        replace(self.working, axes={"t": planes}).create(mine, self.working.yx, dtype)
         try:
             os.rename(mine, where)
         except OSError:  # another writer was first
             shutil.rmtree(mine)
 
     def _open(self, group: str) -> Any:
-        return zarr_module().open_array(self.folder / group / "0", mode="r+")
+        """The array that regions are written to."""
+        folder = self.folder if self.working.yx == self.grid.yx else self.scratch_folder / RESIZED
+        return zarr_module().open_array(folder / group / "0", mode="r+")
 
     def _copy(self, image: LazyImage) -> None:
         """The image's pixels and their pyramid as the store's root."""
@@ -202,7 +233,7 @@ class LabelStore:
 
     def _check_aligned(self, y: slice, x: slice) -> None:
         chunk = self.grid.chunk
-        for s, n in zip((y, x), self.grid.yx, strict=True):
+        for s, n in zip((y, x), self.working.yx, strict=True):
             if s.start % chunk or (s.stop % chunk and s.stop != n):
                 raise ValueError(f"{s}: not on borders of {chunk}-pixel chunks of {n} pixels")
 
@@ -217,14 +248,23 @@ def unfinished(path: Path) -> Path:
     return path.with_name(path.name + ".unfinished")
 
 
-def state(path: Path) -> Literal["none", "unfinished", "finished"]:
-    """What there is of a store; an unfinished one beside a finished one of its name counts as unfinished."""
-    if unfinished(path).is_dir():
-        return "unfinished"
-    if not path.exists():
-        return "none"
-    _drop(path / SCRATCH)  # left by who was killed while tidying up
-    return "finished"
+def check_unfinished(path: Path) -> bool:
+    """Whether there is an unfinished store of that name; UserError where its place is taken."""
+    folder = unfinished(path)
+    if not folder.exists() and not folder.is_symlink():
+        return False
+    with suppress(OSError, ValueError):
+        if KEY in read_attributes(folder):
+            return True
+    raise UserError(
+        f"{folder}: is where the unfinished result would lie, and was not made by this command. Choose "
+        "another --out, or move it away."
+    )
+
+
+def tidy(path: Path) -> None:
+    """Remove the scratch of a finished store, which a process that was killed can leave."""
+    _drop(path / SCRATCH)
 
 
 def _drop(folder: Path) -> None:

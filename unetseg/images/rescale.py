@@ -63,26 +63,55 @@ def pixel_size_note(image: tuple[float, float] | None, trained: tuple[float, ...
     )
 
 
-def rescaled(image: LazyImage, spacing_um: tuple[float, float]) -> LazyImage:
-    """The image at the pixel size `spacing_um` (y, x), float32, computed as it is read.
-
-    Raises ValueError where the image has no pixel size.
-    """
-    if image.spacing_um is None:
-        raise ValueError(f"{image.path}: no pixel size")
-    steps = (new / old for new, old in zip(spacing_um, image.spacing_um, strict=True))
-    y_axis, x_axis = (Axis(n, step) for n, step in zip(image.shape[1:], steps, strict=True))
-
+def rescaled(image: LazyImage, factors: tuple[float, float]) -> LazyImage:
+    """The image resized by `factors` (y, x), 0.5 for half as many pixels; float32, computed as it is read."""
+    y_axis, x_axis = (Axis(n, 1 / f) for n, f in zip(image.shape[1:], factors, strict=True))
+    size = image.spacing_um
     chunks = tuple(max(1, round(c / a.step)) for c, a in zip(image.chunks, (y_axis, x_axis), strict=True))
     return replace(
         image,
         shape=(image.shape[0], y_axis.new, x_axis.new),
         dtype=np.dtype(np.float32),
-        scale=replace(image.scale, yx_um=spacing_um),
+        scale=replace(
+            image.scale, yx_um=None if size is None else (size[0] * y_axis.step, size[1] * x_axis.step)
+        ),
         chunks=(chunks[0], chunks[1]),
-        identity=fingerprint(image.path, [], image.identity, spacing_um),
+        identity=fingerprint(image.path, [], image.identity, factors),
         read=Resampled(image, y_axis, x_axis),
     )
+
+
+def nearest(image: LazyImage, yx: tuple[int, int]) -> LazyImage:
+    """The image at `yx` pixels, each the nearest of the old ones, read region by region."""
+    if image.shape[1:] == yx:
+        return image
+    return replace(image, shape=(image.shape[0], *yx), read=Nearest(image, yx))
+
+
+def nearest_index(wanted: slice, new: int, old: int) -> NDArray[np.intp]:
+    """Of the pixels `wanted` of `new` along an axis, the nearest ones of `old`.
+
+    >>> nearest_index(slice(0, 6), 6, 3).tolist(), nearest_index(slice(0, 2), 2, 6).tolist()
+    ([0, 0, 1, 1, 2, 2], [1, 4])
+    """
+    return ((2 * np.arange(wanted.start, wanted.stop) + 1) * old // (2 * new)).astype(np.intp)
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Reads of an image at another size, by its nearest pixels."""
+
+    image: LazyImage
+    yx: tuple[int, int]
+
+    def __call__(self, plane: int, channels: Sequence[int], y: slice, x: slice) -> NDArray[Any]:
+        """Reads the old pixels that the new ones come from."""
+        rows, columns = (
+            nearest_index(s, n, old) for s, n, old in zip((y, x), self.yx, self.image.shape[1:], strict=True)
+        )
+        hull = [slice(int(i.min()), int(i.max()) + 1) for i in (rows, columns)]
+        pixels = self.image.read(plane, channels, hull[0], hull[1])
+        return pixels[:, (rows - hull[0].start)[:, None], columns - hull[1].start]
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,31 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from unetseg.files import replacing
+from unetseg.files import discard, replacing
 from unetseg.images.lazy import LazyImage
+from unetseg.images.marks import Mark, tiff_tags
+from unetseg.images.ome_zarr import LabelStore
 from unetseg.images.opening import open_image
 from unetseg.images.whole import ome_metadata, resolution_per_cm
 
 TILE = 512
 
 
-def write_tiff_pyramid(path: Path, labels: Path) -> None:
+class TiffPyramidStore(LabelStore):
+    """Labels that become an OME-TIFF; until it is whole they lie in an unfinished OME-Zarr."""
+
+    def finish(self, image: LazyImage | None = None, mark: Mark | None = None) -> None:
+        """Write the TIFF, then remove the store; killed on the way, it can be called again."""
+        self.complete()
+        write_tiff_pyramid(self.path, self.folder / "labels" / self.metadata.kind, mark)
+        discard(self.folder)
+
+
+def write_tiff_pyramid(path: Path, labels: Path, mark: Mark | None = None) -> None:
     """Write the NGFF labels in folder `labels` with all levels of their pyramid to a BigTIFF.
 
     Levels are SubIFDs, as OME-TIFF 6 has them; tiles of 512², zlib; object ids are uint16 where
-    they fit, else uint32. Tile by tile; the same labels give the same bytes.
+    they fit, else uint32. Tile by tile; the same labels give the same bytes. mark: see `marks`.
     """
     levels = _levels(labels)
     first = levels[0]
@@ -33,6 +45,7 @@ def write_tiff_pyramid(path: Path, labels: Path) -> None:
             head: dict[str, Any] = {"subfiletype": 1}
             if number == 0:
                 head = {"subifds": len(levels) - 1, "metadata": ome_metadata(axes, first.scale)}
+                head["extratags"] = tiff_tags(mark)
             writer.write(
                 _tiles(level, dtype),
                 shape=(*level.axes.values(), *level.shape[1:]),

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from unetseg.errors import UserError
 from unetseg.files import replacing
 from unetseg.images.formats import check_readable
-from unetseg.images.lazy import Choice
+from unetseg.images.lazy import Choice, LazyImage
 from unetseg.images.limits import check_memory
+from unetseg.images.marks import Mark, tiff_tags
 from unetseg.images.opening import open_chosen
 from unetseg.images.scale import Scale, time_and_slices
 
@@ -78,22 +79,23 @@ def write_stack(
     spacing_um: Sequence[float] | None,
     axes: str = "TYX",
     frame_s: float | None = None,
+    mark: Mark | None = None,
 ) -> None:
     """A TIFF that Fiji and napari open, with its axes and scale; written whole or not at all.
 
     uint8, uint16 and float32 pages are ImageJ hyperstacks; other integers and floats, which ImageJ does
     not know, OME-TIFF. axes: of pages, a letter each of TZCYX; spacing_um: (y, x), or (z, y, x);
-    frame_s: seconds between frames.
+    frame_s: seconds between frames; mark: of a result, see `marks`.
     """
     scale = Scale.of(None if spacing_um is None else tuple(spacing_um), frame_s)
-    _write(path, pages, axes, scale)
+    _write(path, pages, axes, scale, mark)
 
 
-def write_pages(path: Path, pages: NDArray[Any], source: Stack) -> None:
-    """Results (n, y, x) or (n, c, y, x) of a stack's pages, along the stack's axes and at its scale."""
+def write_pages(path: Path, pages: NDArray[Any], source: Stack | LazyImage, mark: Mark | None = None) -> None:
+    """Results (n, y, x) or (n, c, y, x) of an image's pages, along its axes and at its scale."""
     axes, scale = time_and_slices(source.axes, source.scale)
     letters = "".join(axes).upper() + ("YX" if pages.ndim == 3 else "CYX")
-    _write(path, pages.reshape(*axes.values(), *pages.shape[1:]), letters, scale)
+    _write(path, pages.reshape(*axes.values(), *pages.shape[1:]), letters, scale, mark)
 
 
 def label_dtype(labels: NDArray[np.integer[Any]]) -> NDArray[Any]:
@@ -115,7 +117,7 @@ def check_values(path: Path, pixels: NDArray[np.generic]) -> None:
         )
 
 
-def _write(path: Path, pages: NDArray[Any], axes: str, scale: Scale) -> None:
+def _write(path: Path, pages: NDArray[Any], axes: str, scale: Scale, mark: Mark | None) -> None:
     order = sorted(range(len(axes)), key=lambda i: "TZCYX".index(axes[i]))
     pages, axes = pages.transpose(order), "".join(axes[i] for i in order)
     if pages.dtype in IMAGEJ_DTYPES and pages.nbytes < IMAGEJ_BYTES:
@@ -125,6 +127,7 @@ def _write(path: Path, pages: NDArray[Any], axes: str, scale: Scale) -> None:
         options = {"ome": True, "metadata": ome_metadata(axes, scale), **resolution_per_cm(scale)}
     else:
         options = {"metadata": {"axes": axes}, **resolution_per_cm(scale)}
+    options["extratags"] = tiff_tags(mark)
     with replacing(path) as temporary:
         tifffile.imwrite(temporary, pages, compression="zlib", photometric="minisblack", **options)
 

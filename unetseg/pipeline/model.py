@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +108,15 @@ class Model:
             progress=progress,
         )
         return enlarge(calibrated(small, self.recipe.calibration), image.shape[1:], self.recipe.shrink)
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """A short text that changes with the weights."""
+        found = hashlib.sha256()
+        for name, value in sorted(self.net.state_dict().items()):
+            found.update(name.encode())
+            found.update(value.detach().cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()[:16]
 
     def labels(self, probabilities: NDArray[np.float32]) -> NDArray[Any]:
         """Object ids (*yx) int32, or the class map (*yx) uint8, of `probabilities` (k, *yx)."""

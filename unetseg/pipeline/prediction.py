@@ -1,178 +1,183 @@
-"""Prediction of a user's files: images in, label TIFFs (and probabilities, pictures) out."""
+"""Prediction of a user's files: one way for every kind of image and result."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from unetseg.device import choose_device
 from unetseg.errors import UserError
-from unetseg.figures import write_overlay
-from unetseg.files import plain_stem
-from unetseg.images.formats import image_files
-from unetseg.images.nifti import read_volume, volume_ending, write_volume
-from unetseg.images.whole import Stack, label_dtype, read_stack, write_pages, write_stack
-from unetseg.pipeline.model import Model, PredictSettings, in_files
-from unetseg.tasks.cell_tracking import frames
+from unetseg.images import LazyImage, open_image
+from unetseg.images.marks import existing_mark
+from unetseg.images.rescale import pixel_size_note
+from unetseg.images.stack_store import probabilities_path
+from unetseg.pipeline.model import Model, Recipe, average_models, labelled_as, load_model, pruned
+from unetseg.pipeline.predict_options import PredictOptions, ProbabilityType
+from unetseg.pipeline.result_names import Target, challenge_targets, find_targets
+from unetseg.pipeline.result_picture import picture_path, write_result_picture
+from unetseg.pipeline.volume_prediction import describe_volume, predict_volume
+from unetseg.run import Run
+from unetseg.streaming.job import OptionalOutputs, Request, Skipping
+from unetseg.streaming.output import estimate_request, predict_to
+from unetseg.streaming.work import Resumed, Summary, TileDone, TileExecutor, tiles_here
+
+SCALES = (1 / 50, 50)
+"""The factors by which an image may be resized."""
 
 
 @dataclass(frozen=True)
-class Output:
-    """What to write: the folder, probabilities and overlay pictures beside the labels."""
+class Note:
+    """Something that the user should know before an image is predicted."""
 
-    folder: Path
-    probabilities: bool = False
-    pictures: bool = False
+    text: str
 
 
-@dataclass(frozen=True)
-class Written:
-    """One image done: the label file, its pages and objects (or classes) in all."""
-
-    path: Path
-    pages: int
-    objects: int
+Event = Note | Resumed | TileDone | Summary
 
 
-def find_images(paths: Sequence[Path]) -> list[Path]:
-    """The image files named, and those in the folders named; no two of the same name."""
-    found: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise UserError(f"{path}: no such file or folder.")
-        inside = image_files(path) if path.is_dir() else [path]
-        if not inside:
-            raise UserError(f"{path}: no TIFF, PNG or NIfTI image in this folder.")
-        found += inside
-    first: dict[str, Path] = {}
-    for path in found:
-        other = first.setdefault(plain_stem(path), path)
-        if other is not path:
-            raise UserError(
-                f"{other} and {path}: two images of the same name; their results would overwrite each "
-                "other. Rename one, or predict them apart with different --out."
-            )
-    return found
+def open_model(runs: Sequence[Path], options: PredictOptions) -> Model:
+    """The average of the runs' best models (or of model files), with the options that are given."""
+    return average_models({str(path): _one_model(path, options) for path in runs})
 
 
-def predict_files(
-    model: Model,
-    paths: Sequence[Path],
-    output: Output,
-    tiling: PredictSettings,
-    progress: Callable[[int], None],
-) -> Iterator[Written | UserError]:
-    """STEM_labels.tif (object ids) or STEM_classes.tif of every image, one page per page.
+def choose_targets(model: Model, images: Sequence[Path], out: Path, options: PredictOptions) -> list[Target]:
+    """Each image and where its labels go.
 
-    A model of volumes takes each file for one; of NIfTI files the results are NIfTI, STEM_labels.nii.gz.
-    An image that cannot be read or predicted gives its error and the next one follows; a result that
-    cannot be written ends it all.
+    Raises UserError, before anything is computed, for options that a result does not take, two results
+    of one name, and results that would replace what is not ours.
     """
     volumes = model.net.dims == 3
-    predict_one, write_one = (_volume_labels, _write_volume) if volumes else (_page_labels, _write_pages)
-    for path in paths:
-        if path.resolve().parent == output.folder.resolve():
-            raise UserError(
-                f"{output.folder}: holds the images; results there would be taken for images the next "
-                "time. Choose another --out."
-            )
-    for path in paths:
-        try:
-            found = predict_one(model, path, output, tiling, progress)
-        except UserError as error:
-            yield error
-        else:
-            yield write_one(_result(output, path, model.recipe.kind), found, output)
+    if options.challenge:
+        targets = challenge_targets(images, out)
+    else:
+        targets = find_targets(images, out, kind=model.recipe.kind)
+    for target in targets:
+        options.check(target, volumes=volumes)
+        if volumes and target.streamed:
+            raise UserError(f"{target.out}: a network of volumes writes TIFF or NIfTI. Give a folder.")
+        for path in _results(target, options):
+            existing_mark(path)
+    return targets
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What was found in an image file: labels and, if wanted, probabilities of each page (or volume)."""
-
-    source: Stack
-    labels: list[NDArray[Any]]
-    maps: list[NDArray[np.float32]]
-
-
-def _page_labels(
-    model: Model, path: Path, output: Output, tiling: PredictSettings, progress: Callable[[int], None]
-) -> _Found:
-    stack = read_stack(path)
-    found = _Found(stack, [], [])
-    for number, image in enumerate(stack.pixels):
-        probabilities = model.probabilities(image, f"{path}[{number}]", tiling)
-        found.labels.append(in_files(model.recipe, model.labels(probabilities)))
-        if output.probabilities:
-            found.maps.append(probabilities)
-        progress(1)
-    return found
+def predict_target(
+    model: Model, target: Target, options: PredictOptions, perform: TileExecutor = tiles_here
+) -> Iterator[Event]:
+    """Predict an image into its result, resume it, or find it complete."""
+    if model.net.dims == 3:
+        yield from predict_volume(model, target, options)
+        return
+    request = make_request(model, target, options)
+    note = pixel_size_note(request.source.spacing_um, trained_pixel_size(model.recipe))
+    if note and request.source is request.image:
+        yield Note(f"{target.image}: {note}")
+    picture = partial(write_result_picture, request.source, target.out, model.recipe.kind)
+    for event in predict_to(request, target.out, perform=perform, overwrite=options.overwrite):
+        if isinstance(event, Summary) and options.pictures:
+            picture(event.objects[0])
+        yield event
 
 
-def _volume_labels(
-    model: Model, path: Path, output: Output, tiling: PredictSettings, progress: Callable[[int], None]
-) -> _Found:
-    source = read_volume(path)
-    probabilities = model.probabilities(source.pixels[0], str(path), tiling)
-    progress(1)
-    labels = in_files(model.recipe, model.labels(probabilities))
-    return _Found(source, [labels], [probabilities] if output.probabilities else [])
+def describe_target(model: Model, target: Target, options: PredictOptions) -> list[str]:
+    """What the image is, and what its prediction will take, in lines; nothing is written."""
+    if model.net.dims == 3:
+        return describe_volume(model, target, options)
+    request = make_request(model, target, options)
+    (c, y, x), planes = request.source.shape, len(request.source.planes)
+    found = estimate_request(request)
+    plan = found.plan
+    size = "×".join(map(str, request.image.shape[1:]))
+    resized = "" if request.image is request.source else f", predicted at {size}"
+    tile = "×".join(map(str, plan.partition.step))
+    return [
+        f"{target.image}: {y}×{x} pixels, {c} channels, {planes} planes of {request.source.dtype}{resized}",
+        f"tiles:  {len(plan.partition) * planes} of {tile} pixels; "
+        f"{plan.redundancy:.2f} pixels are computed for each",
+        f"memory: {plan.memory / 2**20:.0f} MiB for tiles, of {options.memory / 2**20:.0f} allowed",
+        f"output: at most {found.output_bytes / 1e6:.0f} MB in {target.out}",
+        f"time:   {found.seconds:.0f} s, from one tile",
+    ]
 
 
-def _write_pages(target: Path, found: _Found, output: Output) -> Written:
-    source, pages = found.source, found.labels
-    write_pages(target, label_dtype(np.stack(pages)), source)
-    if found.maps:
-        maps = np.stack(found.maps)
-        write_pages(
-            _result(output, source.path, "probabilities"), maps[:, 1] if maps.shape[1] == 2 else maps, source
+def make_request(model: Model, target: Target, options: PredictOptions) -> Request:
+    """What is asked for of one image."""
+    image = open_image(
+        target.image,
+        series=options.series,
+        level=options.pyramid_level,
+        channels=options.channel or None,
+        planes=options.plane or None,
+        axes=options.axes,
+        damaged=options.skip_damaged,
+    )
+    if options.pixel_size is not None:
+        scale = replace(image.scale, yx_um=(options.pixel_size, options.pixel_size))
+        image = replace(image, scale=scale)
+    mask = None if options.mask is None else open_image(options.mask)
+    default: ProbabilityType = "uint8" if target.streamed else "float32"
+    return Request.of(
+        model,
+        image,
+        options.settings,
+        skipping=Skipping(options.skip_below, mask, options.skip_damaged),
+        outputs=OptionalOutputs(
+            (options.probability_type or default) if options.probabilities else None, options.copy_image
+        ),
+        scale=_scale(image, model.recipe, options),
+        chunked=target.streamed,
+    )
+
+
+def trained_pixel_size(recipe: Recipe) -> tuple[float, float] | None:
+    """The pixel size (y, x) in µm of the images that a model was trained on, if it is known."""
+    if recipe.spacing_um is None:
+        return None
+    y, x = (size / recipe.shrink for size in recipe.spacing_um[-2:])  # stored is that of the network's input
+    return y, x
+
+
+def _scale(image: LazyImage, recipe: Recipe, options: PredictOptions) -> tuple[float, float] | None:
+    """The factors (y, x) by which the image is resized for the network; None for as it is."""
+    if options.scale is not None:
+        return None if options.scale == 1 else (options.scale, options.scale)
+    if not options.rescale:
+        return None
+    there, wanted = image.spacing_um, trained_pixel_size(recipe)
+    if there is None:
+        raise UserError(
+            f"{image.path}: --rescale needs the image's pixel size, which its file does not give. Give "
+            "--pixel-size MICROMETRES, or --scale FACTOR instead."
         )
-    if output.pictures:
-        _write_picture(target, source.path, source.pixels[0], pages[0])
-    return Written(target, len(pages), sum(len(np.unique(p[p > 0])) for p in pages))
+    if wanted is None:
+        raise UserError(
+            "--rescale needs the pixel size of the training images, which this model does not know. Give "
+            "--scale FACTOR instead."
+        )
+    factors = (there[0] / wanted[0], there[1] / wanted[1])
+    if not all(SCALES[0] <= f <= SCALES[1] for f in factors):
+        raise UserError(
+            f"{image.path}: --rescale would resize it {factors[0]:.3g} times ({there[0]:.4g} µm a pixel, "
+            f"{wanted[0]:.4g} in training). Give the right --pixel-size, or --scale FACTOR."
+        )
+    return None if factors == (1, 1) else factors
 
 
-def _write_volume(target: Path, found: _Found, output: Output) -> Written:
-    source, (labels,) = found.source, found.labels
-    write_volume(target, label_dtype(labels), source)
-    for probabilities in found.maps:
-        maps = probabilities[1] if len(probabilities) == 2 else probabilities
-        write_volume(_result(output, source.path, "probabilities"), maps, source)
-    if output.pictures:
-        _write_picture(target, source.path, source.pixels[0], labels)
-    return Written(target, len(labels), len(np.unique(labels[labels > 0])))
+def _results(target: Target, options: PredictOptions) -> list[Path]:
+    """The files that a prediction writes, of which an existing one must be ours."""
+    paths = [target.out]
+    if options.probabilities and not target.streamed:
+        paths.append(probabilities_path(target.out))
+    if options.pictures:
+        paths.append(picture_path(target.out))
+    return paths
 
 
-def _result(output: Output, image: Path, what: str) -> Path:
-    """Where a result goes; what: "classes", "instances" or "probabilities"."""
-    suffix = "labels" if what == "instances" else what
-    return output.folder / f"{plain_stem(image)}_{suffix}{volume_ending(image)}"
-
-
-def _write_picture(target: Path, path: Path, image: NDArray[Any], labels: NDArray[Any]) -> None:
-    picture = target.with_name(f"{plain_stem(target)}.png")
-    noun = "classes" if plain_stem(target).endswith("_classes") else "objects"
-    write_overlay(picture, image, None, labels.astype(np.int32), path.name, noun=noun)
-
-
-def predict_sequence(
-    model: Model, folder: Path, output: Output, tiling: PredictSettings, progress: Callable[[int], None]
-) -> Written:
-    """A Cell Tracking Challenge sequence "…/02" to OUT/02_RES/mask000.tif, uint16, in its naming."""
-    digits = frames(folder)
-    if not digits:
-        raise UserError(f"{folder}: no frames named t000.tif; give a sequence's folder, such as DATA/02.")
-    result = output.folder / f"{folder.name}_RES"
-    objects = 0
-    for number in digits:
-        stack = read_stack(folder / f"t{number}.tif")
-        if len(stack.pixels) > 1:
-            raise UserError(f"{stack.path}: {len(stack.pixels)} pages; only 2-D sequences are predicted.")
-        labels = model.labels(model.probabilities(stack.pixels[0], str(stack.path), tiling))
-        write_stack(result / f"mask{number}.tif", labels.astype(np.uint16)[None], spacing_um=stack.spacing_um)
-        objects += int(labels.max(initial=0))
-        progress(1)
-    return Written(result, len(digits), objects)
+def _one_model(run: Path, options: PredictOptions) -> Model:
+    path = Run.open(run).best if run.is_dir() else run
+    model = load_model(path, choose_device(options.device))
+    if options.level is not None:
+        model = pruned(model, options.level)
+    labels = replace(model.recipe.labels, **options.labels)
+    return labelled_as(replace(model, recipe=replace(model.recipe, labels=labels)), options.label_type)

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,22 +23,24 @@ from unetseg.device import choose_device
 from unetseg.errors import UserError
 from unetseg.files import replacing
 from unetseg.pipeline.model import load_model, save_model
-from unetseg.streaming.tile_steps import Job
-from unetseg.streaming.work import TileExecutor, fitted_source, tiles_here
+from unetseg.streaming.job import Job, PlaneJob
+from unetseg.streaming.journal import Journal
+from unetseg.streaming.work import TileExecutor, fitted_sources, tiles_here
 
 RETRIES = 3
 """Workers that a task may outlive, and times that one may fail for what is not the user's doing."""
-UNITS = 4
+BATCHES = 4
 """Batches in a task: inside it reading, computing and writing overlap."""
 PATIENCE_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class JobSpec:
-    """A job as it travels: its fields but the model, which lies in its journal; name: of this run."""
+    """A job as it travels: its fields but the models, which lie in its journal; name: of this run."""
 
     name: str
     device: str
+    models: tuple[Path, ...]
     job: dict[str, Any]
 
     def opened(self) -> Job:
@@ -45,8 +48,8 @@ class JobSpec:
         if self.name not in OPENED:
             OPENED.clear()
             keep_freed_memory()
-            model = load_model(self.job["journal"].folder / "model.pt", choose_device(self.device))
-            OPENED[self.name] = Job(model=model, **self.job)
+            first, *others = (load_model(path, choose_device(self.device)) for path in self.models)
+            OPENED[self.name] = Job(model=replace(first, others=tuple(others)), **self.job)
         return OPENED[self.name]
 
 
@@ -74,18 +77,22 @@ def tile_executor(workers: int = 1, scheduler: str | None = None) -> Iterator[Ti
 
 
 def job_spec(job: Job) -> JobSpec:
-    """The job for workers: its model is put into its journal, and paths become absolute."""
+    """The job for workers: its models are put into its journal, and paths become absolute."""
+    if not isinstance(job.journal, Journal):
+        raise ValueError("a job in memory cannot travel")
     journal = replace(job.journal, folder=job.journal.folder.absolute())
-    with replacing(journal.folder / "model.pt") as temporary:
-        save_model(temporary, job.model.recipe, job.model.net, {})
-    kept = {f.name: getattr(job, f.name) for f in fields(job) if f.name != "model"}
-    return JobSpec(uuid.uuid4().hex, job.model.device.type, {**kept, "journal": journal})
+    paths = tuple(journal.folder / f"model-{number}.pt" for number in range(len(job.models)))
+    for path, model in zip(paths, job.models, strict=True):
+        with replacing(path) as temporary:
+            save_model(temporary, model.recipe, model.net, {})
+    kept = {f.name: getattr(job, f.name) for f in fields(Job) if f.name != "model"}
+    return JobSpec(uuid.uuid4().hex, job.model.device.type, paths, {**kept, "journal": journal})
 
 
 def do_tiles(sent: JobSpec, step: str, plane: int, indices: Sequence[int]) -> list[int] | UserError:
     """In a worker: a step of some tiles; a user's error is a result, for trying again is no use."""
     try:
-        return list(tiles_here(sent.opened(), step, plane, indices))
+        return list(tiles_here(sent.opened().plane(plane), step, indices))
     except UserError as error:
         return error
 
@@ -97,16 +104,16 @@ class _Tiles:
     distributed: Any
     client: Any
 
-    def __call__(self, job: Job, step: str, plane: int, left: Sequence[int]) -> Iterator[int]:
+    def __call__(self, plane: PlaneJob, step: str, left: Sequence[int]) -> Iterator[int]:
         """The numbers of the tiles as they are done, in any order."""
         if not left:
             return
         if step == "predict":
-            fitted_source(job, plane)  # the statistics are taken here, once; workers find them in the journal
-        sent = job_spec(job)
+            fitted_sources(plane)  # the statistics are taken here, once; workers find them in the journal
+        sent, batch = job_spec(plane.job), plane.job.plan.batch
         tasks = [
-            self.client.submit(do_tiles, sent, step, plane, list(group), retries=RETRIES, pure=False)
-            for _, group in groupby(left, lambda index: index // (job.plan.batch * UNITS))
+            self.client.submit(do_tiles, sent, step, plane.number, list(group), retries=RETRIES, pure=False)
+            for _, group in groupby(left, lambda index: index // (batch * BATCHES))
         ]
         try:
             for task in self.distributed.as_completed(tasks):

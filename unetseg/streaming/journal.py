@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,46 @@ class Journal:
 
     def _path(self, step: str, plane: int, index: int) -> Path:
         return self.folder / step / f"{plane}" / f"{index}.npz"
+
+
+@dataclass(frozen=True)
+class MemoryJournal:
+    """The same for an image whose labels are held in memory: nothing is left of it afterwards."""
+
+    records: dict[tuple[str, int, int], Record] = field(default_factory=dict)
+    metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rows: dict[str, list[NDArray[np.int64]]] = field(default_factory=dict)
+
+    def write(self, step: str, plane: int, index: int, record: Record) -> None:
+        """See `Journal`."""
+        self.records[step, plane, index] = record
+
+    def read(self, step: str, plane: int, index: int) -> Record | None:
+        """See `Journal`."""
+        return self.records.get((step, plane, index))
+
+    def write_metadata(self, name: str, metadata: dict[str, Any]) -> None:
+        """See `Journal`."""
+        self.metadata[name] = metadata
+
+    def read_metadata(self, name: str) -> dict[str, Any] | None:
+        """See `Journal`."""
+        return self.metadata.get(name)
+
+    def write_rows(self, name: str, rows: Iterable[NDArray[np.int64]]) -> None:
+        """See `Journal`."""
+        self.rows[name] = list(rows)
+
+    def read_rows(self, name: str) -> list[NDArray[np.int64]]:
+        """See `Journal`."""
+        return self.rows[name]
+
+    def has_rows(self, name: str) -> bool:
+        """See `Journal`."""
+        return name in self.rows
+
+
+Records = Journal | MemoryJournal
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,31 @@
-"""Where the labels of a large image go: an OME-Zarr that is finished, gone on with or begun; or memory."""
+"""Where labels go: an OME-Zarr or OME-TIFF that is created, resumed or already complete; a TIFF; memory.
+
+One kind of job makes them all. An OME-Zarr and a pyramidal OME-TIFF are written tile by tile and can be
+resumed; for any other TIFF the labels of the whole stack are held in memory until it is written.
+"""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
+from unetseg import __version__
 from unetseg.errors import UserError
-from unetseg.files import write_json
-from unetseg.images import LazyImage
+from unetseg.files import remove_leftovers
 from unetseg.images.disk_space import PYRAMID, check_space, label_bytes
-from unetseg.images.ome_zarr import LabelGroup, LabelStore, state, unfinished
-from unetseg.images.tiff_pyramid import write_tiff_pyramid
-from unetseg.pipeline.model import Model, PredictSettings
-from unetseg.streaming.journal import Journal, check_same, read_metadata
-from unetseg.streaming.optional_outputs import OptionalOutputs
-from unetseg.streaming.plan import Plan, make_plan
-from unetseg.streaming.tile_steps import Job, Skipping
+from unetseg.images.marks import Mark, existing_mark
+from unetseg.images.ome_zarr import SCRATCH, LabelStore, check_unfinished, tidy, unfinished
+from unetseg.images.stack_store import StackStore, probabilities_path
+from unetseg.images.tiff_pyramid import TiffPyramidStore
+from unetseg.locks import locked
+from unetseg.streaming.job import Job, Request
+from unetseg.streaming.journal import Journal, MemoryJournal, check_same
 from unetseg.streaming.work import (
     Estimate,
     Resumed,
@@ -31,159 +34,133 @@ from unetseg.streaming.work import (
     TileExecutor,
     estimate,
     run_job,
-    settings_of,
     tiles_here,
 )
 
-FACTS = "unetseg.json"
-"""In the finished result: the settings it was made with, and the summary."""
-NO_EXTRAS = OptionalOutputs()
-OME_TIFFS = (".ome.tif", ".ome.tiff")
+ZARR, OME_TIFFS = ".zarr", (".ome.tif", ".ome.tiff")
+JOURNAL = "journal"
 
 
-@dataclass(frozen=True)
-class MemoryStore:
-    """Labels and scratch of one plane as arrays."""
-
-    labels: NDArray[Any]
-    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
-
-    def write(self, plane: int, y: slice, x: slice, labels: NDArray[Any]) -> None:
-        """Put labels into a region."""
-        self.labels[plane, y, x] = labels
-
-    def read(self, plane: int, y: slice, x: slice) -> NDArray[Any]:
-        """The labels of a region."""
-        return self.labels[plane, y, x]
-
-    def scratch(self, name: str, dtype: DTypeLike) -> NDArray[Any]:
-        """An array (planes, y, x) of that name, zeros at first."""
-        if name not in self.arrays:
-            self.arrays[name] = np.zeros(self.labels.shape, dtype)
-        return self.arrays[name]
+def is_streamed(out: Path) -> bool:
+    """Whether a result of this name is written tile by tile: an OME-Zarr, or an OME-TIFF."""
+    return out.name.lower().endswith((ZARR, *OME_TIFFS))
 
 
-def is_large_name(path: Path) -> bool:
-    """Whether a result of this name is streamed: an OME-Zarr, or an OME-TIFF."""
-    return path.name.lower().endswith((".zarr", *OME_TIFFS))
-
-
-def open_job(
-    model: Model,
-    image: LazyImage,
-    out: Path,
-    tiling: PredictSettings,
-    skipping: Skipping,
-    *,
-    extras: OptionalOutputs = NO_EXTRAS,
-    overwrite: bool = False,
-) -> Job | Summary:
-    """The job that makes `out` (begun, or gone on with), or the summary of a result that is finished.
-
-    out: NAME.zarr or NAME.ome.tif. Raises UserError where it was made with other settings, is
-    something else, or has no space.
-    """
-    if out.resolve() == image.path.resolve():
-        raise UserError(f"{out}: is the image itself. Choose another --out.")
-    if extras != NO_EXTRAS and _store_path(out) != out:
-        raise UserError(f"{out}: probabilities and the image's copy need an OME-Zarr: --out NAME.ome.zarr.")
-    plan, store = make_plan(model, image.shape[1:], tiling), _store_path(out)
-    settings = settings_of(model, image, plan, skipping, tiling.precision, extras)
-    there = state(store)
-    journal = Journal(unfinished(store) / "scratch" / "journal")
-    metadata = _finished(out)
-    if overwrite or there != "unfinished" or journal.read_metadata("settings") is None:
-        if metadata is not None and not overwrite:
-            check_same(out, metadata["settings"], settings)
-            return _summary(metadata["summary"])
-        if store == out or there != "finished":
-            _create(store, model, image, plan, extras)
-    opened = LabelStore.open(store)
-    maps = opened if extras.probabilities else None
-    return Job(model, image, plan, opened, journal, skipping, tiling.precision, extras, maps)
-
-
-def make_result(
-    job: Job, out: Path, perform: TileExecutor = tiles_here
+def predict_to(
+    request: Request, out: Path, *, perform: TileExecutor = tiles_here, overwrite: bool = False
 ) -> Iterator[Resumed | TileDone | Summary]:
-    """Do what is left of the job that `open_job` gave for `out`, then finish it; see `work.run_job`."""
+    """Make `out`, or what is left of it; a summary alone where it is complete already.
+
+    Raises InUse while another process writes it; for all else see `open_job` and `work.run_job`.
+    """
+    with locked(out):
+        remove_leftovers(out.parent)
+        job = open_job(request, out, overwrite=overwrite)
+        if isinstance(job, Summary):
+            yield job
+        else:
+            yield from make_result(job, perform)
+
+
+def open_job(request: Request, out: Path, *, overwrite: bool = False) -> Job | Summary:
+    """The job that makes `out` (created, or resumed), or the summary of a result that is complete.
+
+    out: NAME.zarr, NAME.ome.tif or NAME.tif. With `overwrite` a result of other settings is replaced
+    when the new one is complete. Raises UserError where there is one without it, where something else
+    has the name, or the disk has no space.
+    """
+    if out.resolve() == request.source.path.resolve():
+        raise UserError(f"{out}: is the image itself. Choose another --out.")
+    mark = existing_mark(out)
+    if is_streamed(out):
+        return _streamed_job(request, out, mark, overwrite=overwrite)
+    beside = existing_mark(probabilities_path(out)) if request.outputs.probabilities else mark
+    if mark is not None and not overwrite:
+        check_same(out, mark["settings"], request.settings)
+        if beside is not None:
+            return Summary.of(mark["summary"])
+    return request.job(_stack_store(request, out), MemoryJournal())
+
+
+def make_result(job: Job, perform: TileExecutor = tiles_here) -> Iterator[Resumed | TileDone | Summary]:
+    """Do what is left of a job, then complete its result; see `work.run_job`."""
     for event in run_job(job, perform):
-        if isinstance(event, Summary) and isinstance(job.store, LabelStore):
-            settings = settings_of(job.model, job.image, job.plan, job.skipping, job.precision, job.extras)
-            write_json(job.store.folder / FACTS, {"settings": settings, "summary": asdict(event)})
-            job.store.finish(job.image if job.extras.image else None)
-            if job.store.path != out:
-                _to_tiff(job.store.path, job.store.metadata.kind, out)
+        if isinstance(event, Summary):
+            mark = {"unetseg": __version__, "settings": job.settings, "summary": asdict(event)}
+            job.store.finish(job.source if job.outputs.image else None, mark)
         yield event
 
 
-def label_array(model: Model, image: LazyImage, tiling: PredictSettings, skipping: Skipping) -> NDArray[Any]:
-    """Labels (planes, y, x) of an image in memory: the same as `make_result` writes."""
-    plan = make_plan(model, image.shape[1:], tiling)
-    dtype = np.uint8 if model.recipe.kind == "classes" else np.uint32
-    store = MemoryStore(np.zeros((len(image.planes), *image.shape[1:]), dtype))
-    with TemporaryDirectory() as folder:
-        job = Job(model, image, plan, store, Journal(Path(folder)), skipping, tiling.precision)
-        for _ in run_job(job):
-            pass
+def label_array(request: Request) -> NDArray[Any]:
+    """Labels (planes, y, x) in memory: the same as `make_result` writes."""
+    store = _stack_store(request, None)
+    for _ in make_result(request.job(store, MemoryJournal())):
+        pass
     return store.labels
 
 
-def estimate_job(model: Model, image: LazyImage, tiling: PredictSettings, skipping: Skipping) -> Estimate:
-    """What a prediction of the image will take; nothing is kept."""
-    plan = make_plan(model, image.shape[1:], tiling)
+def estimate_request(request: Request) -> Estimate:
+    """What a prediction will take; nothing is kept."""
     with TemporaryDirectory() as folder:
-        store = LabelStore.create(
-            Path(folder) / "dry.zarr", image, chunk=plan.chunk, kind="labels", dtype="u4"
-        )
-        job = Job(model, image, plan, store, Journal(Path(folder)), skipping, tiling.precision)
-        return estimate(job)
+        store = _create(request, Path(folder) / "dry.zarr")
+        return estimate(request.job(store, MemoryJournal()))
 
 
-def _store_path(out: Path) -> Path:
-    """The OME-Zarr that is made: the result itself, or what an OME-TIFF is made from."""
-    return out if out.name.lower().endswith(".zarr") else out.with_name(out.name + ".zarr")
+def _streamed_job(request: Request, out: Path, mark: Mark | None, *, overwrite: bool) -> Job | Summary:
+    """The job of a result that is written tile by tile, or the summary of a complete one."""
+    journal = Journal(unfinished(out) / SCRATCH / JOURNAL)
+    begun = journal.read_metadata("settings") if check_unfinished(out) else None
+    if begun is None or begun != request.settings:
+        if mark is not None and not overwrite:
+            check_same(out, mark["settings"], request.settings)
+            tidy(out)
+            return Summary.of(mark["summary"])
+        if begun is not None and not overwrite:
+            check_same(out, begun, request.settings)
+        check_space(out, _bytes_needed(request))
+        return request.job(_create(request, out), journal)
+    store = (LabelStore if _is_zarr(out) else TiffPyramidStore).open(out)
+    return request.job(store, journal)
 
 
-def _facts_path(out: Path) -> Path:
-    return out / FACTS if out.name.lower().endswith(".zarr") else out.with_name(out.name + ".json")
-
-
-def _to_tiff(store: Path, kind: str, out: Path) -> None:
-    """The finished store as an OME-TIFF; its metadata lie in NAME.ome.tif.json beside it."""
-    write_tiff_pyramid(out, store / "labels" / kind)
-    metadata = read_metadata(store / FACTS) or {}
-    write_json(_facts_path(out), metadata)
-    shutil.rmtree(store)
-
-
-def _create(store: Path, model: Model, image: LazyImage, plan: Plan, extras: OptionalOutputs) -> None:
-    """An empty store, if there is room for it and what it takes while it is made."""
-    pixels = len(image.planes) * image.shape[1] * image.shape[2]
-    core = 4 * pixels if model.recipe.labels.seeds > 0 else 0
-    maps = (
-        pixels * model.recipe.classes * np.dtype(extras.probabilities).itemsize if extras.probabilities else 0
+def _create(request: Request, out: Path) -> LabelStore:
+    """An empty store."""
+    recipe, probabilities = request.model.recipe, request.outputs.probabilities
+    classes = recipe.kind == "classes"
+    return (LabelStore if _is_zarr(out) else TiffPyramidStore).create(
+        out,
+        request.source,
+        chunk=request.plan.chunk,
+        kind="classes" if classes else "labels",
+        dtype=np.uint8 if classes else np.uint32,
+        classes=recipe.classes if probabilities else 0,
+        probabilities=probabilities or "uint8",
+        predicted=request.image.shape[1:],
     )
-    copy = pixels * image.shape[0] * image.dtype.itemsize if extras.image else 0
-    check_space(store, 3 * label_bytes(pixels) + core + int((maps + copy) * PYRAMID))
-    kind: LabelGroup = "classes" if model.recipe.kind == "classes" else "labels"
-    dtype = np.uint8 if kind == "classes" else np.uint32
-    kept: dict[str, Any] = {}
-    if extras.probabilities:
-        kept = {"classes": model.recipe.classes, "probabilities": extras.probabilities}
-    LabelStore.create(store, image, chunk=plan.chunk, kind=kind, dtype=dtype, **kept)
 
 
-def _finished(out: Path) -> dict[str, Any] | None:
-    """The metadata of a finished result; None where nothing is. Anything else in the way is an error."""
-    if not out.exists():
-        return None
-    metadata = read_metadata(_facts_path(out))
-    if metadata is None:
-        raise UserError(f"{out}: exists and is no result of this command. Choose another --out.")
-    return metadata
+def _stack_store(request: Request, out: Path | None) -> StackStore:
+    recipe, probabilities = request.model.recipe, request.outputs.probabilities
+    return StackStore(
+        out,
+        request.source,
+        request.image.shape[1:],
+        dtype=np.uint8 if recipe.kind == "classes" else np.uint32,
+        classes=recipe.classes if probabilities else 0,
+        probabilities=probabilities or "float32",
+    )
 
 
-def _summary(stored: dict[str, Any]) -> Summary:
-    damaged = tuple(tuple(region) for region in stored["damaged"])
-    return Summary(**{**stored, "objects": tuple(stored["objects"]), "damaged": damaged})
+def _bytes_needed(request: Request) -> int:
+    """What an unfinished store takes on the disk, at most."""
+    c, y, x = request.image.shape
+    pixels = len(request.image.planes) * y * x
+    core = 4 * pixels if request.labels.seeds > 0 else 0
+    kept = request.outputs.probabilities
+    maps = pixels * request.model.recipe.classes * np.dtype(kept).itemsize if kept else 0
+    copy = pixels * c * request.source.dtype.itemsize if request.outputs.image else 0
+    return 3 * label_bytes(pixels) + core + int((maps + copy) * PYRAMID)
+
+
+def _is_zarr(out: Path) -> bool:
+    return out.name.lower().endswith(ZARR)

@@ -1,14 +1,15 @@
-"""How a large image is cut: tiles that share no chunk of the output, within the memory that is allowed."""
+"""How an image is cut: tiles that share no chunk of the output, within the memory that is allowed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from math import prod
+from math import lcm, prod
 
 from unetseg.errors import UserError
 from unetseg.inference.memory import bytes_per_pixel, fitting_grid, held_bytes, on_meta
 from unetseg.inference.predict import IN_FLIGHT
+from unetseg.nets import Net
 from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.tiles import Partition, TileGrid, leanest_grid
 
@@ -22,15 +23,20 @@ LABELLING = 56
 
 @dataclass(frozen=True)
 class Plan:
-    """grid: the tiles in pixels of the network; partition: the same tiles in pixels of the image;
-    chunk: side of the output's chunks; batch: tiles computed at once; memory: bytes a batch takes.
+    """grids: the tiles in pixels of each network's input; partition: the same tiles in pixels of the
+    image; chunk: side of the output's chunks; batch: tiles computed at once; memory: bytes a batch takes.
     """  # fmt: skip
 
-    grid: TileGrid
+    grids: tuple[TileGrid, ...]
     partition: Partition
     chunk: int
     batch: int
     memory: int
+
+    @property
+    def grid(self) -> TileGrid:
+        """The tiles of the first network."""
+        return self.grids[0]
 
     @property
     def tile_batches(self) -> int:
@@ -47,41 +53,88 @@ class Plan:
         return len(self.grid) * prod(self.grid.read_shape) / prod(self.grid.shape)
 
 
-def make_plan(model: Model, shape: tuple[int, int], tiling: PredictSettings) -> Plan:
-    """The plan that computes the fewest pixels for an image of `shape` (y, x) within `tiling.memory`.
+def make_plan(
+    model: Model, shape: tuple[int, int], settings: PredictSettings, *, chunked: bool = True
+) -> Plan:
+    """The plan that computes the fewest pixels for an image of `shape` (y, x) within `settings.memory`.
 
-    Tiles get the halo that the model's median filter needs. Raises UserError where not even the
-    smallest tile fits.
+    Tiles get the halo that the model's median filter needs. Models that are averaged share the tiles and
+    the memory. chunked: whether tiles end where chunks do, as an output that is written tile by tile
+    needs. Raises UserError where not even the smallest tile fits.
     """
     if model.net.dims != 2:
-        raise UserError("a network of volumes does not predict images tile by tile; give --out a folder.")
-    if model.others:
-        raise UserError("averaged probabilities are not made tile by tile yet; give --out a folder.")
-    factor, foot = model.recipe.shrink, model.net.footprint
-    base = factor * foot.stride[0]
-    halo = -(-model.recipe.labels.halo // factor)
-    around = halo + (1 if factor > 1 else 0)  # enlarging looks at the next pixel
-    small = (-(-shape[0] // factor), -(-shape[1] // factor))
-    probe = on_meta(model.net)  # once: what is estimated below has then no weights to copy
-    allowed = max(tiling.memory - PROGRAM - held_bytes(model.net, probe), tiling.memory // 2)
-    beside = bytes_beside(model)
+        raise UserError("a network of volumes predicts whole volumes, not images tile by tile.")
+    cutters = [_Cutter.of(m, model.recipe.labels.halo, shape, settings) for m in (model, *model.others)]
+    held = sum(c.held for c in cutters)
+    allowed = max(settings.memory - PROGRAM - held, settings.memory // 2) // len(cutters)
+    base = lcm(*(c.base for c in cutters))
     count = max(CHUNK // base, 1)
     while count:
-        unit = count * foot.stride[0]
-        grid = _side_grid(model, small, unit, tiling.side, around)
-        if grid is None and not tiling.side:
-            leanest = partial(leanest_grid, small, (unit, unit), foot, halo=around)
-            grid = fitting_grid(probe, allowed // tiling.batch, leanest, beside=beside)
-        if grid is not None:
-            step = (grid.step[0] * factor, grid.step[1] * factor)
-            tile = prod(grid.read_shape) * (bytes_per_pixel(probe, grid.read_shape) + beside)
-            batch = max(1, min(tiling.batch, allowed // tile))
-            return Plan(grid, Partition(shape, step), count * base, batch, batch * tile)
+        chunk = count * base
+        units = [min(chunk, -(-n // base) * base) if chunked else base for n in shape]
+        steps = [c.step((units[0], units[1]), allowed) for c in cutters]
+        if None not in steps:
+            step = min((s for s in steps if s is not None), key=prod)
+            tile = sum(c.tile_bytes(step) for c in cutters)
+            batch = max(1, min(settings.batch, allowed * len(cutters) // tile))
+            grids = tuple(c.grid(step) for c in cutters)
+            return Plan(grids, Partition(shape, step), chunk, batch, batch * tile)
         count //= 2
     raise UserError(
-        f"prediction needs more than the {tiling.memory / 2**20:.0f} MiB that are allowed even for its "
+        f"prediction needs more than the {settings.memory / 2**20:.0f} MiB that are allowed even for its "
         "smallest tile. Raise --memory."
     )
+
+
+@dataclass(frozen=True)
+class _Cutter:
+    """Cuts an image for one network. probe: the network on the meta device, made once."""
+
+    model: Model
+    probe: Net
+    held: int
+    halo: int
+    shape: tuple[int, int]
+    settings: PredictSettings
+
+    @classmethod
+    def of(cls, model: Model, halo: int, shape: tuple[int, int], settings: PredictSettings) -> _Cutter:
+        """For an image of `shape` pixels; halo: pixels of the image around a tile that its result needs."""
+        factor, probe = model.recipe.shrink, on_meta(model.net)
+        around = -(-halo // factor) + (1 if factor > 1 else 0)  # enlarging looks at the next pixel
+        small = (-(-shape[0] // factor), -(-shape[1] // factor))
+        return cls(model, probe, held_bytes(model.net, probe), around, small, settings)
+
+    @property
+    def base(self) -> int:
+        """Steps of tiles are multiples of so many pixels of the image."""
+        return self.model.recipe.shrink * self.model.net.footprint.stride[0]
+
+    def step(self, units: tuple[int, int], allowed: int) -> tuple[int, int] | None:
+        """The tiles' step in pixels of the image, multiples of `units`; None where no tile fits."""
+        factor, foot = self.model.recipe.shrink, self.model.net.footprint
+        side, small = -(-self.settings.side // factor), (units[0] // factor, units[1] // factor)
+        if side:
+            if any(s > side and s > foot.stride[0] for s in small):
+                return None
+            y, x = (factor * -(-side // s) * s for s in small)
+            return y, x
+        leanest = partial(leanest_grid, self.shape, small, foot, halo=self.halo)
+        beside = bytes_beside(self.model)
+        grid = fitting_grid(self.probe, allowed // self.settings.batch, leanest, beside=beside)
+        return None if grid is None else (factor * grid.step[0], factor * grid.step[1])
+
+    def grid(self, step: tuple[int, int]) -> TileGrid:
+        """The tiles of `step` pixels of the image, in pixels of the network's input."""
+        factor = self.model.recipe.shrink
+        return TileGrid(
+            self.shape, (step[0] // factor, step[1] // factor), self.model.net.footprint, self.halo
+        )
+
+    def tile_bytes(self, step: tuple[int, int]) -> int:
+        """What a tile takes, with what lies beside it."""
+        size = self.grid(step).read_shape
+        return prod(size) * (bytes_per_pixel(self.probe, size) + bytes_beside(self.model))
 
 
 def bytes_beside(model: Model) -> int:
@@ -89,12 +142,3 @@ def bytes_beside(model: Model) -> int:
     reading = 4 * model.net.channels * (IN_FLIGHT + 3)
     handing = 4 * model.net.classes * (IN_FLIGHT + 2)
     return reading + handing + LABELLING * model.recipe.shrink**2
-
-
-def _side_grid(model: Model, shape: tuple[int, int], unit: int, side: int, halo: int) -> TileGrid | None:
-    """Tiles of `side` pixels of the image, rounded up to `unit`; None where chunks are larger than that."""
-    net_side = -(-side // model.recipe.shrink)
-    if not side or (unit > net_side and unit > model.net.footprint.stride[0]):
-        return None
-    step = -(-net_side // unit) * unit
-    return TileGrid(shape, (step, step), model.net.footprint, halo)

@@ -1,16 +1,15 @@
-"""Prediction of images of any size: streamed, exact, resumable, in bounded memory.
+"""Prediction of an image: streamed, exact, resumable, in bounded memory.
 
-`run_job` does what the job's journal does not know as done, and reports each tile. Every step of a tile
-is a function of its own data (see `tile_steps`), so a prediction that was ended in any way goes on to
+`run_job` does what the job's journal does not record as done, and reports each tile. Every step of a tile
+is a function of its own data (see `tile_steps`), so a prediction that was ended in any way resumes to
 the same bytes.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from math import prod
 from typing import Any
@@ -19,21 +18,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetseg.errors import UserError
-from unetseg.images import LazyImage
 from unetseg.images.disk_space import label_bytes
 from unetseg.normalise import Normalisation
 from unetseg.pipeline.model import Model
+from unetseg.streaming.job import Job, PlaneJob
 from unetseg.streaming.journal import check_same
-from unetseg.streaming.optional_outputs import OptionalOutputs
 from unetseg.streaming.plan import Plan
 from unetseg.streaming.source import NetworkInput, Repaired, Shrunk, fit_rule
 from unetseg.streaming.stitch import object_ids
 from unetseg.streaming.threads import PixelBudget, pixels_in, side_by_side
-from unetseg.streaming.tile_steps import Job, Skipping, components_of, label_tile, predict_tiles
+from unetseg.streaming.tile_steps import label_tile, predict_tiles
 from unetseg.streaming.watershed_step import flood_pixels, flood_tile
 
-TileExecutor = Callable[[Job, str, int, Sequence[int]], Iterator[int]]
-"""(job, step, plane, tiles) to the number of each tile as it is done."""
+TileExecutor = Callable[[PlaneJob, str, Sequence[int]], Iterator[int]]
+"""(plane, step, tiles) to the number of each tile as it is done."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,12 @@ class Summary:
     damaged: tuple[tuple[int, ...], ...]
     cut: int
 
+    @classmethod
+    def of(cls, stored: dict[str, Any]) -> Summary:
+        """What `asdict` gave, after JSON."""
+        damaged = tuple(tuple(region) for region in stored["damaged"])
+        return cls(**{**stored, "objects": tuple(stored["objects"]), "damaged": damaged})
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -75,173 +79,160 @@ class Estimate:
     seconds: float
 
 
-def settings_of(
-    model: Model, image: LazyImage, plan: Plan, skipping: Skipping, precision: str, extras: OptionalOutputs
-) -> dict[str, Any]:
-    """What decides the result, as plain values: the same ones give the same bytes."""
-    return {
-        "model": _weights_hash(model),
-        "calibration": list(model.recipe.calibration),
-        "labels": asdict(model.recipe.labels),
-        "image": image.identity,
-        "tile": list(plan.partition.step),
-        "chunk": plan.chunk,
-        "batch": plan.batch,
-        "memory": plan.memory,
-        "precision": precision,
-        "device": model.device.type,
-        "skip-below": skipping.below,
-        "mask": None if skipping.mask is None else skipping.mask.identity,
-        "skip-damaged": skipping.damaged,
-        "probabilities": extras.probabilities,
-        "copy-image": extras.image,
-    }
-
-
-def tiles_here(job: Job, step: str, plane: int, left: Sequence[int]) -> Iterator[int]:
+def tiles_here(plane: PlaneJob, step: str, left: Sequence[int]) -> Iterator[int]:
     """Do a step of some tiles of a plane, in this process; gives the number of each that is done."""
     if step == "predict":
-        units = sorted({index // job.plan.batch for index in left})
-        return predict_tiles(job, plane, fitted_source(job, plane), units) if units else iter(())
+        batches = sorted({index // plane.job.plan.batch for index in left})
+        return predict_tiles(plane, fitted_sources(plane), batches) if batches else iter(())
     if step == "flood":
-        job.store.scratch("flooded", np.int32)  # made before several threads want it
-    act = partial(flood_tile if step == "flood" else label_tile, job, plane, PixelBudget(flood_pixels(job)))
-    return side_by_side(act, left)
+        plane.job.store.scratch("flooded", np.int32)  # made before several threads want it
+    act = flood_tile if step == "flood" else label_tile
+    return side_by_side(partial(act, plane, PixelBudget(flood_pixels(plane.job))), left)
 
 
 def run_job(job: Job, perform: TileExecutor = tiles_here) -> Iterator[Resumed | TileDone | Summary]:
     """Do what is left, tile by tile; the store is not yet finished at the end.
 
-    perform: does the tiles, here or elsewhere (`pipeline.workers`).
+    perform: does the tiles, here or elsewhere (`streaming.dask_workers`).
     Raises UserError where the settings differ from those it was begun with, and for a damaged region;
     what is done is kept.
     """
     before = job.journal.read_metadata("settings")
-    now = settings_of(job.model, job.image, job.plan, job.skipping, job.precision, job.extras)
     if before is not None:
-        check_same(job.image.path, before, now)
-    job.journal.write_metadata("settings", now)
-    planes, tiles = range(len(job.image.planes)), range(len(job.plan.partition))
-    left = {(s, p): [i for i in tiles if not job.is_done(s, p, i)] for s in job.steps for p in planes}
+        check_same(job.image.path, before, job.settings)
+    job.journal.write_metadata("settings", job.settings)
+    tiles = range(len(job.plan.partition))
+    left = {(p.number, s): [i for i in tiles if not p.is_done(s, i)] for p in job.planes for s in job.steps}
     steps = len(left) * len(tiles)
     yield Resumed(steps - sum(map(len, left.values())), steps)
-    for plane in planes:
+    for plane in job.planes:
         for step in job.steps:
-            yield from _step(job, step, plane, left[step, plane], perform)
+            yield from _step(plane, step, left[plane.number, step], perform)
+        job.store.plane_done(plane.number)
     yield summary(job)
 
 
 def summary(job: Job) -> Summary:
-    """The facts of a prediction whose tiles are all done."""
-    planes, tiles = range(len(job.image.planes)), range(len(job.plan.partition))
+    """The summary of a prediction whose tiles are all done."""
+    tiles = range(len(job.plan.partition))
     damaged: dict[tuple[int, ...], None] = {}
     skipped = cut = 0
-    for plane in planes:
+    for plane in job.planes:
         cuts: set[int] = set()
         for index in tiles:  # a record at a time: together they are as long as the image is large
-            record = job.journal.read("predict", plane, index) or {}
-            damaged |= dict.fromkeys((plane, *map(int, region)) for region in record.get("damaged", ()))
+            record = plane.record("predict", index) or {}
+            damaged |= dict.fromkeys(
+                (plane.number, *map(int, region)) for region in record.get("damaged", ())
+            )
             skipped += bool(record.get("skipped", False))
             if "flood" in job.steps:
-                flood = job.journal.read("flood", plane, index) or {}
-                cuts.update(map(int, flood.get("cut", ())))
+                cuts.update(map(int, (plane.record("flood", index) or {}).get("cut", ())))
         cut += len(cuts)
-    objects = tuple(_count(job, plane) for plane in planes)
-    return Summary(objects, len(planes) * len(tiles), skipped, tuple(damaged), cut)
+    objects = tuple(_count(plane) for plane in job.planes)
+    return Summary(objects, len(objects) * len(tiles), skipped, tuple(damaged), cut)
 
 
 def estimate(job: Job, clock: Callable[[], float] = time.perf_counter) -> Estimate:
     """Tiles, memory, bytes and time; one tile in the middle of the first plane is computed for it."""
-    channels = job.model.recipe.normalisation.channels
-    plain = Normalisation("training-set", channels, (0.0,) * channels, (1.0,) * channels)
-    source = _source(job, 0, plain)
-    unit = [job.plan.tile_batches // 2]
+    plane = job.plane(0)
+    _check_channels(job)
+    sources = [_source(plane, model, _plain(model)) for model in job.models]
     begun = clock()
-    for _ in predict_tiles(job, 0, source, unit):
+    for _ in predict_tiles(plane, sources, [job.plan.tile_batches // 2]):
         pass
-    seconds = (clock() - begun) * job.plan.tile_batches * len(job.image.planes)
-    pixels = prod(job.plan.partition.shape) * len(job.image.planes)
+    seconds = (clock() - begun) * job.plan.tile_batches * len(job.planes)
+    pixels = prod(job.plan.partition.shape) * len(job.planes)
     return Estimate(job.plan, label_bytes(pixels), seconds)
 
 
-def _step(job: Job, step: str, plane: int, left: Sequence[int], perform: TileExecutor) -> Iterator[TileDone]:
+def fitted_sources(plane: PlaneJob) -> list[NetworkInput]:
+    """The plane as each network sees it; the statistics of the whole plane are taken once."""
+    _check_channels(plane.job)
+    return [_fitted_source(plane, model, number) for number, model in enumerate(plane.job.models)]
+
+
+def _step(plane: PlaneJob, step: str, left: Sequence[int], perform: TileExecutor) -> Iterator[TileDone]:
     """One step of a plane, and what follows from all its tiles."""
-    for index in perform(job, step, plane, left):
-        yield TileDone(step, plane, pixels_in(job.plan.partition[index]))
-    _conclude(job, step, plane, fresh=bool(left))
+    for index in perform(plane, step, left):
+        yield TileDone(step, plane.number, pixels_in(plane.partition[index]))
+    _conclude(plane, step, fresh=bool(left))
 
 
-def _conclude(job: Job, step: str, plane: int, *, fresh: bool) -> None:
+def _conclude(plane: PlaneJob, step: str, *, fresh: bool) -> None:
     """The ids that follow from a step of all tiles of a plane."""
-    settings = job.model.recipe.labels
+    labels, journal = plane.job.labels, plane.job.journal
     if step == "predict":
-        for name, _ in job.scratch[:2]:
-            if fresh or not job.journal.has_rows(f"{name}-{plane}"):
-                plain = name == "parts" and settings.seeds == 0
+        for name, _ in plane.job.scratch[:2]:
+            rows = f"{name}-{plane.number}"
+            if fresh or not journal.has_rows(rows):
+                plain = name == "components" and labels.seeds == 0
                 ids = object_ids(
-                    partial(components_of, job, name, plane),
-                    job.plan.partition,
-                    smallest=settings.smallest if plain else 0,
-                    holes=settings.holes if name == "parts" else 0,
+                    partial(plane.components, name),
+                    plane.partition,
+                    smallest=labels.smallest if plain else 0,
+                    holes=labels.holes if name == "components" else 0,
                 )
-                job.journal.write_rows(f"{name}-{plane}", ids)
-    if step == "flood" and (fresh or not job.journal.has_rows(f"objects-{plane}")):
-        job.journal.write_rows(f"objects-{plane}", [_flooded_ids(job, plane)])
+                journal.write_rows(rows, ids)
+    if step == "flood" and (fresh or not journal.has_rows(f"objects-{plane.number}")):
+        journal.write_rows(f"objects-{plane.number}", [_flooded_ids(plane)])
 
 
-def _flooded_ids(job: Job, plane: int) -> NDArray[np.int64]:
+def _flooded_ids(plane: PlaneJob) -> NDArray[np.int64]:
     """From seed to object: those of enough pixels, numbered on."""
-    areas = np.zeros(_most(job, f"seeds-{plane}") + 1, np.int64)
-    for index in range(len(job.plan.partition)):
-        record = job.journal.read("flood", plane, index) or {}
+    areas = np.zeros(_most(plane, "seeds") + 1, np.int64)
+    for index in range(len(plane.partition)):
+        record = plane.record("flood", index) or {}
         areas[record["ids"]] += record["areas"]
-    kept = areas >= max(job.model.recipe.labels.smallest, 1)
+    kept = areas >= max(plane.job.labels.smallest, 1)
     return np.where(kept, kept.cumsum(), 0)
 
 
-def _count(job: Job, plane: int) -> int:
+def _count(plane: PlaneJob) -> int:
     """Objects of a plane; of a class map the number of classes."""
-    if job.model.recipe.kind == "classes":
-        return job.model.recipe.classes
-    if job.model.recipe.labels.seeds > 0:
-        return int(job.journal.read_rows(f"objects-{plane}")[0].max(initial=0))
-    return _most(job, f"parts-{plane}")
+    if plane.job.model.recipe.kind == "classes":
+        return plane.job.model.recipe.classes
+    if plane.job.labels.seeds > 0:
+        return int(plane.job.journal.read_rows(f"objects-{plane.number}")[0].max(initial=0))
+    return _most(plane, "components")
 
 
-def _most(job: Job, name: str) -> int:
-    rows = job.journal.read_rows(name)
-    return max(int(rows[index].max(initial=0)) for index in range(len(job.plan.partition)))
+def _most(plane: PlaneJob, name: str) -> int:
+    rows = plane.job.journal.read_rows(f"{name}-{plane.number}")
+    return max(int(rows[index].max(initial=0)) for index in range(len(plane.partition)))
 
 
-def _source(job: Job, plane: int, rule: Normalisation) -> NetworkInput:
-    return NetworkInput(Shrunk(job.image.plane(plane), job.model.recipe.shrink), rule)
+def _source(plane: PlaneJob, model: Model, rule: Normalisation) -> NetworkInput:
+    return NetworkInput(Shrunk(plane.job.image.plane(plane.number), model.recipe.shrink), rule)
 
 
-def fitted_source(job: Job, plane: int) -> NetworkInput:
-    """The plane as the network sees it; the statistics of the whole plane are taken once."""
-    rule, source = job.model.recipe.normalisation, _source(job, plane, job.model.recipe.normalisation)
-    if rule.channels != job.image.shape[0]:
-        raise UserError(
-            f"{job.image.path}: {job.image.shape[0]} channels, but the model takes {rule.channels}. "
-            "Choose them with --channel."
-        )
-    stored = job.journal.read_metadata(f"grey-values-{plane}")
+def _fitted_source(plane: PlaneJob, model: Model, number: int) -> NetworkInput:
+    """The plane as one network sees it, its grey values by the rule stored in the journal."""
+    job, rule = plane.job, model.recipe.normalisation
+    source = _source(plane, model, rule)
+    name = f"grey-values-{plane.number}-{number}"
+    stored = job.journal.read_metadata(name)
     if stored is None:
         fixed = fit_rule(rule, source.shrunk, skip_damaged=job.skipping.damaged)
         stored = {"method": fixed.method, "offset": fixed.offset, "scale": fixed.scale}
-        job.journal.write_metadata(f"grey-values-{plane}", stored)
+        job.journal.write_metadata(name, stored)
     fixed = Normalisation(stored["method"], rule.channels, tuple(stored["offset"]), tuple(stored["scale"]))
     if not job.skipping.damaged:
         return NetworkInput(source.shrunk, fixed)
     fill = fixed.offset or (0.0,) * rule.channels
     repaired = Repaired(source.shrunk.plane, job.image.chunks, job.image.dtype, fill)
-    return NetworkInput(Shrunk(repaired, job.model.recipe.shrink), fixed)
+    return NetworkInput(Shrunk(repaired, model.recipe.shrink), fixed)
 
 
-def _weights_hash(model: Model) -> str:
-    """A short text that changes with the weights."""
-    found = hashlib.sha256()
-    for name, value in sorted(model.net.state_dict().items()):
-        found.update(name.encode())
-        found.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()[:16]
+def _plain(model: Model) -> Normalisation:
+    """A rule that needs no pass over the image."""
+    channels = model.recipe.normalisation.channels
+    return Normalisation("training-set", channels, (0.0,) * channels, (1.0,) * channels)
+
+
+def _check_channels(job: Job) -> None:
+    there, wanted = job.image.shape[0], job.model.recipe.normalisation.channels
+    if there != wanted:
+        raise UserError(
+            f"{job.image.path}: {there} channels, but {wanted} are expected, as in training. Choose them "
+            "with --channel."
+        )

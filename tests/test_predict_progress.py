@@ -13,15 +13,14 @@ from conftest import Unetseg
 from test_streaming import balanced, model, pixels
 
 from unetseg import api
-from unetseg.cli.predict_streamed import Predicting
+from unetseg.cli.predict_progress import TileTimes
 from unetseg.images import open_image
 from unetseg.inference.memory import bytes_per_pixel
 from unetseg.pipeline.model import PredictSettings, save_model
 from unetseg.settings import LabelSettings
-from unetseg.streaming.optional_outputs import OptionalOutputs
+from unetseg.streaming.job import Job, OptionalOutputs, Request
 from unetseg.streaming.output import open_job
 from unetseg.streaming.plan import make_plan
-from unetseg.streaming.tile_steps import Job, Skipping
 from unetseg.streaming.work import Summary, tiles_here
 
 
@@ -47,11 +46,11 @@ def test_one_command_is_all(unetseg: Unetseg, best: Path, big: Path) -> None:
     done = unetseg("predict", best, big, "--out", out, "--tile", 64)
     whole = api.predict(api.load_model(best), pixels()).labels
     assert done.code == 0
-    assert f"{out}: {whole.max()} objects in 9 tiles" in done.out
+    assert f"{out}: {whole.max()} objects, 1 page, 9 tiles in" in done.out
     np.testing.assert_array_equal(zarr.open_array(out / "labels/labels/0", mode="r"), whole)
     again = unetseg("predict", best, big, "--out", out, "--tile", 64)
-    assert (again.code, "finished already" in again.out) == (0, True)
-    other = unetseg("predict", best, big, "--out", out, "--tile", 64, "--smallest", 9)
+    assert (again.code, "already complete" in again.out) == (0, True)
+    other = unetseg("predict", best, big, "--out", out, "--tile", 64, "--min-area", 9)
     assert other.code == 2
     assert "smallest (3 → 9)" in other.err
     assert "--overwrite" in other.err
@@ -71,7 +70,7 @@ def test_a_zarr_image_is_streamed_wherever_it_goes(unetseg: Unetseg, best: Path,
         (["--pyramid-level", "3"], "level"),
         (["--channel", "2"], "channels"),
         (["--plane", "t9"], "no plane t9"),
-        (["--rescale"], "pixel sizes"),
+        (["--rescale"], "--rescale needs the image's pixel size"),
         (["--memory", "1M"], "Raise --memory"),
         (["--mask", "none.tif"], "none.tif"),
     ],
@@ -88,7 +87,7 @@ def test_mistakes_end_with_2_and_one_line(
 
 def test_what_skipping_saved_is_told_in_seconds() -> None:
     """Two computed tiles took 16 s, so two skipped ones save as much; not told of a run gone on with."""
-    predicting = Predicting(before=100.0)
+    predicting = TileTimes(before=100.0)
     for step, now in (("predict", 103.0), ("label", 104.0), ("predict", 109.0), ("predict", 113.0)):
         predicting.note(step, now)
     four = Summary((7,), tiles=4, skipped=2, damaged=(), cut=0)
@@ -148,15 +147,16 @@ def test_probabilities_and_the_image_go_into_the_store_if_asked_for(
     assert "probabilities" in plain.err
     tiff = unetseg("predict", best, big, "--out", big.with_name("new.ome.tif"), *options)
     assert tiff.code == 2
-    assert "need an OME-Zarr" in tiff.err
+    assert "--copy-image: needs an OME-Zarr" in tiff.err
 
 
 def test_a_lost_chunk_of_probabilities_is_computed_again(best: Path, big: Path) -> None:
     used, out = api.load_model(best), big.with_name("big.ome.zarr")
-    extras = OptionalOutputs("uint8")
-    job = open_job(used, open_image(big), out, PredictSettings(side=64), Skipping(), extras=extras)
+    outputs = OptionalOutputs("uint8")
+    job = open_job(Request.of(used, open_image(big), PredictSettings(side=64), outputs=outputs), out)
     assert isinstance(job, Job)
-    list(tiles_here(job, "predict", 0, range(9)))
-    assert all(job.is_done("predict", 0, index) for index in range(9))
+    plane = job.plane(0)
+    list(tiles_here(plane, "predict", range(9)))
+    assert all(plane.is_done("predict", index) for index in range(9))
     next((job.store.folder / "probabilities" / "0" / "1" / "1").glob("*")).unlink()  # type: ignore[attr-defined]
-    assert not all(job.is_done("predict", 0, index) for index in range(9))
+    assert not all(plane.is_done("predict", index) for index in range(9))

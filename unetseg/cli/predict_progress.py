@@ -1,0 +1,170 @@
+"""What `unetseg predict` prints while it works: a bar, a line for each result, and what failed."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from unetseg.cli.terminal import Progress
+from unetseg.errors import UserError
+from unetseg.locks import InUse
+from unetseg.pipeline.prediction import Note, predict_target
+from unetseg.streaming.dask_workers import tile_executor
+from unetseg.streaming.work import Resumed, Summary, TileDone
+
+if TYPE_CHECKING:
+    from unetseg.pipeline.model import Model
+    from unetseg.pipeline.predict_options import PredictOptions
+    from unetseg.pipeline.result_names import Target
+    from unetseg.streaming.work import TileExecutor
+
+
+def predict_all(model: Model, targets: list[Target], options: PredictOptions) -> None:
+    """A line for each result; images that could not be predicted follow at the end, as one error.
+
+    A result that another process is writing, and one that cannot be written, end it all.
+    """
+    failed: list[UserError] = []
+    with tile_executor(options.workers, options.scheduler) as perform, Progress(0, "tile") as bar:
+        printing = Printing(bar, model, options)
+        for target in targets:
+            try:
+                printing.predict(target, perform)
+            except InUse:
+                raise
+            except UserError as error:
+                if isinstance(error.__cause__, OSError):
+                    raise
+                failed.append(error)
+        printing.sequences()
+    if failed:
+        head = (
+            [] if len(targets) == 1 else [f"{len(failed)} of {len(targets)} images could not be predicted:"]
+        )
+        raise UserError("\n".join([*head, *map(str, failed)]))
+
+
+@dataclass
+class Printing:
+    """Prints what happens. notes: those printed already; frames, objects: of each challenge sequence."""
+
+    bar: Progress
+    model: Model
+    options: PredictOptions
+    notes: set[str] = field(default_factory=set)
+    frames: Counter[Path] = field(default_factory=Counter)
+    objects: Counter[Path] = field(default_factory=Counter)
+
+    def predict(self, target: Target, perform: TileExecutor) -> None:
+        """Predict one image; errors say what is kept of a result that can be resumed."""
+        begun = time.perf_counter()
+        timing, fresh = TileTimes(begun), False
+        try:
+            for event in predict_target(self.model, target, self.options, perform):
+                match event:
+                    case Note(text):
+                        self._note(text)
+                    case Resumed(done, steps):
+                        fresh = True
+                        self._resumed(done, steps)
+                    case TileDone():
+                        timing.note(event.step, time.perf_counter())
+                        self.bar.add(1)
+                    case Summary():
+                        seconds = time.perf_counter() - begun
+                        self._summary(target, event, timing.saved(event), seconds if fresh else None)
+        except KeyboardInterrupt:
+            click.echo(f"\ninterrupted.{kept(target)}", err=True)
+            raise SystemExit(130) from None
+        except OSError as error:
+            raise UserError(f"{target.out}: {error.strerror or error}.{kept(target)}") from error
+        except InUse:
+            raise
+        except UserError as error:
+            raise UserError(f"{error}{kept(target)}") from error.__cause__
+
+    def sequences(self) -> None:
+        """A line for each challenge sequence."""
+        for folder, count in self.frames.items():
+            self.bar.say(f"{folder}: {count} frames, {self.objects[folder]} objects")
+
+    def _note(self, text: str) -> None:
+        """Each thing once, with the first image that it holds for."""
+        what = text.partition(": ")[2]
+        if what not in self.notes:
+            self.notes.add(what)
+            click.echo(f"note: {text} (--rescale)", err=True)
+
+    def _resumed(self, done: int, steps: int) -> None:
+        self.bar.bar.total = (self.bar.bar.total or 0) + steps
+        self.bar.add(done)
+        if done:
+            self.bar.say(f"resuming: {done} of {steps} steps of tiles were done")
+
+    def _summary(self, target: Target, found: Summary, saved: str, seconds: float | None) -> None:
+        if self.options.challenge:
+            self.frames[target.out.parent] += 1
+            self.objects[target.out.parent] += sum(found.objects)
+            return
+        volumes = self.model.net.dims == 3
+        noun = "classes" if self.model.recipe.kind == "classes" else "objects"
+        words = [f"{sum(found.objects)} {noun}"]
+        if not volumes:
+            words.append(f"{_count(len(found.objects), 'page')}, {_count(found.tiles, 'tile')}")
+        line = f"{target.out}: {', '.join([*words, *_peculiar(found, saved)])}"
+        if seconds is None:
+            self.bar.say(f"{line} (already complete, made with these settings; --overwrite makes it again)")
+        else:
+            self.bar.say(f"{line} in {seconds:.1f} s")
+
+
+@dataclass
+class TileTimes:
+    """The seconds that the predict step of the tiles took, for what skipping saved."""
+
+    before: float
+    tiles: int = 0
+    seconds: float = 0.0
+
+    def note(self, step: str, now: float) -> None:
+        """A step of a tile has been done by now."""
+        if step == "predict":
+            self.tiles, self.seconds = self.tiles + 1, self.seconds + now - self.before
+        self.before = now
+
+    def saved(self, summary: Summary) -> str:
+        """The time that the skipped tiles would have taken, if all tiles were done now."""
+        computed = summary.tiles - summary.skipped
+        if not summary.skipped or not computed or self.tiles < summary.tiles:
+            return ""
+        return f" (about {self.seconds / computed * summary.skipped:.0f} s saved)"
+
+
+def kept(target: Target) -> str:
+    """What to do after an end on the way, where something is kept."""
+    folder = target.out.with_name(f"{target.out.name}.unfinished")
+    if not target.streamed or not folder.exists():
+        return ""
+    return f" What is done is kept in {folder}; the same command resumes."
+
+
+def _peculiar(found: Summary, saved: str) -> list[str]:
+    """What is out of the ordinary about a result, in words."""
+    words = []
+    if found.skipped:
+        words.append(f"{found.skipped} tiles ({found.skipped / found.tiles:.0%}) skipped{saved}")
+    if found.damaged:
+        regions = ", ".join(f"y {y0}:{y1}, x {x0}:{x1}" for _, y0, y1, x0, x1 in found.damaged[:5])
+        words.append(f"{len(found.damaged)} damaged regions without labels ({regions} …)")
+    if found.cut:
+        words.append(f"{found.cut} objects of clumps too large for one watershed, which may differ")
+    return words
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

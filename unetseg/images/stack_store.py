@@ -1,0 +1,114 @@
+"""Labels of a stack held in memory, and written as one TIFF when they are complete."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from unetseg.images.lazy import LazyImage
+from unetseg.images.rescale import nearest_index
+from unetseg.images.whole import label_dtype, write_pages
+
+
+class StackStore:
+    """Labels (planes, y, x) of an image, predicted at `yx` pixels, and probabilities if asked for.
+
+    path: the TIFF that `finish` writes, None for none. Intermediate values are kept of one plane at a
+    time. classes: more than 0 to keep that many probability maps, of dtype `probabilities`.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        image: LazyImage,
+        yx: tuple[int, int],
+        *,
+        dtype: DTypeLike,
+        classes: int = 0,
+        probabilities: DTypeLike = np.float32,
+    ) -> None:
+        self.path, self.image, self.yx = path, image, yx
+        self.labels = np.zeros((len(image.planes), *yx), dtype)
+        size = yx if classes else (0, 0)
+        self.maps = np.zeros((len(image.planes), classes, *size), probabilities)
+        self._scratch: dict[str, PlaneArrays] = {}
+
+    def write(self, plane: int, y: slice, x: slice, labels: NDArray[Any]) -> None:
+        """Put labels into a region."""
+        self.labels[plane, y, x] = labels
+
+    def read(self, plane: int, y: slice, x: slice) -> NDArray[Any]:
+        """The labels of a region."""
+        return self.labels[plane, y, x]
+
+    def write_probabilities(self, plane: int, y: slice, x: slice, maps: NDArray[Any]) -> NDArray[Any]:
+        """Put probabilities (k, y, x) in 0…1, as uint8 rounded to 1/255; gives what is stored."""
+        whole = self.maps.dtype == np.uint8
+        stored: NDArray[Any] = (np.rint(maps * 255) if whole else maps).astype(self.maps.dtype)
+        self.maps[plane, :, y, x] = stored
+        return stored
+
+    def read_probabilities(self, plane: int, y: slice, x: slice) -> NDArray[Any]:
+        """Probabilities (k, y, x) as they are stored."""
+        return self.maps[plane, :, y, x]
+
+    def scratch(self, name: str, dtype: DTypeLike) -> PlaneArrays:
+        """Arrays (y, x) of that name by plane, zeros at first."""
+        return self._scratch.setdefault(name, PlaneArrays(self.yx, dtype))
+
+    def plane_done(self, plane: int) -> None:
+        """Forget the plane's intermediate values."""
+        for arrays in self._scratch.values():
+            arrays.planes.pop(plane, None)
+
+    def finish(self, image: LazyImage | None, mark: dict[str, Any]) -> None:
+        """Bring the labels to the image's size and write them, after the probabilities."""
+        self.labels, self.maps = self._at_image_size(self.labels), self._at_image_size(self.maps)
+        if self.path is None:
+            return
+        if self.maps.shape[1]:
+            two = self.maps.shape[1] == 2
+            maps = self.maps[:, 1] if two else self.maps
+            write_pages(probabilities_path(self.path), maps, self.image, mark)
+        write_pages(self.path, label_dtype(self.labels), self.image, mark)
+
+    def _at_image_size(self, maps: NDArray[Any]) -> NDArray[Any]:
+        new = self.image.shape[1:]
+        if self.yx == new or 0 in maps.shape:
+            return maps
+        rows, columns = (nearest_index(slice(0, n), n, old) for n, old in zip(new, self.yx, strict=True))
+        return maps[..., rows[:, None], columns]
+
+
+class PlaneArrays:
+    """An array (planes, y, x), of which the planes that are used are held; indexed by (plane, y, x)."""
+
+    def __init__(self, yx: tuple[int, int], dtype: DTypeLike) -> None:
+        self.yx, self.dtype = yx, dtype
+        self.planes: dict[int, NDArray[Any]] = {}
+
+    def __getitem__(self, key: tuple[int, slice, slice]) -> NDArray[Any]:
+        return self._plane(key[0])[key[1:]]
+
+    def __setitem__(self, key: tuple[int, slice, slice], values: NDArray[Any]) -> None:
+        self._plane(key[0])[key[1:]] = values
+
+    def _plane(self, plane: int) -> NDArray[Any]:
+        if plane not in self.planes:  # of two threads that make it at the same time, one is first
+            self.planes.setdefault(plane, np.zeros(self.yx, self.dtype))
+        return self.planes[plane]
+
+
+def probabilities_path(labels: Path) -> Path:
+    """Where probabilities go beside labels.
+
+    >>> probabilities_path(Path("a_labels.tif")).name, probabilities_path(Path("b.nii.gz")).name
+    ('a_probabilities.tif', 'b_probabilities.nii.gz')
+    """
+    ending = next((e for e in (".nii.gz", ".nii") if labels.name.lower().endswith(e)), labels.suffix)
+    stem = labels.name[: len(labels.name) - len(ending)]
+    name = stem.removesuffix("_labels").removesuffix("_classes") or stem
+    return labels.with_name(f"{name}_probabilities{ending}")

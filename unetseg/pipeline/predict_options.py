@@ -1,0 +1,121 @@
+"""The options of `unetseg predict`, one object for every kind of result, and which result takes which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from unetseg.errors import UserError
+from unetseg.pipeline.model import DEFAULT_MEMORY, PredictSettings
+from unetseg.pipeline.result_names import Target
+
+ProbabilityType = Literal["uint8", "float16", "float32"]
+LABELS = {
+    "threshold": "threshold",
+    "seed_threshold": "seeds",
+    "min_area": "smallest",
+    "max_hole_area": "holes",
+    "median_radius": "median",
+    "test_time_augmentation": "average",
+}
+"""Options that replace a model's label settings, and the names of these."""
+OF_IMAGES = (
+    ("series", "pyramid_level", "channel", "plane", "axes", "pixel_size", "rescale", "scale"),
+    ("mask", "skip_below", "skip_damaged", "probability_type", "copy_image", "workers", "scheduler"),
+)
+"""A network of volumes takes a file for one volume and predicts it whole; it does not take these."""
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """What is asked of a prediction, named as on the command line; the defaults ask for nothing special.
+
+    series, pyramid_level, channel, plane and axes choose what is read of a file; pixel_size (µm) replaces
+    the file's own. scale is the factor by which the image is resized for the network; rescale takes it
+    from the pixel sizes of image and training. threshold … test_time_augmentation, where given, replace
+    the model's label settings; label_type is one of `model.LABEL_TYPES`. memory in bytes, tile in pixels
+    (0 = from memory).
+    """
+
+    challenge: bool = False
+    probabilities: bool = False
+    probability_type: ProbabilityType | None = None
+    pictures: bool = False
+    copy_image: bool = False
+    overwrite: bool = False
+    dry_run: bool = False
+
+    series: int | None = None
+    pyramid_level: int = 0
+    channel: tuple[int, ...] = ()
+    plane: tuple[str, ...] = ()
+    axes: str | None = None
+    pixel_size: float | None = None
+    rescale: bool = False
+    scale: float | None = None
+    mask: Path | None = None
+    skip_below: float | None = None
+    skip_damaged: bool = False
+
+    label_type: str = "as-trained"
+    threshold: float | None = None
+    seed_threshold: float | None = None
+    min_area: int | None = None
+    max_hole_area: int | None = None
+    median_radius: int | None = None
+    test_time_augmentation: int | None = None
+    others: tuple[Path, ...] = ()
+    level: int | None = None
+
+    memory: int = DEFAULT_MEMORY
+    tile: int = 0
+    batch: int = 1
+    precision: str = "float32"
+    device: str = "auto"
+    workers: int = 1
+    scheduler: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.rescale and self.scale is not None:
+            raise UserError("--rescale and --scale: give one of them.")
+
+    @property
+    def settings(self) -> PredictSettings:
+        """How the work is cut up."""
+        return PredictSettings(self.memory, self.tile, self.batch, self.precision)
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """The model's label settings that are replaced."""
+        given = {setting: getattr(self, option) for option, setting in LABELS.items()}
+        return {setting: value for setting, value in given.items() if value is not None}
+
+    def check(self, target: Target, *, volumes: bool) -> None:
+        """Raise UserError, naming the option, for one that this result does not take."""
+        given = {f.name for f in fields(self) if getattr(self, f.name) != f.default}
+        for names, reason in self._refused(target, volumes=volumes):
+            for name in names:
+                if name in given:
+                    raise UserError(f"--{name.replace('_', '-')}: {reason}.")
+
+    def _refused(self, target: Target, *, volumes: bool) -> Iterator[tuple[Sequence[str], str]]:
+        """Names of options that a result does not take, with the reason."""
+        out, zarr = target.out, target.out.name.lower().endswith(".zarr")
+        if volumes:
+            for names in OF_IMAGES:
+                yield names, "a network of volumes predicts each file as a whole and does not take it"
+        if not self.probabilities:
+            yield ["probability_type"], "goes with --probabilities"
+        if self.challenge:
+            yield ["probabilities", "pictures"], "a challenge's result holds label images alone"
+        if not zarr:
+            yield ["copy_image"], f"needs an OME-Zarr (--out NAME.ome.zarr), not {out}"
+        if target.streamed and not zarr:
+            yield ["probabilities"], f"an OME-TIFF holds labels alone; give --out NAME.ome.zarr, not {out}"
+        if not target.streamed:
+            reason = f"several processes write an OME-Zarr or OME-TIFF (--out NAME.ome.zarr), not {out}"
+            yield ["workers", "scheduler"], reason
+            if self.probability_type == "float16":
+                yield ["probability_type"], "float16 is for an OME-Zarr; a TIFF takes float32 or uint8"

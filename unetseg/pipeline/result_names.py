@@ -1,0 +1,131 @@
+"""Which images are predicted, and the file or folder that each one's labels go to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from unetseg.errors import UserError
+from unetseg.files import plain_stem
+from unetseg.images.formats import image_files, is_volume_file
+from unetseg.images.nifti import volume_ending
+from unetseg.images.zarrs import is_zarr
+from unetseg.streaming.output import is_streamed
+from unetseg.tasks.cell_tracking import frames
+
+FILES = (".zarr", ".tif", ".tiff", ".nii", ".nii.gz")
+NOT_WRITTEN = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".bmp",
+    ".gif",
+    ".npy",
+    ".npz",
+    ".h5",
+    ".csv",
+    ".json",
+    ".toml",
+    ".pt",
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """An image and where its labels go: NAME.zarr, NAME.ome.tif, NAME.tif, NAME.nii or NAME.nii.gz."""
+
+    image: Path
+    out: Path
+
+    @property
+    def streamed(self) -> bool:
+        """Whether labels go to the disk tile by tile: an OME-Zarr or a pyramidal OME-TIFF."""
+        return is_streamed(self.out)
+
+
+def find_targets(images: Sequence[Path], out: Path, *, kind: str) -> list[Target]:
+    """The images named, and those in folders named, each with a result of its own.
+
+    out: a folder, or for one image the name of a file or OME-Zarr; kind: "classes" or "instances".
+    Raises UserError where two results would have one name, in any mix of upper and lower case, and
+    where a result would replace an image or be taken for one the next time.
+    """
+    found = [file for path in images for file in _images_in(path)]
+    if out.name.lower().endswith(FILES):
+        if len(found) != 1:
+            raise UserError(f"{out}: holds the result of one image; {len(found)} are given. Give a folder.")
+        return _distinct([Target(found[0], out)])
+    if out.suffix.lower() in NOT_WRITTEN and not out.is_dir():
+        raise UserError(
+            f"{out}: labels are not written as {out.suffix}. Give a folder, or NAME.tif, NAME.ome.tif or "
+            "NAME.ome.zarr for one image."
+        )
+    ending = "classes" if kind == "classes" else "labels"
+    for path in found:
+        if path.resolve().parent == out.resolve():
+            raise UserError(
+                f"{out}: holds the images; results there would be taken for images the next time. "
+                "Choose another --out."
+            )
+    return _distinct([Target(path, out / _result_name(path, ending)) for path in found])
+
+
+def challenge_targets(sequences: Sequence[Path], out: Path) -> list[Target]:
+    """The frames of Cell Tracking Challenge sequences, "…/02" to OUT/02_RES/mask000.tif."""
+    found: list[Target] = []
+    for folder in sequences:
+        digits = frames(folder)
+        if not digits:
+            raise UserError(f"{folder}: no frames named t000.tif; give a sequence's folder, such as DATA/02.")
+        result = out / f"{folder.resolve().name}_RES"
+        found += [Target(folder / f"t{number}.tif", result / f"mask{number}.tif") for number in digits]
+    return _distinct(found)
+
+
+def image_name(path: Path) -> str:
+    """What an image is called: its file's name without the ending; inside a Zarr, with the place in it.
+
+    >>> image_name(Path("plate.zarr/A/1/0")), image_name(Path("day.1.ome.zarr")), image_name(Path("a.tif"))
+    ('plate_A_1_0', 'day.1', 'a')
+    """
+    parts = path.parts
+    zarrs = [i for i, part in enumerate(parts) if part.lower().endswith(".zarr")]
+    if not zarrs:
+        return path.name if is_zarr(path) else plain_stem(path)
+    root, *inside = parts[zarrs[0] :]
+    return "_".join([root[: -len(".zarr")].removesuffix(".ome"), *inside])
+
+
+def _result_name(path: Path, ending: str) -> str:
+    if is_zarr(path):
+        return f"{image_name(path)}.ome.zarr"
+    return f"{plain_stem(path)}_{ending}{volume_ending(path) if is_volume_file(path) else '.tif'}"
+
+
+def _images_in(path: Path) -> list[Path]:
+    """The image itself, or the images of a folder."""
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder.")
+    if not path.is_dir() or is_zarr(path):
+        return [path]
+    zarrs = [p for p in path.iterdir() if p.name[0] != "." and is_zarr(p)]
+    found = sorted([*image_files(path), *zarrs], key=lambda p: p.name)
+    if not found:
+        raise UserError(f"{path}: no TIFF, PNG, NIfTI or Zarr image in this folder.")
+    return found
+
+
+def _distinct(targets: list[Target]) -> list[Target]:
+    images = {target.image.resolve() for target in targets}
+    first: dict[str, Target] = {}
+    for target in targets:
+        if target.out.resolve() in images:
+            raise UserError(f"{target.out}: is the image itself. Choose another --out.")
+        other = first.setdefault(str(target.out.resolve()).casefold(), target)
+        if other is not target:
+            raise UserError(
+                f"{other.image} and {target.image}: both results would be {target.out}. Rename one, or "
+                "predict them separately with different --out."
+            )
+    return targets
