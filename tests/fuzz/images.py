@@ -164,7 +164,32 @@ def ome_level(level: int) -> dict[str, Any]:
     return {"path": str(level), "coordinateTransformations": [scale]}
 
 
+def make_set(folder: Path) -> Path:
+    """An OME-TIFF set of two files of two planes each."""
+    names = ("a.ome.tif", "b.ome.tif")
+    planes = "".join(
+        f'<TiffData FirstZ="{z}" IFD="{z % 2}" PlaneCount="1"><UUID FileName="{names[z // 2]}">urn:{z // 2}'
+        "</UUID></TiffData>"
+        for z in range(4)
+    )
+    for i, name in enumerate(names):
+        text = (
+            '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="urn:{i}">'
+            '<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint8" SizeX="50" '
+            f'SizeY="40" SizeZ="4" SizeC="1" SizeT="1"><Channel ID="C:0"/>{planes}</Pixels></Image></OME>'
+        )
+        with tifffile.TiffWriter(folder / name) as writer:
+            for j, page in enumerate(STACK[2 * i : 2 * i + 2]):
+                said = None if j else text
+                writer.write(
+                    page, description=said, metadata=None, contiguous=False, photometric="minisblack"
+                )
+    return folder / names[0]
+
+
 STACK = noise(4, 40, 50)
+SEPARATE = {"photometric": "minisblack", "planarconfig": "separate"}
 TIFFS: dict[str, Callable[[Path], Path]] = {
     "tiff plain": partial(make_tiff, pixels=STACK, photometric="minisblack"),
     "tiff imagej": partial(make_tiff, pixels=STACK, imagej=True, metadata={"axes": "ZYX"}),
@@ -175,6 +200,12 @@ TIFFS: dict[str, Callable[[Path], Path]] = {
     "tiff tiles": partial(make_tiff, pixels=noise(40, 50, 3), tile=(16, 16), compression="lzw"),
     "tiff jpeg": partial(make_tiff, pixels=noise(40, 50, 3), tile=(16, 16), compression="jpeg"),
     "tiff big": partial(make_tiff, pixels=STACK, bigtiff=True, byteorder=">", photometric="minisblack"),
+    "tiff zstd": partial(make_tiff, pixels=noise(2, 40, 50), tile=(16, 16), compression="zstd", **SEPARATE),
+    "tiff float": partial(make_tiff, pixels=STACK.astype(np.float32), compression="lzma", predictor=True),
+    "tiff bit": partial(make_tiff, pixels=STACK[0] > 25, photometric="miniswhite"),
+    "tiff packbits": partial(make_tiff, pixels=STACK, compression="packbits", photometric="minisblack"),
+    "tiff jpeg2000": partial(make_tiff, pixels=STACK, compression="jpeg2000", photometric="minisblack"),
+    "tiff set": make_set,
     "tiff pages": make_pages,
     "tiff pyramid": make_pyramid,
 }

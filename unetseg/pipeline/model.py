@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from unetseg.calibration import calibrated
 from unetseg.device import one_thread
 from unetseg.errors import UserError, first_line
+from unetseg.images.limits import check_archive
 from unetseg.inference.memory import choose_grid
 from unetseg.inference.predict import predict
 from unetseg.nets import Net, build_net
@@ -251,6 +252,7 @@ def read_plain(path: Path) -> Any:
     Raises UserError, which does not name the file, for one that is damaged or holds code: none is run.
     """
     try:
+        check_archive(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
