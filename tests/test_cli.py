@@ -153,7 +153,7 @@ MISTAKES = {
     "score IMAGES FOLDER/none": "none: no such file or folder.",
     "score small.tif FOLDER/labels/b.tif": "small.tif is 1 pages of 2×2 pixels",
     "data none": "none: no such folder.",
-    "data IMAGE": "no such folder",
+    "data IMAGE": "a file, not a data folder",
     "demo --steps 0": "Invalid value for '--steps'",
 }
 

@@ -84,15 +84,19 @@ def report(runs: tuple[Path, ...], out: Path | None) -> None:
 @cli.command()
 @click.argument("folder", type=PATH, required=False)
 def data(folder: Path | None) -> None:
-    """List the public data sets and where to get them.
+    """Examine your data, or list the public data sets.
 
-    With FOLDER: check those that lie in it.
+    With the FOLDER of your images and labels: a row for every file, what the labels are taken for, how
+    the data would be split, and what is odd. With a folder of public data sets: whether each is
+    complete. Without FOLDER: where to get them.
     """
     from unetseg.catalogue import check_dataset, read_catalogue
 
-    if folder is not None and not folder.is_dir():
-        raise UserError(f"{folder}: no such folder. Give the folder that holds the data sets' folders.")
-    for dataset in read_catalogue():
+    items = read_catalogue()
+    if folder is not None and not any((folder / item.folder).is_dir() for item in items):
+        _examine(folder)
+        return
+    for dataset in items:
         click.echo(f"{click.style(dataset.name, bold=True)}: {dataset.what}")
         if folder is None:
             click.echo(f"    get it: {dataset.download or dataset.site}\n    terms:  {dataset.licence}")
@@ -100,6 +104,20 @@ def data(folder: Path | None) -> None:
         problems = check_dataset(dataset, folder)
         whole = "there, checksums fit" if dataset.files else "there (no checksums known)"
         click.echo("    " + ("\n    ".join(problems) or f"{whole}: {folder / dataset.folder}"))
+
+
+def _examine(folder: Path) -> None:
+    from unetseg.pipeline.examine import examine
+
+    found = examine(folder)
+    if found.rows:
+        click.echo(columns([list(found.head), *found.rows]))
+    for note in found.notes:
+        click.echo(note)
+    for problem in found.odd:
+        click.echo(f"{click.style('odd:', bold=True)} {problem.removeprefix('warning: ')}")
+    if not found.odd:
+        click.echo(f"nothing is odd. Next: unetseg show {folder}, then unetseg train --data {folder}")
 
 
 @cli.command()

@@ -15,7 +15,7 @@ from unetseg.pipeline.dataset import all_entries, evenly, list_data
 from unetseg.sample import Entry, LabelKind, Sample
 from unetseg.settings import DataSettings, Experiment, LabelSettings, TrainSettings
 from unetseg.tasks.cell_tracking import SEQUENCE
-from unetseg.tasks.folder_files import IMAGE_FOLDERS, LABEL_FOLDERS
+from unetseg.tasks.folder_files import IMAGE_FOLDERS, LABEL_FOLDERS, has_labels_beside_images
 
 Task = Literal["cell-tracking", "isbi-em", "folder"]
 LOOKED_AT = 8
@@ -73,7 +73,7 @@ def guess_task(root: Path) -> Task:
     if not root.is_dir():
         wrong = "a file, not a data folder" if root.exists() else "no such folder"
         raise UserError(f"{root}: {wrong}. Give the folder that holds images/ and labels/ (or masks/).")
-    if any((root / folder).is_dir() for folder in IMAGE_FOLDERS):
+    if any((root / folder).is_dir() for folder in IMAGE_FOLDERS) or has_labels_beside_images(root):
         return "folder"
     if (root / "train-volume.tif").is_file():
         return "isbi-em"
