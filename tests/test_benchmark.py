@@ -11,7 +11,7 @@ import tifffile
 from unetseg.config import choose_net, read_experiment
 from unetseg.errors import UserError
 from unetseg.nets import build_net
-from unetseg.pipeline.training import crop_of
+from unetseg.pipeline.dataset import crop_of
 from unetseg.reproduce.benchmark import (
     benchmark,
     experiment_file,

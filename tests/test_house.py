@@ -20,6 +20,7 @@ GROUND = {
     "nearest",
     "normalise",
     "outlines",
+    "resample",
     "sample",
     "scores",
     "segment",

@@ -21,9 +21,11 @@ from unetseg.errors import UserError
 from unetseg.images import open_image
 from unetseg.images.arrays import array_image
 from unetseg.images.ome_zarr import open_labels
+from unetseg.models import find_model
 from unetseg.pipeline.auto import derive_experiment as _derive_experiment
 from unetseg.pipeline.model import DEFAULT_MEMORY, Model, PredictSettings, average_models, pruned
 from unetseg.pipeline.model import load_model as _load_model
+from unetseg.pipeline.object_size import predict_at_object_size
 from unetseg.pipeline.training import train_run
 from unetseg.run import Run
 from unetseg.scores import score
@@ -74,8 +76,8 @@ def train(experiment: Experiment, run: str | Path) -> Model:
 
 
 def load_model(path: str | Path, device: str = "auto") -> Model:
-    """The best model of a run folder, or a model file; no code in it is run."""
-    run = Path(path)
+    """The model of a run folder, a model file, or a name such as "nuclei"; no code in it is run."""
+    run = find_model(Path(path)).path
     return _load_model(Run.open(run).best if run.is_dir() else run, choose_device(device))
 
 
@@ -84,13 +86,21 @@ def average(*models: Model) -> Model:
     return average_models({f"model {number}": model for number, model in enumerate(models, 1)})
 
 
-def predict(model: Model, image: NDArray[Any], *, memory: int = DEFAULT_MEMORY, tile: int = 0) -> Prediction:
+def predict(
+    model: Model,
+    image: NDArray[Any],
+    *,
+    memory: int = DEFAULT_MEMORY,
+    tile: int = 0,
+    diameter: float | None = None,
+) -> Prediction:
     """Labels and probabilities of one image (y, x) or (c, y, x) of any real dtype.
 
     A model of volumes takes (z, y, x) or (c, z, y, x).
 
     memory: bytes that set the tile size; tile: side of the tiles in pixels instead (0 = from
-    memory). The result does not depend on either.
+    memory). The result does not depend on either. diameter: of the objects in pixels, for a model that
+    was trained at one object size, such as "nuclei"; without it their size is estimated.
     """
     if not np.isfinite(image).all():
         raise UserError("the image holds NaN or infinite pixels. Replace them first.")
@@ -99,8 +109,9 @@ def predict(model: Model, image: NDArray[Any], *, memory: int = DEFAULT_MEMORY, 
     if channels.ndim != dims + 1:
         axes = "(y, x) or (c, y, x), one page at a time" if dims == 2 else "(z, y, x) or (c, z, y, x)"
         raise UserError(f"an image of shape {image.shape}: give {axes}.")
-    probabilities = model.probabilities(channels, "image", PredictSettings(memory=memory, side=tile))
-    return Prediction(model.labels(probabilities), probabilities)
+    tiling = PredictSettings(memory=memory, side=tile)
+    found = predict_at_object_size(model, channels, "image", tiling, diameter)
+    return Prediction(found.labels, found.probabilities)
 
 
 def predict_large(

@@ -28,6 +28,8 @@ class DataSettings:
     volumes: the pages of a TIFF file are the slices of one volume (z, y, x), and a selection
     "GROUP[start:stop]" is a block of slices; NIfTI files are volumes always. shrink: along y and x,
     never along z. partly_annotated: only the objects are known, all other pixels are not annotated.
+    object_diameter: every image is resized so that its median labelled object has this
+    diameter in pixels (0: images stay as they are); prediction with such a model brings objects to it.
     """
 
     task: Literal["cell-tracking", "isbi-em", "drive", "folder", "synthetic"] = "folder"
@@ -41,6 +43,7 @@ class DataSettings:
     classes: Annotated[int, Interval(ge=2, le=255)] | None = None
     normalise: Literal["per-image", "training-set", "percentile", "none"] = "per-image"
     shrink: Annotated[int, Interval(ge=1, le=16)] = 1
+    object_diameter: Annotated[float, Interval(ge=0, le=1000)] = 0.0
     volumes: bool = False
     partly_annotated: bool = False
 

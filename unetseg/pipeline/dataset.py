@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from unetseg.config import find_data
 from unetseg.errors import UserError, some_of
 from unetseg.normalise import Normalisation, fit_normalisation
+from unetseg.resample import at_object_diameter
 from unetseg.sample import (
     NOT_ANNOTATED,
     Entry,
@@ -22,7 +23,7 @@ from unetseg.sample import (
     make_example,
     shrink_sample,
 )
-from unetseg.settings import DataSettings, Experiment, TargetSettings
+from unetseg.settings import DataSettings, Experiment, TargetSettings, TrainSettings
 from unetseg.targets import balance_weights
 from unetseg.tasks import list_task
 from unetseg.tasks.coverage import coverage_note
@@ -55,11 +56,19 @@ class Dataset:
 
 
 def list_data(settings: DataSettings) -> Listing:
-    """The labelled entries of the settings' task and folder."""
+    """The labelled entries of the settings' task and folder, at `object_diameter` if it is set."""
     if settings.task != "synthetic" and not settings.root:
         raise UserError("data.root is missing: the folder of the data set.")
     root = find_data(settings.root or ".")
-    return list_task(root, settings)
+    listing = list_task(root, settings)
+    if settings.object_diameter == 0:
+        return listing
+    return replace(listing, entries=tuple(_resized(e, settings.object_diameter) for e in listing.entries))
+
+
+def _resized(entry: Entry, diameter: float) -> Entry:
+    """The entry, read at an object diameter; its size is known only then."""
+    return replace(entry, size=None, read=lambda: at_object_diameter(entry.read(), diameter))
 
 
 def read_dataset(experiment: Experiment) -> Dataset:
@@ -86,6 +95,11 @@ def read_dataset(experiment: Experiment) -> Dataset:
         notes=(*listing.notes, *split_notes(parts), *annotation_notes(samples)),
         values=listing.values if max(listing.values, default=0) <= MOST_VALUE else (),
     )
+
+
+def crop_of(settings: TrainSettings, dims: int) -> tuple[int, ...]:
+    """The crop along every axis; one number stands for all."""
+    return settings.crop * dims if len(settings.crop) == 1 else settings.crop
 
 
 def learnt_classes(listing: Listing, target: TargetSettings) -> int:

@@ -36,7 +36,8 @@ class Recipe:
     """What makes a network's weights a model; plain values only, so it loads without running code.
 
     calibration: the coefficients of `calibrated`, empty for none. values: what class maps hold for each
-    class, as in the label files that were learnt, each in 0…255; empty for 0, 1, 2, ….
+    class, as in the label files that were learnt, each in 0…255; empty for 0, 1, 2, …. object_diameter:
+    that of the training images' objects in pixels, if all were brought to one; else 0.
     """
 
     net: dict[str, NetOption]
@@ -48,6 +49,7 @@ class Recipe:
     spacing_um: tuple[float, ...] | None
     calibration: tuple[float, ...] = ()
     values: tuple[int, ...] = ()
+    object_diameter: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from unetseg.pipeline.dataset import (
     make_examples,
     split_notes,
 )
-from unetseg.pipeline.training import crop_of
+from unetseg.pipeline.dataset import crop_of
 from unetseg.sample import Entry, Example, Sample, shrink_sample
 from unetseg.settings import Experiment
 from unetseg.tasks.listing import split

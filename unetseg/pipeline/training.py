@@ -15,7 +15,7 @@ from unetseg.errors import UserError, did_you_mean
 from unetseg.evaluation.by_kind import score_pairs
 from unetseg.losses import LOSSES
 from unetseg.nets import Fitted, Net, nearest_sizes
-from unetseg.pipeline.dataset import Dataset, read_dataset
+from unetseg.pipeline.dataset import Dataset, crop_of, read_dataset
 from unetseg.pipeline.model import (
     Model,
     PredictSettings,
@@ -32,7 +32,7 @@ from unetseg.pipeline.tune_labels import calibrate_model, choose_labels
 from unetseg.run import Run
 from unetseg.sample import Sample
 from unetseg.scores import scores_of, standard_scores
-from unetseg.settings import NO_AUGMENT, AugmentSettings, Experiment, TrainSettings
+from unetseg.settings import NO_AUGMENT, AugmentSettings, Experiment
 from unetseg.train import State, Step, new_state, train
 
 STATE_FORMAT = "unetseg-state-1"
@@ -226,11 +226,6 @@ def validate(model: Model, samples: Sequence[Sample], best_by: str) -> dict[str,
     return score_pairs(pairs, kind, classes, list(names)).totals
 
 
-def crop_of(settings: TrainSettings, dims: int) -> tuple[int, ...]:
-    """The crop along every axis; one number stands for all."""
-    return settings.crop * dims if len(settings.crop) == 1 else settings.crop
-
-
 def _recipe(experiment: Experiment, data: Dataset) -> Recipe:
     return Recipe(
         net=experiment.net,
@@ -241,6 +236,7 @@ def _recipe(experiment: Experiment, data: Dataset) -> Recipe:
         labels=experiment.labels,
         spacing_um=data.spacing_um,
         values=data.values,
+        object_diameter=experiment.data.object_diameter,
     )
 
 
