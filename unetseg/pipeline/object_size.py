@@ -1,0 +1,128 @@
+"""Models trained at one object size: how large an image's objects are, and the image at the right scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.transform import resize
+
+from unetseg.errors import UserError
+from unetseg.pipeline.model import Model, PredictSettings
+from unetseg.resample import object_diameter, resized
+from unetseg.sample import Sample
+from unetseg.segment import object_maps
+
+SCALES = (0.125, 0.25, 0.5, 1.0, 2.0)
+SURE, SMALLEST_PX = 0.75, 10
+"""A first pass is trusted from this certainty, and this diameter in pixels of the network's input."""
+LOOKED_AT_PX, LEAST_PX = 768, 32
+ALLOWED_SCALES = (1 / 50, 50)
+
+
+@dataclass(frozen=True)
+class AtObjectSize:
+    """Labels (*yx) of an image at its own size, its probabilities (k, *yx), and the scale of the prediction.
+
+    diameter: that of its objects in pixels, given or estimated; None where none was found.
+    """
+
+    labels: NDArray[Any]
+    probabilities: NDArray[np.float32]
+    diameter: float | None
+    scale: float
+
+
+def predict_at_object_size(
+    model: Model, image: NDArray[Any], name: str, tiling: PredictSettings, diameter: float | None = None
+) -> AtObjectSize:
+    """Predict image (c, y, x) resized so that its objects have the diameter of the model's training.
+
+    diameter: of the objects in pixels of the image; None: estimated. A model that was not trained at one
+    object size predicts the image as it is. Label settings are in pixels of the resized image.
+    """
+    scale = 1.0
+    if diameter is not None:
+        scale = scale_for(model, diameter)
+    elif model.recipe.object_diameter > 0:
+        diameter = estimate_diameter(model, image, name, tiling)
+        scale = 1.0 if diameter is None else scale_for(model, diameter)
+    at_scale = _scaled(image, name, scale)
+    maps = model.probabilities(at_scale, name, tiling)
+    found, shape = model.labels(maps), image.shape[1:]
+    if found.shape == shape:
+        return AtObjectSize(found, maps, diameter, scale)
+    labels = found[np.ix_(*(_nearest(n, old) for n, old in zip(shape, found.shape, strict=True)))]
+    large = np.stack([_to_size(m, shape) for m in maps])
+    return AtObjectSize(labels, large, diameter, scale)
+
+
+def scale_for(model: Model, diameter: float) -> float:
+    """The factor that brings objects of this diameter in pixels to the diameter of the model's training.
+
+    Raises UserError for a model that was not trained at one diameter, and for a factor out of range.
+    """
+    trained = model.recipe.object_diameter
+    if trained == 0:
+        raise UserError(
+            "--diameter: this model was not trained at one object size (data.object_diameter), so a "
+            "diameter says nothing about the right scale. Leave it out."
+        )
+    low, high = ALLOWED_SCALES
+    if not trained / high <= diameter <= trained / low:
+        raise UserError(
+            f"a diameter of {diameter:g} pixels: allowed are {trained / high:g} to {trained / low:g} for this "
+            f"model, which was trained on objects of {trained:g} pixels."
+        )
+    return trained / diameter
+
+
+def estimate_diameter(model: Model, image: NDArray[Any], name: str, tiling: PredictSettings) -> float | None:
+    """The median diameter in pixels of the objects in image (c, y, x); None where none is found.
+
+    The middle of the image is predicted at rising scales. The first one whose foreground is certain and
+    whose objects are large enough to be told apart decides; if there is none, the most certain one.
+    """
+    tried: list[tuple[float, float]] = []
+    for scale in SCALES:
+        if scale < 1 and scale * min(image.shape[1:]) < LEAST_PX:
+            continue
+        maps = model.probabilities(_scaled(_middle(image, scale), name, scale), name, tiling)
+        diameter, certainty = object_diameter(model.labels(maps)), _certainty(model, maps)
+        if diameter is None:
+            continue
+        if certainty >= SURE and diameter >= SMALLEST_PX:
+            return diameter / scale
+        tried.append((certainty, diameter / scale))
+    return max(tried)[1] if tried else None
+
+
+def _certainty(model: Model, maps: NDArray[np.float32]) -> float:
+    """The mean of |2p − 1| over the foreground, 0…1."""
+    foreground, _ = object_maps(maps)
+    inside = foreground[foreground > model.recipe.labels.threshold]
+    return float(np.abs(2 * inside - 1).mean()) if inside.size else 0.0
+
+
+def _scaled(image: NDArray[Any], name: str, scale: float) -> NDArray[Any]:
+    return image if scale == 1 else resized(Sample(name, image, None), scale).image
+
+
+def _middle(image: NDArray[Any], scale: float) -> NDArray[Any]:
+    """The part in the middle that has LOOKED_AT_PX pixels a side at this scale."""
+    most = round(LOOKED_AT_PX / scale)
+    starts = [max(0, (n - most) // 2) for n in image.shape[1:]]
+    return image[:, starts[0] : starts[0] + most, starts[1] : starts[1] + most]
+
+
+def _to_size(probability: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """A map (y, x) at another size, by linear interpolation."""
+    larger: NDArray[np.float32] = resize(probability, shape, order=1, anti_aliasing=False)
+    return larger.astype(np.float32)
+
+
+def _nearest(new: int, old: int) -> NDArray[np.intp]:
+    """Of each of `new` pixels along an axis, the nearest one of `old`."""
+    return ((2 * np.arange(new) + 1) * old // (2 * new)).astype(np.intp)
