@@ -17,7 +17,7 @@ TRAINED_PX = 16.0
 
 
 class Template(torch.nn.Module):
-    """A "net" that finds disks of about the trained diameter only: bright pixels whose surroundings are dark."""
+    """A "net" for disks of about the trained diameter: bright pixels whose surroundings are dark."""
 
     def __init__(self, footprint: Any) -> None:
         super().__init__()

@@ -23,7 +23,9 @@ def test_the_median_object_gets_the_diameter(diameter: int) -> None:
     assert object_diameter(sample.labels) == pytest.approx(24, rel=0.06)
     assert np.unique(sample.labels).tolist() == [0, 1, 2, 3]
     assert sample.image.shape[1:] == sample.labels.shape
-    assert sample.spacing_um == pytest.approx((0.5 * diameter / 24,) * 2, rel=0.06)
+    assert sample.spacing_um is not None
+    size_um = [n * size for n, size in zip(sample.labels.shape, sample.spacing_um, strict=True)]
+    assert size_um == pytest.approx([100, 80], rel=0.02)
 
 
 def test_image_and_labels_stay_aligned() -> None:

@@ -73,8 +73,8 @@ def scale_for(model: Model, diameter: float) -> float:
     low, high = ALLOWED_SCALES
     if not trained / high <= diameter <= trained / low:
         raise UserError(
-            f"a diameter of {diameter:g} pixels: allowed are {trained / high:g} to {trained / low:g} for this "
-            f"model, which was trained on objects of {trained:g} pixels."
+            f"a diameter of {diameter:g} pixels: allowed are {trained / high:g} to {trained / low:g}; "
+            f"this model was trained on objects of {trained:g} pixels."
         )
     return trained / diameter
 

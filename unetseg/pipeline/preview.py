@@ -18,13 +18,13 @@ from unetseg.pipeline.dataset import (
     LOOKED_AT,
     all_entries,
     annotation_notes,
+    crop_of,
     evenly,
     learnt_classes,
     list_data,
     make_examples,
     split_notes,
 )
-from unetseg.pipeline.dataset import crop_of
 from unetseg.sample import Entry, Example, Sample, shrink_sample
 from unetseg.settings import Experiment
 from unetseg.tasks.listing import split
