@@ -25,7 +25,7 @@ from unetseg.models import find_model
 from unetseg.pipeline.auto import derive_experiment as _derive_experiment
 from unetseg.pipeline.model import DEFAULT_MEMORY, Model, PredictSettings, average_models, pruned
 from unetseg.pipeline.model import load_model as _load_model
-from unetseg.pipeline.object_size import predict_at_object_size
+from unetseg.pipeline.object_size import predict_at_object_size, scale_of_image
 from unetseg.pipeline.training import train_run
 from unetseg.run import Run
 from unetseg.scores import score
@@ -115,19 +115,27 @@ def predict(
 
 
 def predict_large(
-    model: Model, image: Any, out: str | Path | None = None, *, memory: int = DEFAULT_MEMORY, tile: int = 0
+    model: Model,
+    image: Any,
+    out: str | Path | None = None,
+    *,
+    memory: int = DEFAULT_MEMORY,
+    tile: int = 0,
+    diameter: float | None = None,
 ) -> Any:
     """Labels of an image of any size, computed tile by tile: those `predict` gives.
 
     image: (y, x) or (c, y, x), anything that slices like an array (numpy, Zarr, Dask), or the path of
     an image file. out: path of an OME-Zarr to write, which is returned as a Zarr array (y, x), or
     (…, y, x) of a file with several planes; called again it resumes where it ended. Without
-    `out` the labels are a numpy array. memory: bytes that bound what is alive at once; tile: see
-    `predict`.
+    `out` the labels are a numpy array. memory: bytes that bound what is alive at once; tile, diameter:
+    see `predict`.
     """
     lazy = open_image(Path(image)) if isinstance(image, str | Path) else array_image(image)
     chunked = out is not None and is_streamed(Path(out))
-    request = Request.of(model, lazy, PredictSettings(memory=memory, side=tile), chunked=chunked)
+    tiling = PredictSettings(memory=memory, side=tile)
+    scale = scale_of_image(model, lazy, tiling, diameter)
+    request = Request.of(model, lazy, tiling, scale=None if scale == 1 else (scale, scale), chunked=chunked)
     if out is None:
         labels = label_array(request)
         return labels if lazy.axes else labels[0]

@@ -68,6 +68,12 @@ _speed = partial(click.option, cls=SectionOption, section="Memory and speed")
 @_size("--rescale", is_flag=True, help="Resize the image to the training's pixel size; labels keep its size.")
 @_size("--scale", type=click.FloatRange(1 / 50, 50), help="Resize the image by this factor instead.")
 @_size(
+    "--diameter",
+    type=click.FloatRange(0, min_open=True),
+    metavar="PIXELS",
+    help="Of the objects, for models such as nuclei, instead of an estimate.",
+)
+@_size(
     "--pixel-size",
     type=click.FloatRange(0, min_open=True),
     metavar="MICROMETRES",

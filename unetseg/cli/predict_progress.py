@@ -98,7 +98,7 @@ class Printing:
         what = text.partition(": ")[2]
         if what not in self.notes:
             self.notes.add(what)
-            click.echo(f"note: {text} (--rescale)", err=True)
+            click.echo(f"note: {text}", err=True)
 
     def _resumed(self, done: int, steps: int) -> None:
         self.bar.bar.total = (self.bar.bar.total or 0) + steps

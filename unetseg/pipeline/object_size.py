@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from skimage.transform import resize
 
 from unetseg.errors import UserError
+from unetseg.images import LazyImage
 from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.resample import object_diameter, resized
 from unetseg.sample import Sample
@@ -18,7 +19,7 @@ from unetseg.segment import object_maps
 SCALES = (0.125, 0.25, 0.5, 1.0, 2.0)
 SURE, SMALLEST_PX = 0.75, 10
 """A first pass is trusted from this certainty, and this diameter in pixels of the network's input."""
-LOOKED_AT_PX, LEAST_PX = 768, 32
+LOOKED_AT_PX, LEAST_PX = 512, 32
 ALLOWED_SCALES = (1 / 50, 50)
 
 
@@ -57,6 +58,20 @@ def predict_at_object_size(
     labels = found[np.ix_(*(_nearest(n, old) for n, old in zip(shape, found.shape, strict=True)))]
     large = np.stack([_to_size(m, shape) for m in maps])
     return AtObjectSize(labels, large, diameter, scale)
+
+
+def scale_of_image(model: Model, image: LazyImage, tiling: PredictSettings, diameter: float | None) -> float:
+    """The scale at which an image of any size is predicted: see `predict_at_object_size`.
+
+    The size of the objects is estimated in the middle of the middle plane.
+    """
+    if diameter is None and model.recipe.object_diameter > 0:
+        most = round(LOOKED_AT_PX / SCALES[0])
+        starts = [max(0, (n - most) // 2) for n in image.shape[1:]]
+        y, x = (slice(a, min(a + most, n)) for a, n in zip(starts, image.shape[1:], strict=True))
+        middle = image.read_region(len(image.planes) // 2, range(image.shape[0]), y, x)
+        diameter = estimate_diameter(model, middle, str(image.path), tiling)
+    return 1.0 if diameter is None else scale_for(model, diameter)
 
 
 def scale_for(model: Model, diameter: float) -> float:

@@ -22,7 +22,7 @@ LABELS = {
 }
 """Options that replace a model's label settings, and the names of these."""
 OF_IMAGES = (
-    ("series", "pyramid_level", "channel", "plane", "axes", "pixel_size", "rescale", "scale"),
+    ("series", "pyramid_level", "channel", "plane", "axes", "pixel_size", "rescale", "scale", "diameter"),
     ("mask", "skip_below", "skip_damaged", "probability_type", "copy_image", "workers", "scheduler"),
 )
 """A network of volumes takes a file for one volume and predicts it whole; it does not take these."""
@@ -34,7 +34,8 @@ class PredictOptions:
 
     series, pyramid_level, channel, plane and axes choose what is read of a file; pixel_size (µm) replaces
     the file's own. scale is the factor by which the image is resized for the network; rescale takes it
-    from the pixel sizes of image and training. threshold … test_time_augmentation, where given, replace
+    from the pixel sizes of image and training; diameter is that of the objects in pixels, for models that
+    were trained at one object size. threshold … test_time_augmentation, where given, replace
     the model's label settings; label_type is one of `model.LABEL_TYPES`. memory in bytes, tile in pixels
     (0 = from memory).
     """
@@ -55,6 +56,7 @@ class PredictOptions:
     pixel_size: float | None = None
     rescale: bool = False
     scale: float | None = None
+    diameter: float | None = None
     mask: Path | None = None
     skip_below: float | None = None
     skip_damaged: bool = False
@@ -78,8 +80,10 @@ class PredictOptions:
     scheduler: str | None = None
 
     def __post_init__(self) -> None:
-        if self.rescale and self.scale is not None:
-            raise UserError("--rescale and --scale: give one of them.")
+        named = {"--rescale": self.rescale, "--scale": self.scale, "--diameter": self.diameter}
+        given = [name for name, value in named.items() if value]
+        if len(given) > 1:
+            raise UserError(f"{' and '.join(given)}: give one of them.")
 
     @property
     def settings(self) -> PredictSettings:

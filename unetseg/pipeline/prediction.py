@@ -14,6 +14,7 @@ from unetseg.images.marks import existing_mark
 from unetseg.images.rescale import pixel_size_note
 from unetseg.images.stack_store import probabilities_path
 from unetseg.pipeline.model import Model, Recipe, average_models, labelled_as, load_model, pruned
+from unetseg.pipeline.object_size import scale_of_image
 from unetseg.pipeline.predict_options import PredictOptions, ProbabilityType
 from unetseg.pipeline.result_names import Target, challenge_targets, find_targets
 from unetseg.pipeline.result_picture import picture_path, write_result_picture
@@ -72,12 +73,23 @@ def predict_target(
     request = make_request(model, target, options)
     note = pixel_size_note(request.source.spacing_um, trained_pixel_size(model.recipe))
     if note and request.source is request.image:
-        yield Note(f"{target.image}: {note}")
+        yield Note(f"{target.image}: {note} (--rescale)")
+    if model.recipe.object_diameter > 0:
+        yield Note(f"{target.image}: {_object_size(model, request, options)}")
     picture = partial(write_result_picture, request.source, target.out, model.recipe.kind)
     for event in predict_to(request, target.out, perform=perform, overwrite=options.overwrite):
         if isinstance(event, Summary) and options.pictures:
             picture(event.objects[0])
         yield event
+
+
+def _object_size(model: Model, request: Request, options: PredictOptions) -> str:
+    """What an image was resized by, for a model that was trained at one object size."""
+    scale = request.image.shape[1] / request.source.shape[1]
+    if request.image is request.source and options.diameter is None and options.scale is None:
+        return "no objects were found in a first pass; the image is predicted at its own size"
+    across = f"objects about {model.recipe.object_diameter / scale:.0f} pixels across"
+    return f"{across}, resized by {scale:.2f} for the network (--diameter gives their size)"
 
 
 def describe_target(model: Model, target: Target, options: PredictOptions) -> list[str]:
@@ -125,7 +137,7 @@ def make_request(model: Model, target: Target, options: PredictOptions) -> Reque
         outputs=OptionalOutputs(
             (options.probability_type or default) if options.probabilities else None, options.copy_image
         ),
-        scale=_scale(image, model.recipe, options),
+        scale=_scale(image, model, options),
         chunked=target.streamed,
     )
 
@@ -138,13 +150,14 @@ def trained_pixel_size(recipe: Recipe) -> tuple[float, float] | None:
     return y, x
 
 
-def _scale(image: LazyImage, recipe: Recipe, options: PredictOptions) -> tuple[float, float] | None:
+def _scale(image: LazyImage, model: Model, options: PredictOptions) -> tuple[float, float] | None:
     """The factors (y, x) by which the image is resized for the network; None for as it is."""
-    if options.scale is not None:
-        return None if options.scale == 1 else (options.scale, options.scale)
     if not options.rescale:
-        return None
-    there, wanted = image.spacing_um, trained_pixel_size(recipe)
+        scale = options.scale
+        if scale is None:
+            scale = scale_of_image(model, image, options.settings, options.diameter)
+        return None if scale == 1 else (scale, scale)
+    there, wanted = image.spacing_um, trained_pixel_size(model.recipe)
     if there is None:
         raise UserError(
             f"{image.path}: --rescale needs the image's pixel size, which its file does not give. Give "
