@@ -152,9 +152,9 @@ def test_it_says_what_was_done_and_with_what(runs: list[Run], tmp_path: Path) ->
 def test_the_layers_can_be_switched(runs: list[Run], tmp_path: Path) -> None:
     report = page(runs[:1], tmp_path / "one.html")
     radios = [a["value"] for a in report.all("input") if a["type"] == "radio"]
-    assert radios == ["image", "truth", "prediction", "both"]
+    assert radios == ["image", "truth", "prediction", "both", "probability"]
     layers = [a["class"] for a in report.all("img") if "layer" in a.get("class", "")]
-    assert layers == ["layer truth", "layer prediction", "layer both"]  # one scored image
+    assert layers == ["layer truth", "layer prediction", "layer both", "layer probability"]  # one scored image
     assert "Median and best and worst: 5" in report.text
 
 

@@ -7,6 +7,7 @@ RUN/last.pt            weights, optimizer and step: to resume from
 RUN/best.pt            the model to predict with
 RUN/scores.json        scores on the test part
 RUN/test/              predicted labels (and probabilities) of the test part, a TIFF per frame
+RUN/test/probabilities/ the foreground's probabilities in 8 bits, for the report
 RUN/pictures/          overlays of truth and prediction
 RUN/report.html        one page about the run
 RUN/predictions/       what `unetseg predict` writes by default
@@ -91,6 +92,10 @@ class Run:
     def tested(self, frame: str) -> Path:
         """The predicted labels of a frame of the test part; a frame's name may hold a slash."""
         return self.path / "test" / f"{frame.replace('/', '_')}.tif"
+
+    def probability(self, frame: str) -> Path:
+        """The foreground's probabilities of a frame of the test part, in 8 bits, for people to look at."""
+        return self.path / "test" / "probabilities" / f"{frame.replace('/', '_')}.tif"
 
     @property
     def pictures(self) -> Path:

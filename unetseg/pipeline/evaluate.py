@@ -104,8 +104,10 @@ def _predicted(
         probabilities = model.probabilities(sample.image, sample.name, tiling)
         labels: NDArray[Any] = model.labels(probabilities)
         _write_pages(run.tested(entry.name), label_dtype(labels), sample)
+        foreground = 1 - probabilities[0]
         if run.experiment.data.task in SCORED_BY_PROBABILITIES:
-            _write_pages(run.tested(f"{entry.name}_probability"), 1 - probabilities[0], sample)
+            _write_pages(run.tested(f"{entry.name}_probability"), foreground, sample)
+        _write_pages(run.probability(entry.name), np.round(255 * foreground).astype(np.uint8), sample)
         truth = np.asarray(sample.labels)
         if entry.name in kept:
             path = run.pictures / f"{entry.name.replace('/', '_')}.png"

@@ -136,10 +136,13 @@ def _nothing(note: str) -> ErrorAnalysis:
 
 
 def _probability(run: Run, frame: Frame) -> NDArray[Any] | None:
-    """The foreground's probabilities, where the run's task keeps them; None where they do not fit."""
-    path = run.tested(f"{frame.name}_probability")
+    """The foreground's probabilities, where the run kept them; None where they are damaged or do not fit."""
+    path = run.probability(frame.name)
     if not path.is_file():
         return None
-    pixels = read_stack(path).pixels[:, 0]
+    try:
+        pixels = read_stack(path).pixels[:, 0]
+    except UserError:
+        return None
     values: NDArray[Any] = pixels if frame.truth.ndim == 3 else pixels[0]
     return values if values.shape == frame.truth.shape else None

@@ -218,17 +218,20 @@ def _cut_out(whole: Frame, mistake: Mistake) -> Picture:
     where = f"x\N{NO-BREAK SPACE}{(columns.start + columns.stop) // 2}, "
     where += f"y\N{NO-BREAK SPACE}{(rows.start + rows.stop) // 2}" + ("" if z is None else f", slice {z}")
     border = ", at the border" if mistake.at_border else ""
-    caption = f"{frame.name}: {_words(mistake)}{border} ({where})"
+    caption = f"{frame.name}: {_words(mistake, whole.spacing_um)}{border} ({where})"
     alt = f"{mistake.kind} in {frame.name} at {where}, with outlines"
     return Picture(jpeg_uri(picture, 85), caption, alt, picture.shape[1], picture.shape[0])
 
 
-def _words(mistake: Mistake) -> str:
+def _words(mistake: Mistake, spacing_um: Sequence[float] | None) -> str:
+    """What the mistake is, or the size of its object: in µm² or µm³ where the pixel size is known."""
     if mistake.kind == "split":
         return f"1 object in {len(mistake.predicted)} pieces"
     if mistake.kind == "merged":
         return f"{len(mistake.truth)} objects as 1"
-    return f"{mistake.area} pixels"
+    if spacing_um is None:
+        return f"{mistake.area} pixels"
+    return f"{mistake.area * float(np.prod(spacing_um)):.3g} µm{'³' if len(spacing_um) == 3 else '²'}"
 
 
 def _span(where: slice, side: int, length: int) -> slice:
