@@ -9,9 +9,10 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from conftest import Unetseg
+from conftest import Unetseg, write
 from test_training import experiment, finish, make_folder
 
 from unetseg.errors import UserError
@@ -24,7 +25,6 @@ from unetseg.report.pictures import ScaleBar, scale_bar
 from unetseg.report.summary import score_rows
 from unetseg.reproduce.published import PUBLISHED, benchmark_of
 from unetseg.run import Run
-from unetseg.sample import Entry
 from unetseg.settings import DataSettings
 
 VOID = {"meta", "link", "img", "input", "br", "hr"}
@@ -154,7 +154,12 @@ def test_the_layers_can_be_switched(runs: list[Run], tmp_path: Path) -> None:
     radios = [a["value"] for a in report.all("input") if a["type"] == "radio"]
     assert radios == ["image", "truth", "prediction", "both", "probability"]
     layers = [a["class"] for a in report.all("img") if "layer" in a.get("class", "")]
-    assert layers == ["layer truth", "layer prediction", "layer both", "layer probability"]  # one scored image
+    assert layers == [
+        "layer truth",
+        "layer prediction",
+        "layer both",
+        "layer probability",
+    ]  # one scored image
     assert "Median and best and worst: 5" in report.text
 
 
@@ -312,13 +317,41 @@ def test_a_scale_bar_is_a_round_length(
 
 
 def test_scores_over_time_are_those_of_films() -> None:
-    entries = {f"02/t{i:03}": Entry(f"02/t{i:03}", "02", i, lambda: None) for i in range(6)}  # type: ignore[arg-type, return-value]
-    frames = {name: {"seg": 0.5 + i / 10} for i, name in enumerate(entries)}
-    chart = time_chart(entries, frames, "seg", "SEG")
+    places = {f"02/t{i:03}": ("02", i) for i in range(6)}
+    frames = {name: {"seg": 0.5 + i / 10} for i, name in enumerate(places)}
+    chart = time_chart(places, frames, "seg", "SEG")
     assert chart is not None
     assert chart.summary == "02: lowest 0.5000 at frame 0"
-    few = dict(list(entries.items())[:4])
-    assert time_chart(few, frames, "seg", "SEG") is None
+    assert time_chart(dict(list(places.items())[:4]), frames, "seg", "SEG") is None
+
+
+def test_a_later_prediction_can_take_the_place_of_the_test_part(
+    run: Run, unetseg: Unetseg, tmp_path: Path
+) -> None:
+    """Two images predicted afterwards: their scores and pictures, and the command that makes the page."""
+    truth = np.zeros((40, 40), np.uint16)
+    truth[5:15, 5:15], truth[20:30, 20:30] = 1, 2
+    for name in ("x", "y"):
+        write(tmp_path / "truth" / f"{name}.tif", truth)
+        write(tmp_path / "found" / f"{name}_labels.tif", truth if name == "x" else truth % 2)
+        write(tmp_path / "images" / f"{name}.tif", truth * 9)
+    files = [
+        "--predictions",
+        tmp_path / "found",
+        "--truth",
+        tmp_path / "truth",
+        "--images",
+        tmp_path / "images",
+    ]
+    result = unetseg("report", run.path, *files, "--out", tmp_path / "later.html")
+    assert result.code == 0, result.err
+    report = Page((tmp_path / "later.html").read_text(encoding="utf-8"))
+    check(report)
+    assert "3 of 4 objects found, 1 missed; outlines agree to 1.00" in report.text
+    assert f"Scored on {tmp_path / 'found'} against {tmp_path / 'truth'}." in report.text
+    assert f"--predictions {tmp_path / 'found'} --truth {tmp_path / 'truth'}" in report.text
+    assert "belong together" in unetseg("report", run.path, "--truth", tmp_path).err
+    assert "give one run folder" in unetseg("report", run.path, run.path, *files).err
 
 
 def test_errors_and_scores_have_charts_of_their_own() -> None:

@@ -68,17 +68,35 @@ def score(prediction: Path, truth: Path, **options: Any) -> None:
 
 @cli.command()
 @click.argument("runs", type=PATH, nargs=-1, required=True, metavar="RUN…")
-@click.option("--out", type=PATH, help="HTML file to write (default: RUN/report.html, or comparison.html).")
-def report(runs: tuple[Path, ...], out: Path | None) -> None:
+@click.option(
+    "--out",
+    type=PATH,
+    help="HTML file (default: RUN/report.html, RUN/predictions.html, or comparison.html).",
+)
+@click.option("--predictions", type=PATH, help="Show these predicted labels instead of the test part's.")
+@click.option("--truth", type=PATH, help="The true labels of --predictions.")
+@click.option("--images", type=PATH, help="The images of --predictions, to draw the outlines on.")
+def report(
+    runs: tuple[Path, ...],
+    out: Path | None,
+    predictions: Path | None,
+    truth: Path | None,
+    images: Path | None,
+) -> None:
     """Write an HTML page about a RUN, or compare several.
 
     The page stands alone: it needs no network and no other file. What is no longer there (data,
     predictions) is left out, and the page says so.
     """
     from unetseg.report import write_report
+    from unetseg.report.later import score_later
     from unetseg.run import Run
 
-    click.echo(f"wrote {write_report([Run.open(path) for path in runs], out)}")
+    if (predictions is None) != (truth is None) or (images is not None and truth is None):
+        raise UserError("--predictions and --truth belong together, and --images to both.")
+    opened = [Run.open(path) for path in runs]
+    later = None if predictions is None or truth is None else score_later(predictions, truth, images)
+    click.echo(f"wrote {write_report(opened, out, later=later)}")
 
 
 @cli.command()

@@ -122,6 +122,6 @@ def _same_images(runs: dict[str, Run], every: dict[str, RunSummary]) -> dict[str
     images: dict[str, list[tuple[str, Viewer]]] = {}
     for frame in chosen:
         for run, seen in analysis.items():
-            of_run = viewers(runs[run], seen, {frame: ""}, every[run].frames, name)
+            of_run = viewers(seen, {frame: ""}, every[run].frames, name)
             images.setdefault(frame, []).extend((run, viewer) for viewer in of_run)
     return {frame: seen for frame, seen in images.items() if seen}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unetseg.evaluation.by_kind import number
 from unetseg.report.charts import Line, curves_svg, histogram_svg
-from unetseg.sample import Entry, LabelKind
+from unetseg.sample import LabelKind
 from unetseg.scores import find_score
 
 Records = Sequence[Mapping[str, Any]]
@@ -49,14 +49,20 @@ def run_charts(records: Records, kind: LabelKind, decides: str) -> list[Chart]:
 
 
 def time_chart(
-    entries: Mapping[str, Entry], frames: Mapping[str, Mapping[str, float | None]], name: str, title: str
+    places: Mapping[str, tuple[str, int]],
+    frames: Mapping[str, Mapping[str, float | None]],
+    name: str,
+    title: str,
 ) -> Chart | None:
-    """A score over the frames of each film or stack; None where no group has five frames or more."""
+    """A score over the frames of each film or stack; None where no group has five frames or more.
+
+    places: the group of each frame and its place in it; frames: the scores of each.
+    """
     groups: dict[str, list[tuple[int, float]]] = {}
-    for frame, entry in entries.items():
+    for frame, (group, index) in places.items():
         value = _float(frames.get(frame, {}).get(name))
         if math.isfinite(value):
-            groups.setdefault(entry.group, []).append((entry.index, value))
+            groups.setdefault(group, []).append((index, value))
     films = {group: sorted(points) for group, points in groups.items() if len(points) >= FILM_FRAMES}
     if not films:
         return None

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from unetseg.evaluation.by_kind import number
 from unetseg.report import summary as words
 from unetseg.report.curves import Chart, iou_histogram, run_charts, time_chart
-from unetseg.report.error_analysis import ErrorAnalysis, find_mistakes, ranked
+from unetseg.report.error_analysis import ErrorAnalysis, compare_frames, find_mistakes, ranked
+from unetseg.report.later import Later
 from unetseg.report.pictures import frames_in_small, kept_pictures, thumbnails, viewers
 from unetseg.report.render import render
 from unetseg.report.summary import RunSummary, read_summary
@@ -32,13 +33,19 @@ class PublishedTable:
     warning: str
 
 
-def run_page(run: Run, page: Path) -> str:
-    """HTML of one run: a picture and a sentence first, then mistakes, scores, curves, and the rest."""
+def run_page(run: Run, page: Path, later: Later | None = None) -> str:
+    """HTML of one run: a picture and a sentence first, then mistakes, scores, curves, and the rest.
+
+    later: scores of label files that the run predicted afterwards, instead of those of its test part.
+    """
     summary = read_summary(run)
-    analysis = find_mistakes(run)
+    if later is None:
+        analysis = find_mistakes(run)
+    else:
+        summary, analysis = replace(summary, scores=later.scores), compare_frames(later.frames)
     decides = summary.primary or ""
-    seen = viewers(run, analysis, _chosen(summary), summary.frames, decides, summary.noun)
-    small = frames_in_small(run, analysis)
+    seen = viewers(analysis, _chosen(summary), summary.frames, decides, summary.noun)
+    small = frames_in_small(analysis)
     training, why_not = training_pictures(run)
     scores = words.score_rows(summary.pooled, summary.kind, summary.intervals)
     return render(
@@ -60,11 +67,11 @@ def run_page(run: Run, page: Path) -> str:
         histogram=iou_histogram(analysis.ious),
         viewers=seen,
         small=small,
-        thumbnails=thumbnails(run, analysis),
-        kept=[] if seen else kept_pictures(run),
+        thumbnails=thumbnails(analysis),
+        kept=[] if seen or later else kept_pictures(run),
         training=training,
         why_no_training=why_not,
-        commands=words.commands(summary, page, [str(run.path)]),
+        commands=words.commands(summary, page, [str(run.path), *(later.options if later else ())]),
         toml=(run.path / EXPERIMENT).read_text(encoding="utf-8"),
     )
 
@@ -72,7 +79,7 @@ def run_page(run: Run, page: Path) -> str:
 def _sentence(summary: RunSummary, analysis: ErrorAnalysis) -> str:
     """What became of the objects, from the frames if they are there, else from the saved counts."""
     saved = {k: math.nan if v is None else v for k, v in summary.scores.get("errors", {}).items()}
-    counts = analysis.counts if analysis.entries else saved
+    counts = analysis.counts if analysis.names else saved
     if summary.kind == "classes" or not counts.get("true") or "found" not in counts:
         return ""
     return error_sentence(counts, summary.noun)
@@ -80,7 +87,7 @@ def _sentence(summary: RunSummary, analysis: ErrorAnalysis) -> str:
 
 def _over_time(summary: RunSummary, analysis: ErrorAnalysis, scores: list[words.ScoreRow]) -> Chart | None:
     row = next((row for row in scores if row.name == summary.primary), None)
-    return time_chart(analysis.entries, summary.frames, row.name, row.title) if row else None
+    return time_chart(analysis.frames.places, summary.frames, row.name, row.title) if row else None
 
 
 def _of_volumes(summary: RunSummary) -> bool:

@@ -23,7 +23,8 @@ from unetseg.figures import (
     png_uri,
 )
 from unetseg.figures.pictures import PREDICTED, TRUTH
-from unetseg.report.error_analysis import ErrorAnalysis, Frame, read_frame
+from unetseg.report.error_analysis import ErrorAnalysis
+from unetseg.report.frames import Frame
 from unetseg.run import Run
 from unetseg.scores.mistakes import MISTAKES, Mistake, error_counts, error_sentence, frame_errors
 
@@ -71,7 +72,6 @@ class Picture:
 
 
 def viewers(
-    run: Run,
     analysis: ErrorAnalysis,
     chosen: dict[str, str],
     scores: Scores,
@@ -81,15 +81,15 @@ def viewers(
     """The chosen frames (frame → rank), scaled down where they are very large."""
     made = []
     for frame_name, rank in chosen.items():
-        if frame_name in analysis.entries:
-            frame, kind = read_frame(run, analysis.entries[frame_name])
+        if frame_name in analysis.names:
+            frame, kind = analysis.frames.read(frame_name)
             words = noun if kind == "instances" else "classes"
             score = f"{name} {number(scores[frame_name].get(name))}"
             made.append(_viewer(frame, rank, score, words))
     return made
 
 
-def thumbnails(run: Run, analysis: ErrorAnalysis) -> dict[str, list[Picture]]:
+def thumbnails(analysis: ErrorAnalysis) -> dict[str, list[Picture]]:
     """The largest mistakes of each kind, cut out; every frame is read once."""
     chosen: dict[str, list[tuple[str, Mistake]]] = {}
     for kind in MISTAKES:
@@ -98,18 +98,18 @@ def thumbnails(run: Run, analysis: ErrorAnalysis) -> dict[str, list[Picture]]:
     every = [m for some in chosen.values() for m in some]
     made: dict[tuple[str, int], Picture] = {}
     for name in sorted({name for name, _ in every}):
-        frame = read_frame(run, analysis.entries[name])[0]
+        frame = analysis.frames.read(name)[0]
         made |= {(n, id(m)): _cut_out(frame, m) for n, m in every if n == name}
     return {kind: [made[n, id(m)] for n, m in some] for kind, some in chosen.items()}
 
 
-def frames_in_small(run: Run, analysis: ErrorAnalysis) -> dict[str, Picture]:
+def frames_in_small(analysis: ErrorAnalysis) -> dict[str, Picture]:
     """Every scored frame in small, with both outlines; none where there are very many."""
-    if len(analysis.entries) > MOST_FRAMES:
+    if len(analysis.names) > MOST_FRAMES:
         return {}
     made = {}
-    for name, entry in analysis.entries.items():
-        frame = _small(read_frame(run, entry)[0].plane(), SMALL_PX)
+    for name in analysis.names:
+        frame = _small(analysis.frames.read(name)[0].plane(), SMALL_PX)
         picture = outlines(frame.image, frame.truth, frame.predicted)
         alt = f"{name} with the outlines of truth and prediction"
         made[name] = Picture(jpeg_uri(picture, 72), name, alt, picture.shape[1], picture.shape[0])

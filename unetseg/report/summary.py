@@ -98,6 +98,8 @@ class RunSummary:
         """What was scored, with the part named."""
         if not self.scores:
             return "nothing was scored"
+        if not self.scores.get("part"):
+            return str(self.scores.get("what", ""))
         chose = ", which chose the weights" if self.scores.get("part") == "validate" else ""
         return f"{self.scores.get('what', '')} (the {self.scores.get('part', '')} part{chose})"
 
