@@ -172,3 +172,20 @@ def test_a_description_that_claims_planes_without_end_is_refused(tmp_path: Path)
     tifffile.imwrite(path, STACK, description=text, metadata=None, photometric="minisblack")
     with pytest.raises(UserError, match=r"claims .* planes"):
         open_image(path)
+
+
+def test_pages_that_link_in_a_circle_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for page in STACK[:2]:
+            writer.write(page, contiguous=False, metadata=None, photometric="minisblack")
+    with tifffile.TiffFile(path) as tiff:
+        offsets = [page.offset for page in tiff.pages]
+    data = bytearray(path.read_bytes())
+    tags = int.from_bytes(data[offsets[1] : offsets[1] + 2], "little")
+    place = offsets[1] + 2 + 12 * tags
+    data[place : place + 4] = offsets[0].to_bytes(4, "little")
+    path.write_bytes(data)
+    for read in (read_stack, open_image):
+        with pytest.raises(UserError, match="in a circle"):
+            read(path)

@@ -19,7 +19,7 @@ from unetseg.images.layout import Layout
 from unetseg.images.lazy import Choice, LazyImage, fingerprint, plane_names
 from unetseg.images.limits import check_claim
 from unetseg.images.scale import Scale
-from unetseg.images.tiff_complete import check_complete
+from unetseg.images.tiff_complete import check_chain, check_complete
 from unetseg.images.tiff_series import PageRef, PageSet, choose_pages
 from unetseg.images.tiff_tags import colours_of, tiff_scale
 
@@ -36,6 +36,7 @@ def open_tiff(path: Path, choice: Choice, cache: ChunkCache) -> LazyImage:
     read, axes without Y and X, and a file that holds less than it promises (unless choice.damaged).
     """
     with tifffile.TiffFile(path) as tiff:
+        check_chain(path, tiff)
         pages = choose_pages(path, tiff, choice)
         _check_pixels(path, pages)
         if not choice.damaged:

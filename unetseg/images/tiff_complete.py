@@ -45,6 +45,18 @@ def check_complete(path: Path, tiff: tifffile.TiffFile, found: PageSet) -> None:
         raise UserError(f"{path}: the file is cut off: it ends after {size} bytes. {REMEDY}")
 
 
+def check_chain(path: Path, tiff: tifffile.TiffFile) -> None:
+    """Raise UserError where pages link to one another in a circle or overlap, which would never end."""
+    offset, used = tiff.pages.first.offset, 0
+    while 0 < offset < tiff.filehandle.size:
+        tags, offset = _directory(tiff, offset)
+        used += len(tags) + tiff.tiff.tagnosize + tiff.tiff.offsetsize
+        if used > tiff.filehandle.size:
+            raise UserError(
+                f"{path}: its pages link to one another in a circle. It is damaged: copy it again."
+            )
+
+
 def _is_whole(found: PageSet, number: int) -> bool:
     """Whether all data of a page lie within its file."""
     ref, page = found.page(number), found.page(number).page
@@ -72,7 +84,7 @@ def _directory(tiff: tifffile.TiffFile, offset: int) -> tuple[bytes, int]:
     """The entries of a page's directory, and its link to the next page."""
     form, file = tiff.tiff, tiff.filehandle
     file.seek(offset)
-    count = _number(file.read(form.tagnosize), form)
+    count = min(_number(file.read(form.tagnosize), form), file.size // form.tagsize)
     return file.read(count * form.tagsize), _number(file.read(form.offsetsize), form)
 
 
