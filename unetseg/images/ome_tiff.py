@@ -32,8 +32,8 @@ def check_ome(path: Path, tiff: tifffile.TiffFile, *, missing_allowed: bool) -> 
     if missing and not missing_allowed:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise UserError(
-            f"{path}: {missing[0]}{more} of its set of files is missing. Copy all into one folder, or mark "
-            "the missing planes with --skip-damaged."
+            f"{path}: {missing[0]}{more} of its set of files is missing. Copy all into one folder; "
+            "predict --skip-damaged leaves out what is missing, and lists it."
         )
     for count in _claims(root):
         if not 0 <= count <= PLANES:

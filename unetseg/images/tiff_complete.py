@@ -11,7 +11,7 @@ import tifffile
 from unetseg.errors import UserError
 from unetseg.images.tiff_series import PageSet
 
-REMEDY = "Copy or save it again, or mark what is missing with --skip-damaged."
+REMEDY = "Copy or save it again; predict --skip-damaged leaves out what is missing, and lists it."
 PRIVATE = 32768
 """The first tag that is some program's own."""
 TYPE_BYTES = {
