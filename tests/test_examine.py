@@ -53,7 +53,6 @@ def test_images_alone(unetseg: Unetseg, tmp_path: Path) -> None:
 
 def test_different_pixel_sizes_are_odd(unetseg: Unetseg, tmp_path: Path) -> None:
     make(tmp_path)
-    path = tmp_path / "images" / "c.tif"
     for name, size in (("a", 2), ("b", 2), ("c", 4), ("d", 2)):
         path = tmp_path / "images" / f"{name}.tif"
         tifffile.imwrite(

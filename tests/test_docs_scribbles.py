@@ -1,0 +1,85 @@
+"""docs/scribbles.md, done as it is written."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import Unetseg, write
+from scipy.ndimage import binary_erosion, distance_transform_edt
+
+from unetseg.tasks.synthetic import cell_movie
+
+PAGE = (Path(__file__).parents[1] / "docs" / "scribbles.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(toml|)\n(.*?)```", PAGE, re.DOTALL)
+COMMANDS = [line.split() for kind, text in BLOCKS if not kind for line in text.splitlines()]
+COMMANDS = [words[1:] for words in COMMANDS if words[:1] == ["unetseg"]]
+SETTINGS = next(text for kind, text in BLOCKS if kind == "toml")
+
+
+def scribbles(truth: np.ndarray) -> np.ndarray:
+    """A line through the middle of objects, and lines in the background a little away from them."""
+    rows = np.zeros(truth.shape, bool)
+    rows[4::9] = True
+    background = rows & (distance_transform_edt(truth == 0) > 1)
+    inside = rows & binary_erosion(truth > 0, iterations=2)
+    return (background * 1 + inside * 2).astype(np.uint8)
+
+
+def make(folder: Path, frames: int) -> np.ndarray:
+    images, truth = cell_movie(seed=1, frames=frames)
+    for t in range(frames):
+        write(folder / "images" / f"dish{t}.tif", images[t])
+        write(folder / "labels" / f"dish{t}.tif", scribbles(truth[t]))
+    return truth
+
+
+def follow(unetseg: Unetseg, folder: Path, monkeypatch: pytest.MonkeyPatch, settings: str) -> list[str]:
+    """What each command of the page prints."""
+    monkeypatch.chdir(folder)
+    (folder / "scribbles.toml").write_text(settings, encoding="utf-8")
+    printed = []
+    for words in COMMANDS:
+        result = unetseg(*words)
+        assert (result.code, words, result.err if result.code else "") == (0, words, "")
+        printed.append(result.out)
+    return printed
+
+
+def test_every_command_of_the_page_runs_and_results_hold_what_was_drawn(
+    unetseg: Unetseg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "mydata", 5)
+    quick = SETTINGS.replace("steps = 300", "steps = 2")
+    assert quick != SETTINGS
+    shown, trained, predicted, objects, scored = follow(unetseg, tmp_path, monkeypatch, quick)
+    for text in (shown, trained):
+        assert "labels: class map, classes 1, 2, 0 not annotated in 5 images" in text
+    assert "dish0_classes.tif" in predicted
+    assert "dish0_labels.tif" in objects
+    classes = tifffile.imread(tmp_path / "runs" / "scribbles" / "predictions" / "dish0_classes.tif")
+    assert set(np.unique(classes)) <= {1, 2}
+    assert "iou-1" in scored
+    assert "iou-2" not in scored
+
+
+@pytest.mark.slow
+def test_strokes_suffice_to_find_the_cells(
+    unetseg: Unetseg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trained on strokes over a tenth of the pixels, the whole foreground of these frames is found."""
+    truth = make(tmp_path / "mydata", 8)
+    follow(unetseg, tmp_path, monkeypatch, SETTINGS)
+    share = np.mean([scribbles(t) > 0 for t in truth])
+    found = np.stack(
+        [
+            tifffile.imread(tmp_path / "runs" / "scribbles" / "predictions" / f"dish{t}_classes.tif") == 2
+            for t in range(len(truth))
+        ]
+    )
+    iou = (found & (truth > 0)).sum() / (found | (truth > 0)).sum()
+    assert share < 0.12
+    assert iou > 0.8
