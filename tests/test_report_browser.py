@@ -2,14 +2,19 @@
 
 import shutil
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from conftest import write
 from test_report import trained
 from test_training import make_folder
 
 from unetseg.report import write_report
+from unetseg.report.later import score_later
+from unetseg.run import Run
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.webdriver.common.by import By  # noqa: E402
@@ -120,6 +125,26 @@ def test_tables_sort_by_a_column(opened: Any) -> None:
         cells = table.find_elements(By.CSS_SELECTOR, "tbody td:nth-child(2)")
         values = [float(c.get_attribute("data-value")) for c in cells]
         assert values == sorted(values, reverse=order == "descending")
+
+
+def test_the_name_of_a_frame_leads_to_its_picture(
+    browser: Any, pages: dict[str, Path], tmp_path: Path
+) -> None:
+    """Labels that were scored afterwards: two frames, whose pictures are in a folded part."""
+    truth = np.zeros((40, 40), np.uint16)
+    truth[5:15, 5:15] = 1
+    for folder, name in product(("truth", "found"), ("a", "b")):
+        write(tmp_path / folder / f"{name}.tif", truth)
+    later = score_later(tmp_path / "found", tmp_path / "truth", None)
+    run = Run.open(pages["one"].parent / "one")
+    media(browser, 1200)
+    browser.get(write_report([run], tmp_path / "later.html", later=later).as_uri())
+    link = browser.find_elements(By.CSS_SELECTOR, "#scores table.sortable tbody a")[1]
+    assert not browser.find_element(By.ID, "frame-2").is_displayed()
+    link.send_keys(Keys.ENTER)
+    picture = browser.find_element(By.ID, "frame-2")
+    assert picture.is_displayed()
+    assert 0 <= picture.rect["y"] - browser.execute_script("return scrollY") < 800
 
 
 def test_the_first_tab_skips_to_the_content(opened: Any) -> None:

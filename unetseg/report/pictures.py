@@ -231,7 +231,9 @@ def _words(mistake: Mistake, spacing_um: Sequence[float] | None) -> str:
         return f"{len(mistake.truth)} objects as 1"
     if spacing_um is None:
         return f"{mistake.area} pixels"
-    return f"{mistake.area * float(np.prod(spacing_um)):.3g} µm{'³' if len(spacing_um) == 3 else '²'}"
+    size = mistake.area * float(np.prod(spacing_um))
+    words = f"{size:.0f}" if size >= 100 else f"{size:.3g}"
+    return f"{words} µm{'³' if len(spacing_um) == 3 else '²'}"
 
 
 def _span(where: slice, side: int, length: int) -> slice:

@@ -113,7 +113,9 @@ addEventListener("afterprint", () => { for (const part of opened) part.open = fa
 const reveal = () => {
   const place = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
   const part = place && place.closest("details");
-  if (part && !part.open) { part.open = true; place.scrollIntoView(); }
+  if (!part) return;
+  part.open = true;
+  place.scrollIntoView({ behavior: "instant" });
 };
 addEventListener("hashchange", reveal);
 reveal();
