@@ -1,6 +1,7 @@
 """A whole run on a tiny folder: resume equals uninterrupted, safe model files, clear errors."""
 
 import itertools
+import os
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import tifffile
 import torch
 
 from unetseg.errors import UserError
+from unetseg.locks import InUse, locked
 from unetseg.pipeline.evaluate import evaluate_run as score_run
 from unetseg.pipeline.model import PredictSettings, load_model
 from unetseg.pipeline.training import Validated, train_run
@@ -56,6 +58,14 @@ def finish(run: Run, resume: bool = False) -> list[Any]:
 def weights(path: Path, key: str) -> dict[str, torch.Tensor]:
     saved = torch.load(path, weights_only=True)
     return saved["state"]["net"] if key == "state" else saved[key]
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", experiment(make_folder(tmp_path / "data")))
+    with locked(run.path), pytest.raises(InUse, match=f"written by process {os.getpid()}"):
+        finish(run)
+    finish(run)  # an error while it is held leaves the run as it was
+    assert not list(tmp_path.glob(".run.lock"))
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:

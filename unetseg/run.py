@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ from typing_extensions import TypedDict
 
 from unetseg.config import experiment_table, read_experiment
 from unetseg.errors import UserError
-from unetseg.files import replacing, write_json
+from unetseg.files import remove_leftovers, replacing, write_json
+from unetseg.locks import locked
 from unetseg.settings import Experiment
 
 EXPERIMENT, LOG = "experiment.toml", "log.jsonl"
@@ -101,6 +102,14 @@ class Run:
     def pictures(self) -> Path:
         """Overlays and curves."""
         return self.path / "pictures"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from writing the run while the block runs; InUse while one does."""
+        with locked(self.path) if self.writes else nullcontext():
+            if self.writes:
+                remove_leftovers(self.path)
+            yield
 
     def discard(self) -> None:
         """Remove a run that could not be started; one that has a checkpoint stays."""

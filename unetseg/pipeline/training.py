@@ -67,14 +67,15 @@ def train_run(run: Run, *, resume: bool, stopped: Callable[[], bool]) -> Iterato
     that was not interrupted. Of several processes the first alone validates and writes.
     """
     run = replace(run, writes=rank() == 0)
-    try:
-        fit, notes = _prepare(run, resume)
-        yield from (Note(note) for note in notes)
-        yield from fit.steps(stopped)
-    except UserError:
-        if not resume:
-            run.discard()
-        raise
+    with run.held():
+        try:
+            fit, notes = _prepare(run, resume)
+            yield from (Note(note) for note in notes)
+            yield from fit.steps(stopped)
+        except UserError:
+            if not resume:
+                run.discard()
+            raise
 
 
 def _prepare(run: Run, resume: bool) -> tuple[_Fit, list[str]]:
