@@ -146,7 +146,7 @@ def model_of(run: str) -> Model:
         once = replace(model.recipe.labels, average=1)  # MONAI's windows are not averaged over flips
         return replace(model, recipe=replace(model.recipe, labels=once))
     recipe = Recipe(
-        dict(NARROW_UNET), 2, "instances", Normalisation("per-image", 1), 1, LabelSettings(smallest=20), None
+        dict(NARROW_UNET), 2, "instances", Normalisation("per-image", 1), 1, LabelSettings(min_area=20), None
     )
     net = new_net(recipe, seed=0)
     net.to(memory_format=torch.channels_last)

@@ -49,16 +49,16 @@ def test_a_folder_beside_the_right_one_points_to_it(tmp_path: Path) -> None:
 def test_objects_of_100_pixels_are_halved_and_specks_dropped(tmp_path: Path) -> None:
     found = derive_experiment(make(tmp_path / "my set 1.0", 300, 100, value=3))
     assert found.name == "my set 1.0"
-    assert found.data.shrink == 2
+    assert found.data.downsample == 2
     assert found.train.crop == (144,)  # the largest multiple of 16 in 300/2
-    assert found.labels.smallest == 1000
-    assert found.train.best_by == "seg"
+    assert found.labels.min_area == 1000
+    assert found.train.select_by == "seg"
     assert derive_experiment(tmp_path / "my set 1.0", steps=7).train.steps == 7
 
 
 def test_small_objects_keep_their_pixels(tmp_path: Path) -> None:
     found = derive_experiment(make(tmp_path, 40, 6, value=2))
-    assert (found.data.shrink, found.train.crop, found.labels.smallest) == (1, (32,), 3)
+    assert (found.data.downsample, found.train.crop, found.labels.min_area) == (1, (32,), 3)
 
 
 def test_the_crop_fits_the_smallest_of_many_images(tmp_path: Path) -> None:

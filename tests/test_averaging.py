@@ -27,7 +27,7 @@ IMAGE = np.random.default_rng(0).normal(size=(1, 40, 45)).astype(np.float32)
 
 def made(seed: int, **recipe: Any) -> Model:
     fresh = Recipe(
-        net=NET, classes=2, kind="instances", normalisation=Normalisation("none", 1), shrink=1,
+        net=NET, classes=2, kind="instances", normalisation=Normalisation("none", 1), downsample=1,
         labels=LabelSettings(), spacing_um=(0.5, 0.5),
     )  # fmt: skip
     fresh = replace(fresh, **recipe)
@@ -41,8 +41,8 @@ def probabilities(model: Model) -> np.ndarray:
 
 
 def test_the_average_is_that_of_calibrated_probabilities_then_filtered() -> None:
-    one = made(1, labels=LabelSettings(median=1), calibration=(0.0, 0.1, 0.2, 0.9))
-    two = made(2, labels=LabelSettings(median=5))
+    one = made(1, labels=LabelSettings(median_radius=1), calibration=(0.0, 0.1, 0.2, 0.9))
+    two = made(2, labels=LabelSettings(median_radius=5))
     both = api.average(one, two)
     single = [probabilities(replace(m, recipe=replace(m.recipe, labels=LabelSettings()))) for m in (one, two)]
     mean = (single[0] + single[1]) / 2
@@ -81,7 +81,7 @@ def test_a_run_is_calibrated_by_its_validation_part_and_the_model_keeps_it(tmp_p
     root = make_folder(tmp_path / "data")
     wanted = experiment(root)
     run = Run.create(
-        tmp_path / "run", replace(wanted, labels=LabelSettings(calibrate=True, choose=True, median=2))
+        tmp_path / "run", replace(wanted, labels=LabelSettings(calibrate=True, choose=True, median_radius=2))
     )
     finish(run)
     model = load_model(run.best, CPU)
@@ -103,7 +103,7 @@ def test_the_command_averages_runs(tmp_path: Path, unetseg: Any) -> None:
     done = unetseg(*command, *out, "--with", tmp_path / "1.pt", "--median-radius", 1)
     assert done.code == 0, done.err
     written = tifffile.imread(tmp_path / "out" / "image_probabilities.tif")
-    first = replace(models[0], recipe=replace(models[0].recipe, labels=LabelSettings(median=1)))
+    first = replace(models[0], recipe=replace(models[0].recipe, labels=LabelSettings(median_radius=1)))
     np.testing.assert_allclose(written, probabilities(api.average(first, models[1]))[1], atol=1e-5)
     wrong = unetseg(*command, *out, "--with", tmp_path / "2.pt")
     assert wrong.code == 2
@@ -113,8 +113,8 @@ def test_the_command_averages_runs(tmp_path: Path, unetseg: Any) -> None:
 def test_averaged_tile_by_tile_is_the_average_of_the_whole() -> None:
     """Also of models that see the image at different sizes, and with a median across tiles."""
     for shrink in (1, 2):
-        one = made(1, labels=LabelSettings(median=2), calibration=(0.0, 0.1, 0.2, 0.9))
-        both = api.average(one, made(2, shrink=shrink))
+        one = made(1, labels=LabelSettings(median_radius=2), calibration=(0.0, 0.1, 0.2, 0.9))
+        both = api.average(one, made(2, downsample=shrink))
         foreground = probabilities(both)[1]
         rule = replace(both.recipe.labels, threshold=float(np.median(foreground)))
         both = replace(both, recipe=replace(both.recipe, labels=rule))

@@ -140,7 +140,7 @@ RARE.weight[:, 45:] = 0  # so class 3 is not there to be learnt, nor is the back
 def test_balanced_crops_lie_around_pixels_of_every_class_alike(settings: AugmentSettings) -> None:
     """A third each for 1, 100 and 1699 pixels, none of weight 0, whatever moves the rest of the crop."""
     data = [replace(RARE, image=RARE.classes[None].astype(np.float32))]
-    train = TrainSettings(batch=64, balanced=True)
+    train = TrainSettings(batch=64, class_balanced_crops=True)
     footprint = Footprint((11, 11), (1, 1), True, (0, 0))
     made = make(data=data, settings=settings, footprint=footprint, crop=(23, 23), train=train)
     centres = [next(made) for _ in range(30)]
@@ -166,7 +166,7 @@ def test_balanced_centres_are_every_pixel_of_a_class_alike() -> None:
 
 
 def test_balanced_batches_are_a_function_of_seed_and_number() -> None:
-    train = TrainSettings(batch=2, balanced=True)
+    train = TrainSettings(batch=2, class_balanced_crops=True)
     first = list(itertools.islice(make(train=train), 5))
     later = list(itertools.islice(make(train=train, start=3), 2))
     assert all(equal(a, b) for a, b in zip(first[3:], later, strict=True))
@@ -181,5 +181,5 @@ def test_an_even_balanced_crop_is_not_interpolated() -> None:
 
 def test_an_example_without_annotation_is_drawn_from_anywhere() -> None:
     data = [replace(RARE, weight=np.zeros_like(RARE.weight))]
-    batch = next(make(data=data, train=TrainSettings(batch=2, balanced=True)))
+    batch = next(make(data=data, train=TrainSettings(batch=2, class_balanced_crops=True)))
     assert batch.weight.max() == 0

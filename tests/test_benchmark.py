@@ -54,7 +54,7 @@ def test_every_experiment_file_can_be_trained(path: Path) -> None:
         options = {k: v for k, v in experiment.net.items() if k != "name"}
         net = build_net(str(experiment.net["name"]), channels=1, classes=2, **options)
         assert net.footprint.legal(crop_of(experiment.train, net.dims))
-        assert experiment.train.best_by in scores_of("instances")
+        assert experiment.train.select_by in scores_of("instances")
 
 
 def test_the_gpu_budget_is_the_papers_network(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ MISTAKES = {
     "[train]\nlearning_rate = inf": "train.learning_rate = inf: must be a finite number.",
     "[target]\nsigma = nan": "target.sigma = nan: must be a finite number.",
     "[data]\nclasses = 1": "data.classes = 1: must be greater than or equal to 2.",
-    "[labels]\naverage = 3": "labels.average = 3: must be 1, 4 or 8.",
+    "[labels]\ntest_time_augmentation = 3": "labels.test_time_augmentation = 3: must be 1, 4 or 8.",
     '[data]\ntask = "foldr"': "data.task = \"foldr\": must be 'cell-tracking', 'isbi-em', 'drive', 'folder'",
     "[labels]\nthreshold = 1.5": "labels.threshold = 1.5: must be less than or equal to 1.",
     # no TOML
@@ -124,7 +124,9 @@ SETTINGS = st.builds(
         crop=st.lists(st.integers(1, 999), min_size=1, max_size=3).map(tuple),
     ),
     folds=st.dictionaries(st.sampled_from(["01", "a b"]), st.just(Fold(("01",), ("02[1:]",), ("03",)))),
-    labels=st.builds(LabelSettings, threshold=st.floats(0, 1), average=st.sampled_from([1, 4, 8])),
+    labels=st.builds(
+        LabelSettings, threshold=st.floats(0, 1), test_time_augmentation=st.sampled_from([1, 4, 8])
+    ),
 )
 
 

@@ -37,7 +37,7 @@ PATIENCE_SECONDS = 900
 def model() -> Model:
     """A narrow net with random weights."""
     net = {"name": "unet", "width": 4, "depth": 2, "padding": "same", "norm": "batch", "dropout": 0.0}
-    labels = LabelSettings(threshold=0.45, smallest=3, holes=5, grow=1)
+    labels = LabelSettings(threshold=0.45, min_area=3, max_hole_area=4, grow=1)
     recipe = Recipe({**net}, 2, "instances", Normalisation("per-image", 1), 1, labels, None)
     return Model(recipe, new_net(recipe, seed=3).eval(), torch.device("cpu"))
 

@@ -12,8 +12,10 @@ from unetseg.errors import UserError
 @given(
     arrays(np.int32, (9, 12), elements=st.integers(-1, 3)), st.sampled_from([[1.0], [1.5], [1.0, 2.0, 3.0]])
 )
-def test_the_deep_parts_of_different_objects_never_touch(labels: np.ndarray, levels: list[float]) -> None:
-    classes = distance_classes(labels, levels)
+def test_the_deep_parts_of_different_objects_never_touch(
+    labels: np.ndarray, distances_px: list[float]
+) -> None:
+    classes = distance_classes(labels, distances_px)
     assert ((classes > 0) == (labels > 0)).all()
     pieces, count = label(classes > 1)
     for piece in range(1, count + 1):
@@ -23,9 +25,9 @@ def test_the_deep_parts_of_different_objects_never_touch(labels: np.ndarray, lev
 HAND_WORKED = [([1], [0, 1, 2, 2, 2, 1, 0]), ([2], [0, 1, 1, 2, 1, 1, 0]), ([1, 2], [0, 1, 2, 3, 2, 1, 0])]
 
 
-@pytest.mark.parametrize(("levels", "expected"), HAND_WORKED)
-def test_depth_counts_from_the_rim(levels: list[float], expected: list[int]) -> None:
-    assert distance_classes(np.array([[0, 5, 5, 5, 5, 5, 0]]), levels).tolist() == [expected]
+@pytest.mark.parametrize(("distances_px", "expected"), HAND_WORKED)
+def test_depth_counts_from_the_rim(distances_px: list[float], expected: list[int]) -> None:
+    assert distance_classes(np.array([[0, 5, 5, 5, 5, 5, 0]]), distances_px).tolist() == [expected]
 
 
 def test_no_object_and_the_images_edge() -> None:

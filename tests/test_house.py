@@ -19,6 +19,7 @@ GROUND = {
     "measurements",
     "nearest",
     "normalise",
+    "renamed",
     "outlines",
     "resample",
     "sample",

@@ -58,8 +58,8 @@ def experiment(root: Path, **data: Any) -> Experiment:
         device="cpu",
         data=DataSettings(task="folder", root=str(root), **(defaults | data)),
         net={"name": "unet", "width": 3, "depth": 1, "padding": "same", "norm": "batch", "dims": 3},
-        train=TrainSettings(steps=6, batch=2, crop=(8, 16, 16), validate_every=3, best_by="seg"),
-        labels=LabelSettings(choose=True, average=8),
+        train=TrainSettings(steps=6, batch=2, crop=(8, 16, 16), validate_every=3, select_by="seg"),
+        labels=LabelSettings(choose=True, test_time_augmentation=8),
     )
 
 

@@ -26,7 +26,7 @@ from unetseg.streaming.work import Summary, tiles_here
 
 @pytest.fixture
 def best(tmp_path: Path) -> Path:
-    used = balanced(LabelSettings(smallest=3), pixels())
+    used = balanced(LabelSettings(min_area=3), pixels())
     save_model(tmp_path / "best.pt", used.recipe, used.net, {})
     return tmp_path / "best.pt"
 
@@ -110,7 +110,7 @@ def test_tiles_computed_at_once_share_the_memory() -> None:
 
 def test_any_array_in_python(tmp_path: Path) -> None:
     dask = pytest.importorskip("dask.array")
-    used = balanced(LabelSettings(holes=9), pixels())
+    used = balanced(LabelSettings(max_hole_area=8), pixels())
     whole = api.predict(used, pixels()).labels
     zarr.save_array(tmp_path / "big.zarr", pixels())
     lazy = zarr.open_array(tmp_path / "big.zarr", mode="r")
@@ -122,7 +122,7 @@ def test_any_array_in_python(tmp_path: Path) -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_on_a_gpu_streamed_is_whole() -> None:
-    used = model(LabelSettings(smallest=3))
+    used = model(LabelSettings(min_area=3))
     used.net.to("cuda")
     on_gpu = type(used)(used.recipe, used.net, torch.device("cuda"))
     whole = api.predict(on_gpu, pixels()).labels

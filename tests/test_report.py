@@ -163,7 +163,7 @@ def test_the_layers_can_be_switched(runs: list[Run], tmp_path: Path) -> None:
     assert "Median and best and worst: 5" in report.text
 
 
-@pytest.mark.parametrize("kind", ["ridge", "depth"])
+@pytest.mark.parametrize("kind", ["ridge", "distance"])
 def test_the_training_pictures_are_of_a_training_image(runs: list[Run], tmp_path: Path, kind: str) -> None:
     experiment = runs[0].experiment
     run = Run.create(tmp_path / "run", replace(experiment, target=replace(experiment.target, kind=kind)))

@@ -17,10 +17,10 @@ def test_small_objects_are_dropped_and_small_holes_filled() -> None:
     probability[1:6, 1:6] = 1
     probability[3, 3] = 0
     probability[7, 8:11] = 1
-    full = segment(probability, LabelSettings(smallest=3, holes=1))
+    full = segment(probability, LabelSettings(min_area=3, max_hole_area=0))
     assert full.max() == 2
     assert full[3, 3] == 0
-    filled = segment(probability, LabelSettings(smallest=4, holes=2))
+    filled = segment(probability, LabelSettings(min_area=4, max_hole_area=1))
     assert filled.max() == 1
     assert filled[3, 3] == 1
     assert (filled > 0).sum() == 25
@@ -30,7 +30,7 @@ def test_seeds_split_what_a_threshold_joins() -> None:
     """Two peaks over one bridge: one component, two watershed objects that share all its pixels."""
     probability = np.array([[0.9, 0.8, 0.6, 0.8, 0.9, 0.0, 0.6]], np.float32)
     joined = segment(probability, LabelSettings())
-    split = segment(probability, LabelSettings(seeds=0.7))
+    split = segment(probability, LabelSettings(seed_threshold=0.7))
     np.testing.assert_array_equal(joined, [[1, 1, 1, 1, 1, 0, 2]])
     assert split[0, 0] != split[0, 4]
     assert (split[0, :5] > 0).all()
@@ -38,7 +38,12 @@ def test_seeds_split_what_a_threshold_joins() -> None:
 
 
 def test_an_empty_map_has_no_objects() -> None:
-    assert segment(np.zeros((4, 4), np.float32), LabelSettings(seeds=0.8, smallest=5, holes=5)).max() == 0
+    assert (
+        segment(
+            np.zeros((4, 4), np.float32), LabelSettings(seed_threshold=0.8, min_area=5, max_hole_area=4)
+        ).max()
+        == 0
+    )
 
 
 def test_classes_are_the_most_probable() -> None:
@@ -57,7 +62,7 @@ def test_classes_of_depth_seed_from_the_deep_and_keep_the_rim() -> None:
     interior = np.array([[0, 0.1, 0.9, 0.1, 0.1, 0.9, 0.1, 0]], np.float32)
     border = np.array([[0, 0.8, 0.1, 0.8, 0.8, 0.1, 0.8, 0]], np.float32)
     probabilities = np.stack([1 - interior - border, border, interior])
-    labels = object_labels(probabilities, LabelSettings(seeds=0.5))
+    labels = object_labels(probabilities, LabelSettings(seed_threshold=0.5))
     np.testing.assert_array_equal(labels, [[0, 1, 1, 1, 2, 2, 2, 0]])
 
 

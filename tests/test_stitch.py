@@ -15,10 +15,13 @@ from unetseg.tiles import Partition, inside, widened
 def stitched(foreground: np.ndarray, step: tuple[int, int], settings: LabelSettings) -> np.ndarray:
     partition = Partition(foreground.shape, step)
     pieces = [
-        split(foreground[partition[i]], partition, i, holes=settings.holes) for i in range(len(partition))
+        split(foreground[partition[i]], partition, i, max_hole_area=settings.max_hole_area)
+        for i in range(len(partition))
     ]
     labels = np.full(foreground.shape, -1)
-    ids = object_ids(lambda i: pieces[i][1], partition, smallest=settings.smallest, holes=settings.holes)
+    ids = object_ids(
+        lambda i: pieces[i][1], partition, min_area=settings.min_area, max_hole_area=settings.max_hole_area
+    )
     for i, of_parts in enumerate(ids):
         labels[partition[i]] = of_parts[pieces[i][0]]
     return labels
@@ -36,12 +39,12 @@ def maps(draw: st.DrawFn) -> np.ndarray:
 
 STEPS = st.tuples(st.integers(1, 9), st.integers(1, 9))
 RULES = st.builds(
-    LabelSettings, smallest=st.integers(0, 12), holes=st.sampled_from([0, 1, 2, 4, 9, 30, 1000])
+    LabelSettings, min_area=st.integers(0, 12), max_hole_area=st.sampled_from([0, 1, 3, 8, 29, 999])
 )
 
 
 @given(maps(), STEPS, RULES)
-@example(np.zeros((3, 3), bool), (2, 2), LabelSettings(holes=1000))
+@example(np.zeros((3, 3), bool), (2, 2), LabelSettings(max_hole_area=999))
 def test_stitched_labels_are_those_of_the_whole_image(
     foreground: np.ndarray, step: tuple[int, int], settings: LabelSettings
 ) -> None:
@@ -62,14 +65,14 @@ def test_a_hole_across_four_tiles_joins_what_it_touches() -> None:
     ring = np.ones((5, 5), bool)
     ring[1:4, 1:4] = False
     ring[2, 2] = True
-    assert stitched(ring, (2, 2), LabelSettings(holes=8)).max() == 2
-    np.testing.assert_array_equal(stitched(ring, (2, 2), LabelSettings(holes=9)), np.ones((5, 5)))
+    assert stitched(ring, (2, 2), LabelSettings(max_hole_area=7)).max() == 2
+    np.testing.assert_array_equal(stitched(ring, (2, 2), LabelSettings(max_hole_area=8)), np.ones((5, 5)))
 
 
 def test_areas_add_up_before_small_objects_are_dropped() -> None:
     line = np.ones((1, 10), bool)
-    assert stitched(line, (1, 3), LabelSettings(smallest=10)).max() == 1
-    assert stitched(line, (1, 3), LabelSettings(smallest=11)).max() == 0
+    assert stitched(line, (1, 3), LabelSettings(min_area=10)).max() == 1
+    assert stitched(line, (1, 3), LabelSettings(min_area=11)).max() == 0
 
 
 def test_only_what_lies_at_borders_is_held_for_the_whole_image() -> None:

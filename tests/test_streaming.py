@@ -31,12 +31,12 @@ TILES = PredictSettings(side=32)
 NONE = Skipping()
 
 
-def model(labels: LabelSettings, *, shrink: int = 1, method: Any = "per-image", **options: Any) -> Model:
+def model(labels: LabelSettings, *, downsample: int = 1, method: Any = "per-image", **options: Any) -> Model:
     """A narrow net with random weights: its maps have blobs, holes and single pixels."""
     kind = options.pop("kind", "instances")
     classes = options.pop("classes", 2)
     net = {"name": "unet", "width": 4, "depth": 2, "padding": "same", "norm": "batch", "dropout": 0.0}
-    recipe = Recipe({**net, **options}, classes, kind, Normalisation(method, 1), shrink, labels, None)
+    recipe = Recipe({**net, **options}, classes, kind, Normalisation(method, 1), downsample, labels, None)
     return Model(recipe, new_net(recipe, seed=3).eval(), torch.device("cpu"))
 
 
@@ -63,7 +63,7 @@ def balanced(labels: LabelSettings, values: np.ndarray, **options: Any) -> Model
     start = model(labels, **options)
     found = start.probabilities(values[None], "image", PredictSettings())
     threshold, seeds = np.quantile(1 - found[0], [0.67, 0.9]).tolist()
-    rule = replace(labels, threshold=threshold, seeds=seeds if labels.seeds else 0.0)
+    rule = replace(labels, threshold=threshold, seed_threshold=seeds if labels.seed_threshold else 0.0)
     return replace(start, recipe=replace(start.recipe, labels=rule))
 
 
@@ -91,11 +91,12 @@ def written(path: Path, out: str = "out.zarr", kind: str = "labels") -> np.ndarr
 
 RULES = [
     LabelSettings(),
-    LabelSettings(smallest=9, holes=12),
-    LabelSettings(holes=300, smallest=30),
-    LabelSettings(grow=5, smallest=5),
-    LabelSettings(average=4, holes=20),
-    LabelSettings(seeds=0.9, smallest=6, holes=10, grow=3),
+    LabelSettings(min_area=9, max_hole_area=11),
+    LabelSettings(max_hole_area=299, min_area=30),
+    LabelSettings(grow=5, min_area=5),
+    LabelSettings(test_time_augmentation=4, max_hole_area=19),
+    LabelSettings(seed_threshold=0.9, min_area=6, max_hole_area=9, grow=3),
+    LabelSettings(seed_threshold=0.9, min_seed_area=7, min_area=6),
 ]
 
 
@@ -113,23 +114,23 @@ def test_streamed_labels_are_those_of_the_whole_image(labels: LabelSettings, tmp
 @pytest.mark.parametrize(
     "options",
     [
-        {"shrink": 2},
-        {"shrink": 3, "method": "percentile"},
+        {"downsample": 2},
+        {"downsample": 3, "method": "percentile"},
         {"padding": "valid", "norm": "none"},
-        {"padding": "valid", "norm": "none", "shrink": 3, "method": "none"},
+        {"padding": "valid", "norm": "none", "downsample": 3, "method": "none"},
     ],
     ids=str,
 )
 def test_whatever_the_model(options: dict[str, Any], tmp_path: Path) -> None:
-    used = balanced(LabelSettings(smallest=4), pixels(), **options)
+    used = balanced(LabelSettings(min_area=4), pixels(), **options)
     whole = used.labels(used.probabilities(pixels()[None], "image", PredictSettings()))
     run(used, tmp_path)
     np.testing.assert_array_equal(written(tmp_path), whole)
 
 
-@pytest.mark.parametrize("shrink", [1, 3])
-def test_calibrated_and_median_filtered(shrink: int, tmp_path: Path) -> None:
-    used = balanced(LabelSettings(median=4), pixels(), shrink=shrink)
+@pytest.mark.parametrize("downsample", [1, 3])
+def test_calibrated_and_median_filtered(downsample: int, tmp_path: Path) -> None:
+    used = balanced(LabelSettings(median_radius=4), pixels(), downsample=downsample)
     used = replace(used, recipe=replace(used.recipe, calibration=(0.1, 0.2, 0.3, 0.05)))
     maps = used.probabilities(pixels()[None], "image", PredictSettings())
     rule = replace(used.recipe.labels, threshold=float(np.quantile(maps[1], 0.67)))
@@ -144,15 +145,15 @@ def test_class_maps_and_classes_of_depth(tmp_path: Path) -> None:
     run(used, tmp_path)
     whole = used.labels(used.probabilities(pixels()[None], "image", PredictSettings()))
     np.testing.assert_array_equal(written(tmp_path, kind="classes"), whole)
-    used = balanced(LabelSettings(seeds=0.5), pixels(), classes=4)
-    used = replace(used, recipe=replace(used.recipe, labels=replace(used.recipe.labels, seeds=0.3)))
+    used = balanced(LabelSettings(seed_threshold=0.5), pixels(), classes=4)
+    used = replace(used, recipe=replace(used.recipe, labels=replace(used.recipe.labels, seed_threshold=0.3)))
     run(used, tmp_path, "deep.zarr")
     whole = used.labels(used.probabilities(pixels()[None], "image", PredictSettings()))
     np.testing.assert_array_equal(written(tmp_path, "deep.zarr"), whole)
 
 
 def test_an_array_in_memory_gives_the_same(tmp_path: Path) -> None:
-    used = balanced(LabelSettings(holes=9), pixels())
+    used = balanced(LabelSettings(max_hole_area=8), pixels())
     run(used, tmp_path)
     found = label_array(Request.of(used, image(tmp_path), PredictSettings(side=64)))
     np.testing.assert_array_equal(found[0], written(tmp_path))
@@ -170,7 +171,7 @@ def test_gone_on_with_after_any_tile_it_ends_in_the_same_bytes(labels: LabelSett
         # threads may have done more than was told; what has a record counts, and nothing else
         assert stops <= resumed.done == len(list(tmp_path.rglob("*.npz")))
         stops, times = resumed.done, times + 1
-        for _ in range(2 if labels.seeds == 0 else 6):
+        for _ in range(2 if labels.seed_threshold == 0 else 6):
             stops += isinstance(next(events, None), TileDone)
         events.close()  # type: ignore[attr-defined]
     assert stops > 10
@@ -202,8 +203,8 @@ def test_other_settings_are_refused_and_the_same_ones_find_it_finished(tmp_path:
     first = run(used, tmp_path)
     before = tree(tmp_path / "out.zarr")
     assert run(used, tmp_path) == first
-    other = replace(used, recipe=replace(used.recipe, labels=LabelSettings(smallest=50)))
-    with pytest.raises(UserError, match=r"other settings: threshold .*, smallest \(0 → 50\)\. .*--overwrite"):
+    other = replace(used, recipe=replace(used.recipe, labels=LabelSettings(min_area=50)))
+    with pytest.raises(UserError, match=r"other settings: threshold .*, min_area \(0 → 50\)\. .*--overwrite"):
         run(other, tmp_path)
     assert tree(tmp_path / "out.zarr") == before
     job = begin(other, tmp_path, overwrite=True)
@@ -361,7 +362,8 @@ import resource, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_streaming import *
-used, image = model(LabelSettings(smallest=4, holes=4)), open_image(Path(sys.argv[2]), cache_bytes=2**20)
+used = model(LabelSettings(min_area=4, max_hole_area=3))
+image = open_image(Path(sys.argv[2]), cache_bytes=2**20)
 tiling = PredictSettings(memory=600 * 2**20)
 job = open_job(Request.of(used, image, tiling), Path(sys.argv[2] + ".out.zarr"))
 for _ in make_result(job):

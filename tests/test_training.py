@@ -40,7 +40,13 @@ def make_folder(root: Path, count: int = 6, size: int = 32) -> Path:
 
 
 def experiment(root: Path, **train: Any) -> Experiment:
-    defaults: dict[str, Any] = {"steps": 8, "batch": 2, "crop": (16,), "validate_every": 3, "best_by": "seg"}
+    defaults: dict[str, Any] = {
+        "steps": 8,
+        "batch": 2,
+        "crop": (16,),
+        "validate_every": 3,
+        "select_by": "seg",
+    }
     return Experiment(
         name="tiny",
         device="cpu",
@@ -150,7 +156,7 @@ def test_a_damaged_model_file_is_one_clear_error(tmp_path: Path, content: bytes)
         ({"crop": (64,)}, "larger than 0, which is 32×32"),
         ({"crop": (18,)}, "nearest legal sizes are 16×16 and 20×20"),
         ({"crop": (16, 16, 16)}, "this network has 2 axes"),
-        ({"best_by": "segg"}, "did you mean 'seg'"),
+        ({"select_by": "segg"}, "did you mean 'seg'"),
         ({"loss": "cross-entrop"}, "did you mean 'cross-entropy'"),
     ],
 )
@@ -169,7 +175,7 @@ def test_a_net_of_other_axes_than_the_images_is_said(tmp_path: Path) -> None:
 
 
 def test_the_weights_may_be_chosen_by_any_score(tmp_path: Path) -> None:
-    tiny = experiment(make_folder(tmp_path / "data"), best_by="kappa")
+    tiny = experiment(make_folder(tmp_path / "data"), select_by="kappa")
     validated = [e for e in finish(Run.create(tmp_path / "run", tiny)) if isinstance(e, Validated)]
     kappas = [e.scores["kappa"] for e in validated]
     assert [e.best for e in validated] == [k > max(kappas[:i], default=-1) for i, k in enumerate(kappas)]

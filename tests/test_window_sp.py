@@ -99,7 +99,7 @@ def test_parameters_added_up_by_hand() -> None:
 
 def whitened(root: Path) -> Experiment:
     net = {"name": "window-sp", "step": 5, **TINY}
-    return replace(experiment(root, crop=(27,), batch=4, balanced=True, steps=4), net=net)
+    return replace(experiment(root, crop=(27,), batch=4, class_balanced_crops=True, steps=4), net=net)
 
 
 def test_training_fits_the_whitening_once_and_resumes_with_it(tmp_path: Path) -> None:

@@ -148,15 +148,15 @@ def batches(
 ) -> Iterator[Batch]:
     """Batches start, start + 1, … of `train.batch` crops, without end; of several processes each its part.
 
-    The network's output lies uniformly inside the image, or with `train.balanced` around a pixel of
-    any class with equal probability; what a valid net reads beyond is mirrored.
+    The network's output lies uniformly inside the image, or with `train.class_balanced_crops` around a
+    pixel of any class with equal probability; what a valid net reads beyond is mirrored.
     """
     pipeline = load_albumentations(settings.albumentations) if settings.albumentations else None
-    with memory_errors("Use fewer or smaller images, or raise data.shrink."):
+    with memory_errors("Use fewer or smaller images, or raise data.downsample."):
         resident = Residents.load(examples, device)
     shapes = [e.classes.shape for e in examples]
     engine: Engine = apply_with_elasticdeform if settings.engine == "elasticdeform" else apply
-    places = [class_places(e.classes, e.weight) for e in examples] if train.balanced else []
+    places = [class_places(e.classes, e.weight) for e in examples] if train.class_balanced_crops else []
     learnt, own = footprint.output(crop), own_part(train.batch)
 
     def drawn(n: int) -> tuple[Sequence[int], HostDraws]:

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from unetseg.errors import UserError, did_you_mean
+from unetseg.renamed import OLD_KINDS, RENAMED, with_present_names
 from unetseg.settings import Experiment, Fold
 
 DATA_VARIABLE = "UNETSEG_DATA"
@@ -30,8 +31,17 @@ PLAIN_TYPES = {
 
 def read_experiment(path: Path) -> Experiment:
     """The experiment of a TOML file; raises UserError for a wrong file, key, type or range."""
+    return parse_experiment(_read_table(path), str(path))
+
+
+def read_recorded(path: Path) -> Experiment:
+    """The experiment that a run folder recorded, perhaps under the names of an earlier version."""
+    return parse_experiment(with_present_names(_read_table(path)), str(path))
+
+
+def _read_table(path: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' Notepad writes a mark first
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' Notepad writes a mark first
     except FileNotFoundError:
         raise UserError(f"{path}: no such experiment file.") from None
     except IsADirectoryError:
@@ -42,7 +52,6 @@ def read_experiment(path: Path) -> Experiment:
         ) from None
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path}: not a TOML file: {error}.") from None
-    return parse_experiment(table, str(path))
 
 
 def parse_experiment(table: dict[str, Any], source: str) -> Experiment:
@@ -125,6 +134,10 @@ def _check_keys(table: dict[str, Any], cls: type, place: tuple[str, ...], source
     hints = get_type_hints(cls)
     for key, value in table.items():
         dotted = ".".join((*place, key))
+        if dotted in RENAMED:
+            raise UserError(f"{source}: {dotted} is now called {RENAMED[dotted]}. Rename the key.")
+        if dotted == "target.kind" and value in OLD_KINDS:
+            raise UserError(f'{source}: {dotted} = "{value}" is now called "{OLD_KINDS[value]}".')
         if key not in hints:
             raise UserError(f"{source}: unknown key {dotted!r}; {did_you_mean(key, hints)}")
         if isinstance(value, float) and not math.isfinite(value):

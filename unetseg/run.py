@@ -26,7 +26,7 @@ import tomli_w
 from pydantic import FiniteFloat, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from unetseg.config import experiment_table, read_experiment
+from unetseg.config import experiment_table, read_recorded
 from unetseg.errors import UserError
 from unetseg.files import remove_leftovers, replacing, write_json
 from unetseg.locks import locked
@@ -73,7 +73,7 @@ class Run:
     @property
     def experiment(self) -> Experiment:
         """The experiment as it was started."""
-        return read_experiment(self.path / EXPERIMENT)
+        return read_recorded(self.path / EXPERIMENT)
 
     @property
     def best(self) -> Path:

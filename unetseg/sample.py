@@ -117,8 +117,8 @@ def relative_spacing(sample: Sample) -> tuple[float, ...] | None:
 def target_classes(sample: Sample, settings: TargetSettings) -> NDArray[np.uint8]:
     """The class map a network is trained on, (*yx) uint8; not annotated pixels are class 0."""
     labels = _labels(sample)
-    if sample.kind == "instances" and settings.kind == "depth":
-        return distance_classes(labels, settings.levels)
+    if sample.kind == "instances" and settings.kind == "distance":
+        return distance_classes(labels, settings.distances_px)
     if sample.kind == "instances":
         return instance_classes(labels)
     return np.where(labels == NOT_ANNOTATED, 0, labels).astype(np.uint8)

@@ -34,28 +34,31 @@ def segment(
 ) -> NDArray[np.int32]:
     """Object labels 0…n (*yx) int32 of a foreground probability map (*yx) in 0…1.
 
-    Foreground is probability > threshold; holes smaller than `holes` pixels are filled, objects
-    smaller than `smallest` dropped. With `seeds` = 0 objects are the connected components (edge
-    neighbours). Otherwise the components of core > seeds (core = probability unless given) flood the
-    foreground by watershed on the core, and a component without a seed is dropped. At last objects
-    grow by `grow` pixels, never into each other.
+    Foreground is probability > threshold, with holes of up to `max_hole_area` pixels filled. With
+    `seed_threshold` = 0 objects are its connected components (edge neighbours). Otherwise the connected
+    components of core > seed_threshold (core = probability unless given) of at least `min_seed_area`
+    pixels are the seeds of a watershed on the core, and foreground without a seed is dropped. Objects
+    of fewer than `min_area` pixels are dropped; the others grow by `grow` pixels, never into each other.
     """
     foreground = probability > settings.threshold
-    if settings.holes > 0:
-        foreground = remove_small_holes(foreground, max_size=settings.holes - 1)
-    if settings.seeds > 0:
+    if settings.max_hole_area > 0:
+        foreground = remove_small_holes(foreground, max_size=settings.max_hole_area)
+    if settings.seed_threshold > 0:
         core = probability if core is None else core
-        seeds, _ = ndimage.label(foreground & (core > settings.seeds))
-        labels = watershed(-core, seeds, mask=foreground)
+        seeds, _ = ndimage.label(foreground & (core > settings.seed_threshold))
+        labels = watershed(-core, _without_small(seeds, settings.min_seed_area), mask=foreground)
     else:
         labels, _ = ndimage.label(foreground)
-    if settings.smallest > 0:
-        areas = np.bincount(labels.ravel())
-        labels = np.where(areas[labels] < settings.smallest, 0, labels)
+    labels = _without_small(labels, settings.min_area)
     if settings.grow > 0:
         labels = expand_labels(labels, settings.grow)
     result: NDArray[np.int32] = relabel_sequential(labels)[0].astype(np.int32)
     return result
+
+
+def _without_small(labels: NDArray[np.int32], min_area: int) -> NDArray[np.int32]:
+    """The labels without objects of fewer than `min_area` pixels."""
+    return labels if min_area == 0 else np.where(np.bincount(labels.ravel())[labels] < min_area, 0, labels)
 
 
 def median_filtered(probabilities: NDArray[np.float32], radius: int) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 Every table of an experiment file is one class here and every key one field; `config` reads the
 file into them and refuses unknown keys. Lengths are in pixels of the network's input, that is
-after `data.shrink`.
+after `data.downsample`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class DataSettings:
     An empty `validate` holds back the last fifth of every training group, or of the groups if
     there are many.
     volumes: the pages of a TIFF file are the slices of one volume (z, y, x), and a selection
-    "GROUP[start:stop]" is a block of slices; NIfTI files are volumes always. shrink: along y and x,
+    "GROUP[start:stop]" is a block of slices; NIfTI files are volumes always. downsample: along y and x,
     never along z. partly_annotated: only the objects are known, all other pixels are not annotated.
     object_diameter: every image is resized so that its median labelled object has this
     diameter in pixels (0: images stay as they are); prediction with such a model brings objects to it.
@@ -42,7 +42,7 @@ class DataSettings:
     not_annotated: tuple[int, ...] = ()
     classes: Annotated[int, Interval(ge=2, le=255)] | None = None
     normalise: Literal["per-image", "training-set", "percentile", "none"] = "per-image"
-    shrink: Annotated[int, Interval(ge=1, le=16)] = 1
+    downsample: Annotated[int, Interval(ge=1, le=16)] = 1
     object_diameter: Annotated[float, Interval(ge=0, le=1000)] = 0.0
     volumes: bool = False
     partly_annotated: bool = False
@@ -53,13 +53,13 @@ class TargetSettings:
     """What the network learns of objects, and the weight map w_c + w0·exp(−(d1+d2)²/2σ²).
 
     kind: "ridge" (object and background, touching objects apart by a ridge of background;
-    Ronneberger 2015, eq. 2) or "depth" (a class for each step of distance to the object's rim, the
-    steps at `levels` pixels: one level makes a border and an interior, several a distance map).
+    Ronneberger 2015, eq. 2) or "distance" (a class for each step of distance to the object's rim, the
+    steps at `distances_px`: one makes a border and an interior, several a distance map).
     w0 = 0 leaves out the border weights; balance: w_c from the class frequencies.
     """
 
-    kind: Literal["ridge", "depth"] = "ridge"
-    levels: Annotated[tuple[Annotated[float, Gt(0)], ...], Len(1, 16)] = (3.0,)
+    kind: Literal["ridge", "distance"] = "ridge"
+    distances_px: Annotated[tuple[Annotated[float, Gt(0)], ...], Len(1, 16)] = (3.0,)
     w0: Annotated[float, Ge(0)] = 10.0
     sigma: Annotated[float, Gt(0)] = 5.0
     balance: bool = True
@@ -104,7 +104,7 @@ NO_AUGMENT = AugmentSettings(
 class TrainSettings:
     """The optimisation. crop: side of the network's input in pixels, every axis.
 
-    balanced: a crop's learnt region lies around a pixel of a class drawn with equal probability
+    class_balanced_crops: a crop's learnt region lies around a pixel of a class drawn with equal probability
     among those of the image (Cireşan 2012), not anywhere in the image.
     batch: of all processes together. checkpointing: activations are computed again instead of kept,
     for large crops; compile: by torch.compile, once a minute or so is well spent; cuda_graphs: compiled
@@ -116,7 +116,7 @@ class TrainSettings:
     steps: Annotated[int, Gt(0)] = 1000
     batch: Annotated[int, Gt(0)] = 4
     crop: Annotated[tuple[Annotated[int, Gt(0)], ...], Len(1, 3)] = (256,)
-    balanced: bool = False
+    class_balanced_crops: bool = False
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: Annotated[float, Gt(0)] = 2e-3
     momentum: Annotated[float, Interval(ge=0, lt=1)] = 0.99
@@ -133,38 +133,40 @@ class TrainSettings:
     checkpointing: bool = False
     validate_every: Annotated[int, Gt(0)] = 200
     validate_images: Annotated[int, Gt(0)] = 12
-    best_by: str = "iou"
+    select_by: str = "iou"
 
 
 @dataclass(frozen=True)
 class LabelSettings:
     """From probabilities to labels.
 
-    threshold: foreground probability of an object; seeds: a higher threshold whose components
-    seed a watershed (0 = plain connected components); smallest and holes: areas in pixels of the
-    original image below which objects are dropped and holes filled; grow: pixels by which objects
-    then grow into the background, to undo the ridge that separates them in training; average: 1, 4
-    (flips along y and x) or 8 (flips and quarter turns; of volumes flips along z too) predictions
-    averaged; median: probabilities become the median within this many pixels of the original image
-    (0 = none); calibrate: after training, a polynomial that makes the foreground's probability that
-    of the validation part; choose: after training, threshold, seeds and grow are chosen by the
-    validation part's score (`train.best_by`).
+    threshold: foreground probability of an object; seed_threshold: a higher threshold whose connected
+    components are the seeds of a watershed (0: no watershed, objects are connected components);
+    min_seed_area: seeds of fewer pixels are dropped; min_area: objects of fewer pixels are dropped;
+    max_hole_area: holes of up to this many pixels are filled; grow: pixels by which objects are then
+    grown into the background, to undo the ridge that separates them in training. Areas and lengths
+    are in pixels of the original image. test_time_augmentation: mean of 1, 4 (flips along y and x) or
+    8 (flips and quarter turns; for volumes flips along z too) predictions; median_radius: median
+    filter of the probabilities (0 = none); calibrate: after training, fit a polynomial that maps the
+    foreground's probability to its frequency in the validation part; choose: after training, choose
+    the thresholds, areas and growth by the score of the validation part (`train.select_by`).
     """
 
     threshold: Probability = 0.5
-    seeds: Probability = 0.0
-    smallest: Annotated[int, Ge(0)] = 0
-    holes: Annotated[int, Ge(0)] = 0
+    seed_threshold: Probability = 0.0
+    min_seed_area: Annotated[int, Ge(0)] = 0
+    min_area: Annotated[int, Ge(0)] = 0
+    max_hole_area: Annotated[int, Ge(0)] = 0
     grow: Annotated[int, Ge(0)] = 0
-    average: Literal[1, 4, 8] = 1
-    median: Annotated[int, Interval(ge=0, le=64)] = 0
+    test_time_augmentation: Literal[1, 4, 8] = 1
+    median_radius: Annotated[int, Interval(ge=0, le=64)] = 0
     calibrate: bool = False
     choose: bool = False
 
     @property
     def halo(self) -> int:
         """Pixels of the original image around a region that its final probabilities depend on."""
-        return self.median
+        return self.median_radius
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ _speed = partial(click.option, cls=SectionOption, section="Memory and speed")
     "--seed-threshold", type=click.FloatRange(0, 1), help="Seed probability for a watershed; 0: components."
 )
 @_labels("--min-area", type=click.IntRange(0), help="Remove objects below this area in pixels.")
-@_labels("--max-hole-area", type=click.IntRange(0), help="Fill holes below this area in pixels.")
+@_labels("--max-hole-area", type=click.IntRange(0), help="Fill holes up to this area in pixels.")
 @_labels("--median-radius", type=click.IntRange(0, 64), help="Median filter of this radius in pixels.")
 @_labels("--test-time-augmentation", type=click.Choice(["1", "4", "8"]), help="Average over flips and turns.")
 @_labels(

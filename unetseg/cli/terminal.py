@@ -119,8 +119,8 @@ def show_training(run: Run, *, resume: bool) -> None:
                 case Validated(step, scores, best):
                     words = totals_text(scores)
                     mark = " *" if best else ""
-                    best_by = run.experiment.train.best_by
-                    score = f", {best_by} {scores[best_by]:.4f}" if scores else ""
+                    select_by = run.experiment.train.select_by
+                    score = f", {select_by} {scores[select_by]:.4f}" if scores else ""
                     bar.say(
                         f"step {step}: loss {smooth:.4f}" + (f"; validation {words}{mark}" if words else "")
                     )

@@ -29,7 +29,7 @@ VOLUME_STRIDE = 2**VOLUME_DEPTH
 def derive_experiment(root: Path, steps: int = 0) -> Experiment:
     """The default experiment for the data in `root`: task, pixel size, crop and labels from the data.
 
-    shrink brings the median object to about 48 pixels across; crop is at most 256 pixels and fits
+    downsample brings the median object to about 48 pixels across; crop is at most 256 pixels and fits
     the smallest image; objects under a tenth of the median area are dropped; the best weights are
     chosen by SEG for objects and by IoU for classes. steps: 0 for the default.
     """
@@ -43,14 +43,16 @@ def derive_experiment(root: Path, steps: int = 0) -> Experiment:
     areas = [a for s in samples for a in _areas(s)] if objects else []
     diameter = statistics.median(areas) ** 0.5 if areas else OBJECT_PX
     side = min(min(e.shape) for e in entries)
-    shrink = max(1, min(round(diameter / OBJECT_PX), 4, side // 64))
-    train = TrainSettings(crop=(_crop(side // shrink),), best_by="seg" if objects else "iou")
-    labels = LabelSettings(smallest=int(statistics.median(areas) / 10) if areas else 0, average=4)
+    downsample = max(1, min(round(diameter / OBJECT_PX), 4, side // 64))
+    train = TrainSettings(crop=(_crop(side // downsample),), select_by="seg" if objects else "iou")
+    labels = LabelSettings(
+        min_area=int(statistics.median(areas) / 10) if areas else 0, test_time_augmentation=4
+    )
     return Experiment(
         name=root.resolve().name,
-        data=replace(data, shrink=shrink),
+        data=replace(data, downsample=downsample),
         train=replace(train, steps=steps or train.steps),
-        labels=replace(labels, seeds=0.8 if objects else 0.0),
+        labels=replace(labels, seed_threshold=0.8 if objects else 0.0),
     )
 
 
@@ -58,13 +60,13 @@ def _of_volumes(experiment: Experiment, entries: Sequence[Entry], kind: LabelKin
     """A small 3-D net at full resolution, its crop up to 64 pixels along each axis."""
     sides = np.min([e.shape for e in entries], axis=0)
     crop = tuple(int(min(max(-(-n // VOLUME_STRIDE), 1), 8) * VOLUME_STRIDE) for n in sides)
-    best_by = "seg" if kind == "instances" else "iou"
-    train = replace(experiment.train, crop=crop, batch=2, best_by=best_by)
+    select_by = "seg" if kind == "instances" else "iou"
+    train = replace(experiment.train, crop=crop, batch=2, select_by=select_by)
     return replace(
         experiment,
         net={**experiment.net, "width": 8, "depth": VOLUME_DEPTH, "dims": 3},
         train=replace(train, steps=steps or train.steps),
-        labels=LabelSettings(average=4, choose=kind == "instances"),
+        labels=LabelSettings(test_time_augmentation=4, choose=kind == "instances"),
     )
 
 

@@ -77,7 +77,7 @@ def read_dataset(experiment: Experiment) -> Dataset:
     listing = list_data(settings)
     parts = split(listing, settings)
     digest = hashlib.sha256()
-    samples = [shrink_sample(_counted(e.read(), digest), settings.shrink) for e in parts.train]
+    samples = [shrink_sample(_counted(e.read(), digest), settings.downsample) for e in parts.train]
     normalisation = fit_normalisation(settings.normalise, [s.image for s in samples])
     normalisation = replace(normalisation, repeat_grey=listing.repeat_grey)
     classes = learnt_classes(listing, experiment.target)
@@ -104,8 +104,8 @@ def crop_of(settings: TrainSettings, dims: int) -> tuple[int, ...]:
 
 def learnt_classes(listing: Listing, target: TargetSettings) -> int:
     """How many classes the network tells apart: those of the labels, or of depth in objects."""
-    by_depth = listing.kind == "instances" and target.kind == "depth"
-    return 2 + len(target.levels) if by_depth else listing.classes
+    by_distance = listing.kind == "instances" and target.kind == "distance"
+    return 2 + len(target.distances_px) if by_distance else listing.classes
 
 
 def make_examples(

@@ -22,6 +22,7 @@ from unetseg.inference.memory import choose_grid
 from unetseg.inference.predict import predict
 from unetseg.nets import Net, build_net
 from unetseg.normalise import Normalisation
+from unetseg.renamed import with_present_names
 from unetseg.sample import LabelKind, enlarge, shrink_image
 from unetseg.segment import class_labels, median_filtered, object_labels
 from unetseg.settings import LabelSettings, NetOption
@@ -44,7 +45,7 @@ class Recipe:
     classes: int
     kind: LabelKind
     normalisation: Normalisation
-    shrink: int
+    downsample: int
     labels: LabelSettings
     spacing_um: tuple[float, ...] | None
     calibration: tuple[float, ...] = ()
@@ -76,7 +77,7 @@ class Model:
 
     def normalised(self, image: NDArray[Any], name: str) -> NDArray[np.float32]:
         """Image (c, *yx) as on disk to the network's input, shrunk and normalised."""
-        return self.recipe.normalisation(shrink_image(image, self.recipe.shrink), name)
+        return self.recipe.normalisation(shrink_image(image, self.recipe.downsample), name)
 
     def grid(self, shape: tuple[int, ...], tiling: PredictSettings) -> TileGrid:
         """The tiles of a network input of `shape` (yx)."""
@@ -93,7 +94,7 @@ class Model:
         total = self.own_probabilities(image, name, tiling, progress)
         for other in self.others:
             total = total + other.own_probabilities(image, name, tiling, progress)
-        return median_filtered(total / np.float32(1 + len(self.others)), self.recipe.labels.median)
+        return median_filtered(total / np.float32(1 + len(self.others)), self.recipe.labels.median_radius)
 
     def own_probabilities(
         self, image: NDArray[Any], name: str, tiling: PredictSettings, progress: Callable[[int], None]
@@ -106,11 +107,11 @@ class Model:
             self.grid(pixels.shape[1:], tiling),
             device=self.device,
             batch=tiling.batch,
-            average=self.recipe.labels.average,
+            average=self.recipe.labels.test_time_augmentation,
             precision=tiling.precision,
             progress=progress,
         )
-        return enlarge(calibrated(small, self.recipe.calibration), image.shape[1:], self.recipe.shrink)
+        return enlarge(calibrated(small, self.recipe.calibration), image.shape[1:], self.recipe.downsample)
 
     @cached_property
     def weights_hash(self) -> str:
@@ -216,7 +217,7 @@ def load_model(path: Path, device: torch.device) -> Model:
     saved = load_plain(path, FORMAT)
     with one_thread():
         try:
-            recipe = _recipe(saved["recipe"])
+            recipe = _recipe(with_present_names(saved["recipe"]))
             net = new_net(recipe, seed=0)
             net.load_state_dict(saved["weights"])
         except (KeyError, TypeError, RuntimeError) as error:

@@ -12,15 +12,15 @@ from unetseg.pipeline.model import DEFAULT_MEMORY, PredictSettings
 from unetseg.pipeline.result_names import Target
 
 ProbabilityType = Literal["uint8", "float16", "float32"]
-LABELS = {
-    "threshold": "threshold",
-    "seed_threshold": "seeds",
-    "min_area": "smallest",
-    "max_hole_area": "holes",
-    "median_radius": "median",
-    "test_time_augmentation": "average",
-}
-"""Options that replace a model's label settings, and the names of these."""
+LABELS = (
+    "threshold",
+    "seed_threshold",
+    "min_area",
+    "max_hole_area",
+    "median_radius",
+    "test_time_augmentation",
+)
+"""Options that replace a model's label settings, which have the same names."""
 OF_IMAGES = (
     ("series", "pyramid_level", "channel", "plane", "axes", "pixel_size", "rescale", "scale", "diameter"),
     ("mask", "skip_below", "skip_damaged", "probability_type", "copy_image", "workers", "scheduler"),
@@ -93,7 +93,7 @@ class PredictOptions:
     @property
     def labels(self) -> dict[str, Any]:
         """The model's label settings that are replaced."""
-        given = {setting: getattr(self, option) for option, setting in LABELS.items()}
+        given = {option: getattr(self, option) for option in LABELS}
         return {setting: value for setting, value in given.items() if value is not None}
 
     def check(self, target: Target, *, volumes: bool) -> None:

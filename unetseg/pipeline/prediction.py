@@ -146,7 +146,9 @@ def trained_pixel_size(recipe: Recipe) -> tuple[float, float] | None:
     """The pixel size (y, x) in µm of the images that a model was trained on, if it is known."""
     if recipe.spacing_um is None:
         return None
-    y, x = (size / recipe.shrink for size in recipe.spacing_um[-2:])  # stored is that of the network's input
+    y, x = (
+        size / recipe.downsample for size in recipe.spacing_um[-2:]
+    )  # stored is that of the network's input
     return y, x
 
 

@@ -53,7 +53,7 @@ def shown(
 
     Pictures are (y, x, 3) in 0…1; the weight map is (y, x). Of volumes the middle slice is shown.
     """
-    samples = [shrink_sample(e.read(), experiment.data.shrink) for e in evenly(entries, SAMPLES)]
+    samples = [shrink_sample(e.read(), experiment.data.downsample) for e in evenly(entries, SAMPLES)]
     normalisation = fit_normalisation(experiment.data.normalise, [s.image for s in samples])
     examples = make_examples(samples, experiment, normalisation, classes)
     return {s.name: _row(s, e, experiment) for s, e in zip(samples, examples, strict=True)}

@@ -163,7 +163,7 @@ class _Fit:
     def _validate(self) -> Validated:
         """The real tiled prediction and score of the validation part; the best model is kept."""
         started = time.perf_counter()
-        name = self.experiment.train.best_by
+        name = self.experiment.train.select_by
         scores = validate(self.model, self.data.validate, name)
         recipe = self.model.recipe
         value = scores.get(name, math.nan) * scores_of(recipe.kind, recipe.classes)[name].sign
@@ -199,11 +199,11 @@ class _Fit:
             save_model(path, best.recipe, best.net, {"step": self.state.step, "scores": {}})
 
     def _choose_labels(self, best: Model) -> tuple[Model, Note]:
-        labels, score = choose_labels(best, self.data.validate, self.experiment.train.best_by)
-        words = f"threshold {labels.threshold}, seeds {labels.seeds}, grow {labels.grow}"
+        labels, score = choose_labels(best, self.data.validate, self.experiment.train.select_by)
+        words = f"threshold {labels.threshold}, seed threshold {labels.seed_threshold}, grow {labels.grow}"
         self.run.log({"step": self.state.step, "labels": words, "score": score})
         note = Note(
-            f"labels: {words} chosen by the validation part ({self.experiment.train.best_by} {score:.4f})"
+            f"labels: {words} chosen by the validation part ({self.experiment.train.select_by} {score:.4f})"
         )
         return replace(best, recipe=replace(best.recipe, labels=labels)), note
 
@@ -213,8 +213,8 @@ class _Fit:
             save_plain(path, saved)
 
 
-def validate(model: Model, samples: Sequence[Sample], best_by: str) -> dict[str, float]:
-    """Pooled standard scores of labelled samples, and that named `best_by`; empty without samples."""
+def validate(model: Model, samples: Sequence[Sample], select_by: str) -> dict[str, float]:
+    """Pooled standard scores of labelled samples, and that named `select_by`; empty without samples."""
     if not samples:
         return {}
     pairs = (
@@ -223,7 +223,7 @@ def validate(model: Model, samples: Sequence[Sample], best_by: str) -> dict[str,
         if s.labels is not None
     )
     kind, classes = model.recipe.kind, model.recipe.classes
-    names = dict.fromkeys([*standard_scores(kind, classes), best_by])
+    names = dict.fromkeys([*standard_scores(kind, classes), select_by])
     return score_pairs(pairs, kind, classes, list(names)).totals
 
 
@@ -233,7 +233,7 @@ def _recipe(experiment: Experiment, data: Dataset) -> Recipe:
         classes=data.classes,
         kind=data.kind,
         normalisation=data.normalisation,
-        shrink=experiment.data.shrink,
+        downsample=experiment.data.downsample,
         labels=experiment.labels,
         spacing_um=data.spacing_um,
         values=data.values,
@@ -247,8 +247,10 @@ def _check(experiment: Experiment, data: Dataset, net: Net) -> None:
     if settings.loss not in LOSSES:
         raise UserError(f"train.loss = {settings.loss!r}: {did_you_mean(settings.loss, LOSSES)}")
     allowed = scores_of(data.kind, data.classes)
-    if settings.best_by not in allowed:
-        raise UserError(f"train.best_by = {settings.best_by!r}: {did_you_mean(settings.best_by, allowed)}")
+    if settings.select_by not in allowed:
+        raise UserError(
+            f"train.select_by = {settings.select_by!r}: {did_you_mean(settings.select_by, allowed)}"
+        )
     if experiment.labels.calibrate and data.classes != 2:
         raise UserError(
             f"labels.calibrate: for two classes, and these data have {data.classes}. Leave it out."
@@ -268,7 +270,7 @@ def _check(experiment: Experiment, data: Dataset, net: Net) -> None:
             size = "×".join(map(str, example.classes.shape))
             raise UserError(
                 f"train.crop = {list(crop)}: larger than {example.name}, which is {size} pixels "
-                f"(after data.shrink = {experiment.data.shrink}). Choose a smaller crop."
+                f"(after data.downsample = {experiment.data.downsample}). Choose a smaller crop."
             )
 
 

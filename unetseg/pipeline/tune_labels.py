@@ -23,7 +23,7 @@ GROW = (0, 1, 2, 3, 4)
 """In pixels of the network's input."""
 
 
-def choose_labels(model: Model, samples: Sequence[Sample], best_by: str) -> tuple[LabelSettings, float]:
+def choose_labels(model: Model, samples: Sequence[Sample], select_by: str) -> tuple[LabelSettings, float]:
     """The threshold and seeds, then the growth, with the best pooled score on labelled samples.
 
     The samples must be the validation part: never what is scored in the end. Ties go to the
@@ -31,18 +31,18 @@ def choose_labels(model: Model, samples: Sequence[Sample], best_by: str) -> tupl
     """
     maps = [model.probabilities(s.image, s.name, PredictSettings()) for s in samples]
     kind, classes = model.recipe.kind, model.recipe.classes
-    sign = scores_of(kind, classes)[best_by].sign
+    sign = scores_of(kind, classes)[select_by].sign
 
     @cache
     def value(settings: LabelSettings) -> float:
         tried = replace(model, recipe=replace(model.recipe, labels=settings))
         pairs = [(s.name, np.asarray(s.labels), tried.labels(p)) for s, p in zip(samples, maps, strict=True)]
-        return sign * float(score_pairs(pairs, kind, classes, [best_by]).pooled[0])
+        return sign * float(score_pairs(pairs, kind, classes, [select_by]).pooled[0])
 
     first = model.recipe.labels
     pairs = [(t, s) for t, s in product(THRESHOLDS, SEEDS) if s == 0 or s > t]
-    best = _best([first, *(replace(first, threshold=t, seeds=s) for t, s in pairs)], value)
-    grown = [replace(best, grow=g * model.recipe.shrink) for g in GROW]
+    best = _best([first, *(replace(first, threshold=t, seed_threshold=s) for t, s in pairs)], value)
+    grown = [replace(best, grow=g * model.recipe.downsample) for g in GROW]
     best = _best([best, *grown], value)
     return best, sign * value(best)
 

@@ -48,7 +48,7 @@ def comparison_page(runs: Sequence[Run], page: Path) -> str:
         comparable=comparable,
         differences=_differences(every),
         published={name: table for name, f in every.items() if (table := published_table(f)) is not None},
-        charts=comparison_charts(records, first.experiment.train.best_by),
+        charts=comparison_charts(records, first.experiment.train.select_by),
         images=_same_images(dict(zip(every, runs, strict=True)), every),
         number=number,
         commands=[words.commands(first, page, [str(run.path) for run in runs])[-1]],

@@ -90,9 +90,9 @@ def iou_histogram(ious: NDArray[np.float64]) -> Chart | None:
     return Chart("IoU of every true object", svg, summary, [], (["IoU", "true objects"], rows))
 
 
-def comparison_charts(runs: Mapping[str, Records], best_by: str) -> list[Chart]:
+def comparison_charts(runs: Mapping[str, Records], select_by: str) -> list[Chart]:
     """The smoothed loss of every run, and the validation score that chose the first run's weights."""
-    return [c for c in (_loss(runs), _compared(runs, best_by)) if c is not None]
+    return [c for c in (_loss(runs), _compared(runs, select_by)) if c is not None]
 
 
 def _loss(runs: Mapping[str, Records]) -> Chart | None:
@@ -134,10 +134,10 @@ def _validation(
     return Chart(title, svg, summary, list(names), (["step", *names], rows))
 
 
-def _compared(runs: Mapping[str, Records], best_by: str) -> Chart | None:
+def _compared(runs: Mapping[str, Records], select_by: str) -> Chart | None:
     lines, legend, rows, ends = [], [], [], []
     for series, (name, records) in enumerate(runs.items()):
-        steps, values = _series(records, lambda r: (r.get("validation") or {}).get(best_by))
+        steps, values = _series(records, lambda r: (r.get("validation") or {}).get(select_by))
         if not len(steps):
             continue
         lines.append(Line(steps, values, series))
@@ -147,9 +147,9 @@ def _compared(runs: Mapping[str, Records], best_by: str) -> Chart | None:
     if not lines:
         return None
     within = all(((line.y >= 0) & (line.y <= 1)).all() for line in lines)
-    svg = curves_svg(lines, x="step", y=best_by, limits=(-0.02, 1.02) if within else None)
-    title = f"Validation {best_by}"
-    return Chart(title, svg, "; ".join(ends), _named(legend), (["run", "step", best_by], rows))
+    svg = curves_svg(lines, x="step", y=select_by, limits=(-0.02, 1.02) if within else None)
+    title = f"Validation {select_by}"
+    return Chart(title, svg, "; ".join(ends), _named(legend), (["run", "step", select_by], rows))
 
 
 def _series(records: Records, value: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -61,7 +61,7 @@ class RunSummary:
     def primary(self) -> str | None:
         """The score that images are ranked by: the one the weights were chosen by, if it is there."""
         names = list(self.pooled)
-        chosen = self.experiment.train.best_by
+        chosen = self.experiment.train.select_by
         return chosen if chosen in names else next(iter(names), None)
 
     @property
@@ -165,7 +165,12 @@ def _data(summary: RunSummary) -> list[Pair]:
         *(parts if split else [("split", UNKNOWN)]),
         *scored,
         *truth,
-        ("pixels", "as they are" if data.shrink == 1 else f"blocks of {data.shrink}×{data.shrink} averaged"),
+        (
+            "pixels",
+            "as they are"
+            if data.downsample == 1
+            else f"blocks of {data.downsample}×{data.downsample} averaged",
+        ),
         ("grey values", data.normalise),
         ("SHA-256 of pixels and labels", checksum),
     ]
@@ -187,7 +192,7 @@ def _training(summary: RunSummary) -> list[Pair]:
         ("target", target.kind),
         ("loss", f"{train.loss}, weight map w0 = {target.w0:g}, σ = {target.sigma:g} pixels"),
         ("precision", train.precision),
-        ("weights chosen by", f"{train.best_by} of the validate part, every {train.validate_every} steps"),
+        ("weights chosen by", f"{train.select_by} of the validate part, every {train.validate_every} steps"),
         ("time", duration(summary.seconds)),
     ]
 

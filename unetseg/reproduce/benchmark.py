@@ -151,7 +151,7 @@ def _mistakes(done: Sequence[BenchmarkRun]) -> list[str]:
             continue
         known = {name: value if value is not None else math.nan for name, value in errors.items()}
         sentence = error_sentence(known, e.scores.get("noun", "objects"))
-        name = e.experiment.train.best_by
+        name = e.experiment.train.select_by
         interval = e.scores.get("intervals", {}).get(name)
         ends = (
             f" ({name}: 95 % of {number(interval[0])} to {number(interval[1])} over frames)"

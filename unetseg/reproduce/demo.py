@@ -21,9 +21,14 @@ def demo_experiment(steps: int | None, device: str) -> Experiment:
         device=device,
         data=DataSettings(task="synthetic", train=("01",), test=("02",)),
         train=TrainSettings(
-            steps=steps or STEPS, batch=4, crop=(192,), precision="float32", validate_every=100, best_by="seg"
+            steps=steps or STEPS,
+            batch=4,
+            crop=(192,),
+            precision="float32",
+            validate_every=100,
+            select_by="seg",
         ),
-        labels=LabelSettings(smallest=60, holes=60, average=4, choose=True),
+        labels=LabelSettings(min_area=60, max_hole_area=60, test_time_augmentation=4, choose=True),
     )
 
 

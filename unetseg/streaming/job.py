@@ -165,14 +165,14 @@ class Request:
         if self.model.recipe.kind == "classes":
             return ()
         seeded = (("seeds", np.int32), ("core", np.float32))
-        return (("components", np.int32), *(seeded if self.labels.seeds > 0 else ()))
+        return (("components", np.int32), *(seeded if self.labels.seed_threshold > 0 else ()))
 
     @property
     def steps(self) -> tuple[str, ...]:
         """The steps in order; each needs the one before of the whole plane."""
         if self.model.recipe.kind == "classes":
             return ("predict",)
-        return ("predict", "flood", "label") if self.labels.seeds > 0 else ("predict", "label")
+        return ("predict", "flood", "label") if self.labels.seed_threshold > 0 else ("predict", "label")
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,7 @@ def _bytes_needed(request: Request) -> int:
     """What an unfinished store takes on the disk, at most."""
     c, y, x = request.image.shape
     pixels = len(request.image.planes) * y * x
-    core = 4 * pixels if request.labels.seeds > 0 else 0
+    core = 4 * pixels if request.labels.seed_threshold > 0 else 0
     kept = request.outputs.probabilities
     maps = pixels * request.model.recipe.classes * np.dtype(kept).itemsize if kept else 0
     copy = pixels * c * request.source.dtype.itemsize if request.outputs.image else 0

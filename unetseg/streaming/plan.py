@@ -100,7 +100,7 @@ class _Cutter:
     @classmethod
     def of(cls, model: Model, halo: int, shape: tuple[int, int], settings: PredictSettings) -> _Cutter:
         """For an image of `shape` pixels; halo: pixels of the image around a tile that its result needs."""
-        factor, probe = model.recipe.shrink, on_meta(model.net)
+        factor, probe = model.recipe.downsample, on_meta(model.net)
         around = -(-halo // factor) + (1 if factor > 1 else 0)  # enlarging looks at the next pixel
         small = (-(-shape[0] // factor), -(-shape[1] // factor))
         return cls(model, probe, held_bytes(model.net, probe), around, small, settings)
@@ -108,11 +108,11 @@ class _Cutter:
     @property
     def base(self) -> int:
         """Steps of tiles are multiples of so many pixels of the image."""
-        return self.model.recipe.shrink * self.model.net.footprint.stride[0]
+        return self.model.recipe.downsample * self.model.net.footprint.stride[0]
 
     def step(self, units: tuple[int, int], allowed: int) -> tuple[int, int] | None:
         """The tiles' step in pixels of the image, multiples of `units`; None where no tile fits."""
-        factor, foot = self.model.recipe.shrink, self.model.net.footprint
+        factor, foot = self.model.recipe.downsample, self.model.net.footprint
         side, small = -(-self.settings.side // factor), (units[0] // factor, units[1] // factor)
         if side:
             if any(s > side and s > foot.stride[0] for s in small):
@@ -126,7 +126,7 @@ class _Cutter:
 
     def grid(self, step: tuple[int, int]) -> TileGrid:
         """The tiles of `step` pixels of the image, in pixels of the network's input."""
-        factor = self.model.recipe.shrink
+        factor = self.model.recipe.downsample
         return TileGrid(
             self.shape, (step[0] // factor, step[1] // factor), self.model.net.footprint, self.halo
         )
@@ -141,4 +141,4 @@ def bytes_beside(model: Model) -> int:
     """Bytes per pixel of a tile's input besides the net's: read ahead, handed out, and labelled."""
     reading = 4 * model.net.channels * (IN_FLIGHT + 3)
     handing = 4 * model.net.classes * (IN_FLIGHT + 2)
-    return reading + handing + LABELLING * model.recipe.shrink**2
+    return reading + handing + LABELLING * model.recipe.downsample**2

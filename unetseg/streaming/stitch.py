@@ -48,18 +48,18 @@ class TileComponents:
 
 
 def split(
-    foreground: NDArray[np.bool_], partition: Partition, index: int, *, holes: int = 0
+    foreground: NDArray[np.bool_], partition: Partition, index: int, *, max_hole_area: int = 0
 ) -> tuple[NDArray[np.int32], TileComponents]:
     """The parts of tile `index` of the partition: a map (y, x) int32 of 0…n, and their table.
 
     foreground: (y, x) of the tile. TileComponents are connected components (edge neighbours). Background
-    smaller than `holes` pixels is filled where it ends inside the tile; where it meets a border it
+    of at most `max_hole_area` pixels is filled where it ends inside the tile; where it meets a border it
     becomes a part of its own, for `object_ids` to decide about.
     """
     inner = partition.inner(index)
     undecided = None
-    if holes > 0:
-        foreground, undecided = _fill(foreground, inner, holes)
+    if max_hole_area > 0:
+        foreground, undecided = _fill(foreground, inner, max_hole_area)
     parts, count = ndimage.label(foreground)
     objects = count
     if undecided is not None and undecided.any():
@@ -72,18 +72,18 @@ def split(
 
 
 def object_ids(
-    table: Callable[[int], TileComponents], partition: Partition, *, smallest: int = 0, holes: int = 0
+    table: Callable[[int], TileComponents], partition: Partition, *, min_area: int = 0, max_hole_area: int = 0
 ) -> Iterator[NDArray[np.int64]]:
     """For each tile of the partition in turn: (n + 1,) int64, the object id of its parts 0…n.
 
     table: the `TileComponents` of a tile, asked for twice in reading order. Ids are consecutive over the
-    whole image, 0 for background and for objects of fewer than `smallest` pixels.
+    whole image, 0 for background and for objects of fewer than `min_area` pixels.
     """
-    objects = _join(table, partition, smallest, holes)
+    objects = _join(table, partition, min_area, max_hole_area)
     base = 0
     for row in range(partition.rows):
         tiles = [table(i) for i in range(row * partition.columns, (row + 1) * partition.columns)]
-        whole = [_whole(parts, smallest) for parts in tiles]
+        whole = [_whole(parts, min_area) for parts in tiles]
         firsts = [parts.first[w - 1] for parts, w in zip(tiles, whole, strict=True)]
         begin, end = np.searchsorted(objects.first, [row * partition.band, (row + 1) * partition.band])
         order = np.concatenate([objects.first[begin:end], *firsts]).argsort()
@@ -116,13 +116,13 @@ class _Objects:
 
 
 def _join(
-    table: Callable[[int], TileComponents], partition: Partition, smallest: int, holes: int
+    table: Callable[[int], TileComponents], partition: Partition, min_area: int, max_hole_area: int
 ) -> _Objects:
     """The objects that open parts make up, after small holes are filled."""
     first, area, hole, pairs, start = _gather(table, partition)
     same = hole[pairs[:, 0]] == hole[pairs[:, 1]]
     root = _components(pairs[same], len(first))
-    filled = hole & (_sums(root, area)[root] < holes)
+    filled = hole & (_sums(root, area)[root] <= max_hole_area)
     joins = same | filled[pairs].any(1)
     root = _components(pairs[joins], len(first))
     is_object = ~hole | filled
@@ -130,7 +130,7 @@ def _join(
     firsts = np.full(count, np.iinfo(np.int64).max)
     np.minimum.at(firsts, root[is_object], first[is_object])
     kept = np.bincount(root[is_object], minlength=count) > 0
-    kept &= _sums(root, np.where(is_object, area, 0)) >= smallest
+    kept &= _sums(root, np.where(is_object, area, 0)) >= min_area
     order = np.flatnonzero(kept)[firsts[kept].argsort()]
     number = np.full(count, -1, np.int64)
     number[order] = np.arange(len(order))
@@ -183,19 +183,19 @@ def _sums(root: NDArray[np.int64], area: NDArray[np.int64]) -> NDArray[np.int64]
     return sums
 
 
-def _whole(parts: TileComponents, smallest: int) -> NDArray[np.int64]:
+def _whole(parts: TileComponents, min_area: int) -> NDArray[np.int64]:
     """The parts that are whole objects, and large enough."""
-    enough = parts.area >= smallest
+    enough = parts.area >= min_area
     enough[parts.open - 1] = False
     return np.flatnonzero(enough) + 1
 
 
 def _fill(
-    foreground: NDArray[np.bool_], inner: tuple[bool, ...], holes: int
+    foreground: NDArray[np.bool_], inner: tuple[bool, ...], max_hole_area: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """The foreground with small holes filled, and the small background that meets a border."""
     background, count = ndimage.label(~foreground)
-    small = np.bincount(background.ravel(), minlength=count + 1) < holes
+    small = np.bincount(background.ravel(), minlength=count + 1) <= max_hole_area
     small[0] = False
     meets = np.zeros(count + 1, bool)
     meets[np.concatenate(_edges(background, inner))] = True

@@ -59,7 +59,7 @@ def label_tile(plane: PlaneJob, budget: PixelBudget, index: int) -> None:
     region, grow = plane.partition[index], plane.job.labels.grow
     window = widened(region, grow, plane.partition.shape)
     with budget.reserve(window):
-        if plane.job.labels.seeds > 0:
+        if plane.job.labels.seed_threshold > 0:
             ids = plane.job.journal.read_rows(f"objects-{plane.number}")[0]
             labels = ids[plane.scratch("flooded", window)]
         else:
@@ -81,7 +81,7 @@ def _stream(
         ([grid[i] for i in job.plan.tile_batch(batch)] for batch in batches),
         _reader(plane, source, grid, kept),
         device=model.device,
-        average=model.recipe.labels.average,
+        average=model.recipe.labels.test_time_augmentation,
         precision=job.precision,
     )
 
@@ -135,7 +135,7 @@ def _without_damage(
 
 def _own(plane: PlaneJob, model: Model, tile: Tile, probabilities: Map, index: int) -> Map:
     """A model's calibrated probabilities at the image's pixel size, of the tile and its halo."""
-    shrink = model.recipe.shrink
+    shrink = model.recipe.downsample
     full = [shrink * n for n in probabilities.shape[1:]]
     window = [slice(shrink * w.start, shrink * w.stop) for w in tile.kept]
     large = enlarge(calibrated(probabilities, model.recipe.calibration), full, shrink)
@@ -149,7 +149,7 @@ def _averaged(plane: PlaneJob, maps: Sequence[Map], index: int) -> Map:
         total = total + other
     mean: Map = total / np.float32(len(maps)) if len(maps) > 1 else total
     around = _around(plane, index)
-    return median_filtered(mean, plane.job.labels.median)[
+    return median_filtered(mean, plane.job.labels.median_radius)[
         (slice(None), *inside(plane.partition[index], around))
     ]
 
@@ -195,10 +195,10 @@ def _keep_components(
     arrays: dict[str, Map] = {}
     tables: dict[str, TileComponents] = {}
     arrays["components"], tables["components"] = split(
-        foreground, plane.partition, index, holes=settings.holes
+        foreground, plane.partition, index, max_hole_area=settings.max_hole_area
     )
-    if settings.seeds > 0:
-        seeds = (arrays["components"] > 0) & (core > settings.seeds)
+    if settings.seed_threshold > 0:
+        seeds = (arrays["components"] > 0) & (core > settings.seed_threshold)
         arrays["seeds"], tables["seeds"] = split(seeds, plane.partition, index)
         arrays["core"] = np.where(arrays["components"] > 0, core, 0)
     for name, data in arrays.items():

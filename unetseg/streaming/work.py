@@ -165,12 +165,14 @@ def _conclude(plane: PlaneJob, step: str, *, fresh: bool) -> None:
         for name, _ in plane.job.scratch[:2]:
             rows = f"{name}-{plane.number}"
             if fresh or not journal.has_rows(rows):
-                plain = name == "components" and labels.seeds == 0
+                smallest = labels.min_seed_area if name == "seeds" else 0
+                if labels.seed_threshold == 0:
+                    smallest = labels.min_area
                 ids = object_ids(
                     partial(plane.components, name),
                     plane.partition,
-                    smallest=labels.smallest if plain else 0,
-                    holes=labels.holes if name == "components" else 0,
+                    min_area=smallest,
+                    max_hole_area=labels.max_hole_area if name == "components" else 0,
                 )
                 journal.write_rows(rows, ids)
     if step == "flood" and (fresh or not journal.has_rows(f"objects-{plane.number}")):
@@ -183,7 +185,7 @@ def _flooded_ids(plane: PlaneJob) -> NDArray[np.int64]:
     for index in range(len(plane.partition)):
         record = plane.record("flood", index) or {}
         areas[record["ids"]] += record["areas"]
-    kept = areas >= max(plane.job.labels.smallest, 1)
+    kept = areas >= max(plane.job.labels.min_area, 1)
     return np.where(kept, kept.cumsum(), 0)
 
 
@@ -191,7 +193,7 @@ def _count(plane: PlaneJob) -> int:
     """Objects of a plane; of a class map the number of classes."""
     if plane.job.model.recipe.kind == "classes":
         return plane.job.model.recipe.classes
-    if plane.job.labels.seeds > 0:
+    if plane.job.labels.seed_threshold > 0:
         return int(plane.job.journal.read_rows(f"objects-{plane.number}")[0].max(initial=0))
     return _most(plane, "components")
 
@@ -202,7 +204,7 @@ def _most(plane: PlaneJob, name: str) -> int:
 
 
 def _source(plane: PlaneJob, model: Model, rule: Normalisation) -> NetworkInput:
-    return NetworkInput(Shrunk(plane.job.image.plane(plane.number), model.recipe.shrink), rule)
+    return NetworkInput(Shrunk(plane.job.image.plane(plane.number), model.recipe.downsample), rule)
 
 
 def _fitted_source(plane: PlaneJob, model: Model, number: int) -> NetworkInput:
@@ -220,7 +222,7 @@ def _fitted_source(plane: PlaneJob, model: Model, number: int) -> NetworkInput:
         return NetworkInput(source.shrunk, fixed)
     fill = fixed.offset or (0.0,) * rule.channels
     repaired = Repaired(source.shrunk.plane, job.image.chunks, job.image.dtype, fill)
-    return NetworkInput(Shrunk(repaired, model.recipe.shrink), fixed)
+    return NetworkInput(Shrunk(repaired, model.recipe.downsample), fixed)
 
 
 def _plain(model: Model) -> Normalisation:
