@@ -55,6 +55,7 @@ def test_every_command_of_the_page_runs_and_results_hold_what_was_drawn(
     make(tmp_path / "mydata", 5)
     quick = SETTINGS.replace("steps = 300", "steps = 2")
     assert quick != SETTINGS
+    quick += '\n[net]\nname = "unet"\nwidth = 2\ndepth = 2\npadding = "same"\nnorm = "batch"\n'
     shown, trained, predicted, objects, scored = follow(unetseg, tmp_path, monkeypatch, quick)
     for text in (shown, trained):
         assert "labels: class map, classes 1, 2, 0 not annotated in 5 images" in text

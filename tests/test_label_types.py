@@ -15,7 +15,8 @@ from unetseg.errors import UserError
 from unetseg.normalise import Normalisation
 from unetseg.pipeline.dataset import read_dataset
 from unetseg.pipeline.model import Model, PredictSettings, Recipe, in_files, labelled_as, new_net
-from unetseg.pipeline.prediction import Output, predict_files
+from unetseg.pipeline.predict_options import PredictOptions
+from unetseg.pipeline.prediction import choose_targets, predict_target
 from unetseg.settings import DataSettings, Experiment, LabelSettings
 
 NET = {"name": "unet", "width": 2, "depth": 1, "padding": "same", "norm": "batch", "dropout": 0.0}
@@ -30,13 +31,13 @@ def model(kind: str, classes: int = 2, values: tuple[int, ...] = ()) -> Model:
     return replace(start, recipe=replace(recipe, values=values, labels=LabelSettings(threshold=middle)))
 
 
-def written(used: Model, folder: Path) -> tuple[str, np.ndarray]:
+def written(used: Model, folder: Path, image: np.ndarray = IMAGE) -> tuple[str, np.ndarray]:
     """The name and the pixels of the label file of the image."""
-    tifffile.imwrite(folder / "a.tif", IMAGE)
-    out = Output(folder / "out")
-    (found,) = predict_files(used, [folder / "a.tif"], out, PredictSettings(), lambda n: None)
-    assert not isinstance(found, UserError), found
-    return found.path.name, tifffile.imread(found.path)
+    tifffile.imwrite(folder / "a.tif", image, photometric="rgb" if image.ndim == 3 else "minisblack")
+    options = PredictOptions()
+    (target,) = choose_targets(used, [folder / "a.tif"], folder / "out", options)
+    list(predict_target(used, target, options))
+    return target.out.name, tifffile.imread(target.out)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,16 @@ def test_instances_of_a_class_model_are_those_of_its_foreground(tmp_path: Path) 
 def test_more_than_two_classes_have_no_instances() -> None:
     with pytest.raises(UserError, match=r"instances: for models of two classes .* this one has 3"):
         labelled_as(model("classes", 3), "instances")
+
+
+def test_a_model_of_grey_and_rgb_images_predicts_both(tmp_path: Path) -> None:
+    """A grey image is the same as an RGB image of three equal channels."""
+    recipe = replace(model("instances").recipe, normalisation=Normalisation("per-image", 3, repeat_grey=True))
+    both = Model(recipe, new_net(recipe, seed=1).eval(), torch.device("cpu"))
+    _, grey = written(both, tmp_path)
+    (tmp_path / "rgb").mkdir()
+    _, rgb = written(both, tmp_path / "rgb", np.stack([IMAGE] * 3, axis=-1))
+    assert np.array_equal(grey, rgb)
 
 
 def test_scribbles_are_learnt_as_two_classes_and_no_third(tmp_path: Path) -> None:

@@ -34,15 +34,19 @@ class Normalisation:
     scale: tuple[float, ...] = ()
     repeat_grey: bool = False
 
+    def accepts(self, channels: int) -> bool:
+        """Whether images of so many channels can be normalised."""
+        return channels == self.channels or (self.repeat_grey and channels == 1)
+
     def __call__(self, image: NDArray[Any], name: str) -> NDArray[np.float32]:
         """Image (c, *yx) of any real dtype to float32; `name` is for the error about channels."""
-        if self.repeat_grey and len(image) == 1:
-            image = np.repeat(image, self.channels, axis=0)
-        if len(image) != self.channels:
+        if not self.accepts(len(image)):
             raise UserError(
                 f"{name}: {len(image)} channels, but {self.channels} are expected. Give images "
                 "with the same channels as in training."
             )
+        if len(image) < self.channels:
+            image = np.repeat(image, self.channels, axis=0)
         pixels = image.reshape(len(image), -1)
         match self.method:
             case "per-image":

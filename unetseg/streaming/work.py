@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 from typing import Any
@@ -217,24 +217,27 @@ def _fitted_source(plane: PlaneJob, model: Model, number: int) -> NetworkInput:
         fixed = fit_rule(rule, source.shrunk, skip_damaged=job.skipping.damaged)
         stored = {"method": fixed.method, "offset": fixed.offset, "scale": fixed.scale}
         job.journal.write_metadata(name, stored)
-    fixed = Normalisation(stored["method"], rule.channels, tuple(stored["offset"]), tuple(stored["scale"]))
+    fixed = replace(
+        rule, method=stored["method"], offset=tuple(stored["offset"]), scale=tuple(stored["scale"])
+    )
     if not job.skipping.damaged:
         return NetworkInput(source.shrunk, fixed)
-    fill = fixed.offset or (0.0,) * rule.channels
+    fill = fixed.offset or (0.0,) * job.image.shape[0]
     repaired = Repaired(source.shrunk.plane, job.image.chunks, job.image.dtype, fill)
     return NetworkInput(Shrunk(repaired, model.recipe.downsample), fixed)
 
 
 def _plain(model: Model) -> Normalisation:
     """A rule that needs no pass over the image."""
-    channels = model.recipe.normalisation.channels
-    return Normalisation("training-set", channels, (0.0,) * channels, (1.0,) * channels)
+    rule = model.recipe.normalisation
+    zeros, ones = (0.0,) * rule.channels, (1.0,) * rule.channels
+    return replace(rule, method="training-set", offset=zeros, scale=ones)
 
 
 def _check_channels(job: Job) -> None:
-    there, wanted = job.image.shape[0], job.model.recipe.normalisation.channels
-    if there != wanted:
+    there, rule = job.image.shape[0], job.model.recipe.normalisation
+    if not rule.accepts(there):
         raise UserError(
-            f"{job.image.path}: {there} channels, but {wanted} are expected, as in training. Choose them "
-            "with --channel."
+            f"{job.image.path}: {there} channels, but {rule.channels} are expected, as in training. "
+            "Choose them with --channel."
         )
