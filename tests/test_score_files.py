@@ -269,3 +269,16 @@ def test_of_a_partly_annotated_truth_only_what_is_annotated_counts(unetseg: Unet
     partly = unetseg("score", found, truth, *options, "--partly-annotated")
     assert rows(partly.out)["all"] == {"f1": "1.0000", "seg": "1.0000", "iou": "–"}
     assert "1 of 1 frames are partly annotated: there only annotated objects count" in partly.out
+
+
+def test_a_truth_that_may_cover_only_some_objects_gets_a_hint(unetseg: Unetseg, tmp_path: Path) -> None:
+    found = np.zeros((30, 30), np.uint16)
+    for k in range(4):
+        found[2:8, 7 * k : 7 * k + 5] = k + 1
+    truth = write(tmp_path / "t.tif", np.where(found == 1, 1, 0).astype(np.uint16))
+    result = unetseg("score", write(tmp_path / "p.tif", found), truth, "--labels", "instances")
+    assert "1 of 1 objects found, 3 spurious" in result.out
+    assert "score with --partly-annotated" in result.out
+    partly = unetseg("score", tmp_path / "p.tif", truth, "--labels", "instances", "--partly-annotated")
+    assert "1 of 1 objects found; outlines" in partly.out
+    assert "score with" not in partly.out

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from unetseg.scores import FrameTable
 
 SMOOTHING = 0.95
+FEW_OBJECTS = 3
 
 
 class Progress:
@@ -171,7 +172,13 @@ def show_comparison(found: Comparison, most: int, pictures: Path | None, images:
     if found.challenge:
         click.echo(f"challenge: {totals_text(found.challenge)} ({found.marked})")
     if found.pairs:
-        click.echo(error_sentence(error_counts(frame_errors(t, p) for _, t, p in found.pairs)))
+        counts = error_counts(frame_errors(t, p) for _, t, p in found.pairs)
+        click.echo(error_sentence(counts))
+        if counts["spurious"] >= max(FEW_OBJECTS, counts["true"]):
+            click.echo(
+                "as many predicted objects are spurious as there are true ones. If the truth has only some "
+                "of the objects, score with --partly-annotated"
+            )
     if found.volumes:
         click.echo(f"means over the volumes: {totals_text(found.volumes)}")
     worst = [o for o in worst_objects(found.pairs, most) if o.iou < 1]
