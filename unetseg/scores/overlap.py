@@ -11,8 +11,8 @@ from scipy import sparse
 
 from unetseg.errors import UserError
 
-COUNTED = 2**20
-"""Most pairs of labels that are counted directly; more are sorted."""
+MOST_SHARED = 2**31
+"""Two ids up to this, shifted by one, share one int64 key: (2**31 + 2)**2 < 2**63."""
 
 
 @dataclass(frozen=True)
@@ -62,33 +62,20 @@ def overlap(truth: NDArray[Any], predicted: NDArray[Any]) -> Overlap:
         )
     check_labels(truth, "truth", lowest=-1)
     check_labels(predicted, "prediction", lowest=0)
-    true_ids, true_places = relabel(truth)
-    found_ids, found_places = relabel(predicted)
-    keys = true_places * len(found_ids) + found_places
-    pairs, pixels = _counted(keys, len(true_ids) * len(found_ids))
-    return Overlap(true_ids[pairs // len(found_ids)], found_ids[pairs % len(found_ids)], pixels)
+    if max(int(truth.max(initial=0)), int(predicted.max(initial=0))) > MOST_SHARED:
+        return _of_large_ids(truth, predicted)
+    width = int(predicted.max(initial=0)) + 1
+    keys = (truth.astype(np.int64) + 1) * width + predicted.astype(np.int64)
+    pairs, pixels = np.unique(keys, return_counts=True)
+    return Overlap(pairs // width - 1, pairs % width, pixels.astype(np.int64))
 
 
-def relabel(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct ids (n,), ascending, and the index of each pixel's id among them, flat (pixels,) int64."""
-    flat = labels.ravel().astype(np.int64)
-    low, high = int(flat.min(initial=0)), int(flat.max(initial=0))
-    if high - low > max(flat.size, COUNTED):
-        ids, places = np.unique(flat, return_inverse=True)
-        return ids, places.astype(np.int64)
-    present = np.bincount(flat - low, minlength=1) > 0
-    index = np.cumsum(present) - 1
-    return np.flatnonzero(present) + low, index[flat - low]
-
-
-def _counted(keys: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct keys in 0…most − 1, ascending, and how often each occurs."""
-    if most <= max(keys.size, COUNTED):
-        counts = np.bincount(keys, minlength=most)
-        distinct = np.flatnonzero(counts)
-        return distinct, counts[distinct].astype(np.int64)
-    distinct, counts = np.unique(keys, return_counts=True)
-    return distinct, counts.astype(np.int64)
+def _of_large_ids(truth: NDArray[Any], predicted: NDArray[Any]) -> Overlap:
+    """The table by the places of the ids among those that occur."""
+    true_ids, true = np.unique(truth.astype(np.int64), return_inverse=True)
+    found_ids, found = np.unique(predicted.astype(np.int64), return_inverse=True)
+    table = overlap(true.reshape(truth.shape), found.reshape(truth.shape))
+    return Overlap(true_ids[table.truth], found_ids[table.predicted], table.pixels)
 
 
 def check_labels(labels: NDArray[Any], what: str, *, lowest: int) -> None:
