@@ -49,6 +49,7 @@ def follow(unetseg: Unetseg, folder: Path, monkeypatch: pytest.MonkeyPatch, sett
     return printed
 
 
+@pytest.mark.slow
 def test_every_command_of_the_page_runs_and_results_hold_what_was_drawn(
     unetseg: Unetseg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

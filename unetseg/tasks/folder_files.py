@@ -37,6 +37,8 @@ def find_files(root: Path) -> tuple[list[Path], list[Path]]:
     if not root.is_dir():
         raise UserError(f"{root}: no such folder. Give the folder that holds images/ and labels/.")
     image_folder, label_folder = image_folder_of(root), label_folder_of(root)
+    for folder in (root, image_folder, label_folder):
+        _check_no_pickles(folder)
     if image_folder and label_folder:
         images, labels = image_files(image_folder), image_files(label_folder)
     elif label_folder:
@@ -67,6 +69,17 @@ def label_folder_of(root: Path) -> Path | None:
 def has_labels_beside_images(root: Path) -> bool:
     """Whether `root` itself holds images together with their label images (dish.tif, dish_mask.tif)."""
     return bool(labels_beside_images(image_files(root))[1])
+
+
+def _check_no_pickles(folder: Path | None) -> None:
+    """Refuse Cellpose's _seg.npy files with what to do: to load pickled objects is to run their code."""
+    path = next(iter(sorted(folder.glob("*_seg.npy"))), None) if folder else None
+    if path is not None:
+        raise UserError(
+            f"{path}: Cellpose's _seg.npy files hold pickled Python objects, which are not loaded. In "
+            "Cellpose, use File > Save masks as PNG/tif: it writes NAME_cp_masks, which is read. Then move the "
+            "_seg.npy files to another folder."
+        )
 
 
 def _check_found(
