@@ -75,12 +75,14 @@ def guess_task(root: Path) -> Task:
     if not root.is_dir():
         wrong = "a file, not a data folder" if root.exists() else "no such folder"
         raise UserError(f"{root}: {wrong}. Give the folder that holds images/ and labels/ (or masks/).")
-    if any((root / folder).is_dir() for folder in IMAGE_FOLDERS) or has_labels_beside_images(root):
+    if any((root / folder).is_dir() for folder in IMAGE_FOLDERS):
         return "folder"
     if (root / "train-volume.tif").is_file():
         return "isbi-em"
     if any(p.is_dir() and SEQUENCE.fullmatch(p.name) for p in root.iterdir()):
         return "cell-tracking"
+    if has_labels_beside_images(root):
+        return "folder"
     raise UserError(
         f"{root}: none of the known layouts. {_near(root)}Put images into {root / 'images'} and label "
         "images of the same names into labels/ (or masks/); or give a Cell Tracking Challenge folder "

@@ -40,7 +40,7 @@ def examine(root: Path, settings: DataSettings | None = None) -> Examination:
     try:
         task = guess_task(root)
     except UserError:
-        if not root.is_dir() or not (image_folder_of(root) or image_files(root)):
+        if not _has_images(root):
             raise
         task = "folder"
     data = settings or DataSettings(task=task, root=str(root))
@@ -56,6 +56,13 @@ def examine(root: Path, settings: DataSettings | None = None) -> Examination:
     warnings = [*listing.notes, *split_notes(split(listing, data)), *annotation_notes(samples)]
     parts = [n for n in split_notes(split(listing, data)) if not _is_odd(n)]
     return _with(found, [*notes, *parts], [*found.odd, *filter(_is_odd, warnings)])
+
+
+def _has_images(root: Path) -> bool:
+    try:
+        return bool(image_files(root))
+    except UserError:  # no folder, or files that are not read: what was wrong with the layout says more
+        return False
 
 
 def _files(root: Path) -> Examination:

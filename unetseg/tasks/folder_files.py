@@ -68,6 +68,7 @@ def label_folder_of(root: Path) -> Path | None:
 
 def has_labels_beside_images(root: Path) -> bool:
     """Whether `root` itself holds images together with their label images (dish.tif, dish_mask.tif)."""
+    _check_no_pickles(root)
     return bool(labels_beside_images(image_files(root))[1])
 
 
@@ -77,8 +78,8 @@ def _check_no_pickles(folder: Path | None) -> None:
     if path is not None:
         raise UserError(
             f"{path}: Cellpose's _seg.npy files hold pickled Python objects, which are not loaded. In "
-            "Cellpose, use File > Save masks as PNG/tif: it writes NAME_cp_masks, which is read. Then move the "
-            "_seg.npy files to another folder."
+            "Cellpose, use File > Save masks as PNG/tif: it writes NAME_cp_masks, which is read. Then move "
+            "the _seg.npy files to another folder."
         )
 
 
