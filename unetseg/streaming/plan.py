@@ -69,6 +69,8 @@ def make_plan(
     allowed = max(settings.memory - PROGRAM - held, settings.memory // 2) // len(cutters)
     base = lcm(*(c.base for c in cutters))
     count = max(CHUNK // base, 1)
+    while count > 1 and 0 < settings.side < count * base:
+        count //= 2
     while count:
         chunk = count * base
         units = [min(chunk, -(-n // base) * base) if chunked else base for n in shape]
@@ -115,8 +117,6 @@ class _Cutter:
         factor, foot = self.model.recipe.downsample, self.model.net.footprint
         side, small = -(-self.settings.side // factor), (units[0] // factor, units[1] // factor)
         if side:
-            if any(s > side and s > foot.stride[0] for s in small):
-                return None
             y, x = (factor * -(-side // s) * s for s in small)
             return y, x
         leanest = partial(leanest_grid, self.shape, small, foot, halo=self.halo)
