@@ -52,7 +52,7 @@ def test_one_command_is_all(unetseg: Unetseg, best: Path, big: Path) -> None:
     assert (again.code, "already complete" in again.out) == (0, True)
     other = unetseg("predict", best, big, "--out", out, "--tile", 64, "--min-area", 9)
     assert other.code == 2
-    assert "smallest (3 → 9)" in other.err
+    assert "min_area (3 → 9)" in other.err
     assert "--overwrite" in other.err
 
 

@@ -230,3 +230,17 @@ def test_a_lost_best_model_is_replaced_by_the_last(tmp_path: Path) -> None:
     finish(run, resume=True)
     best, last = weights(run.best, "weights"), weights(run.last, "state")
     assert all(torch.equal(best[k], last[k]) for k in last)
+
+
+def test_a_run_stopped_before_its_first_validation_can_predict(tmp_path: Path) -> None:
+    """The last weights are its model, and the resumed run ends as if it had not been stopped."""
+    root = make_folder(tmp_path / "data")
+    run = Run.create(tmp_path / "run", experiment(root))
+    list(train_run(run, resume=False, stopped=lambda: True))
+    saved, last = weights(run.best, "weights"), weights(run.last, "state")
+    assert all(torch.equal(saved[k], last[k]) for k in last)
+    finish(run, resume=True)
+    whole = Run.create(tmp_path / "whole", experiment(root))
+    finish(whole)
+    one, other = weights(run.best, "weights"), weights(whole.best, "weights")
+    assert all(torch.equal(one[k], other[k]) for k in other)

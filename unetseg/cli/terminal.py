@@ -126,7 +126,8 @@ def show_training(run: Run, *, resume: bool) -> None:
                         f"step {step}: loss {smooth:.4f}" + (f"; validation {words}{mark}" if words else "")
                     )
     if done < steps and stop.asked:
-        click.echo(f"saved after step {done} of {steps}; go on with: unetseg train --resume {run.path}")
+        click.echo(f"saved after step {done} of {steps}; continue with: unetseg train --resume {run.path}")
+        click.echo(f"the weights so far can predict already: unetseg predict {run.path} IMAGE…")
         raise SystemExit(130)
     if total_s > 0:
         click.echo(f"data and augmentation took {data_s / total_s:.1%} of the training time")

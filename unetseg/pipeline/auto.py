@@ -52,7 +52,7 @@ def derive_experiment(root: Path, steps: int = 0) -> Experiment:
         name=root.resolve().name,
         data=replace(data, downsample=downsample),
         train=replace(train, steps=steps or train.steps),
-        labels=replace(labels, seed_threshold=0.8 if objects else 0.0),
+        labels=replace(labels, seed_threshold=0.8 if objects else 0.0, choose=objects),
     )
 
 

@@ -11,10 +11,11 @@ from typing import Any
 from unetseg.batches import Batch, batches
 from unetseg.device import choose_device, describe_device, make_deterministic
 from unetseg.distributed import any_of_all, processes, rank
-from unetseg.errors import UserError, did_you_mean
+from unetseg.errors import UserError
 from unetseg.evaluation.by_kind import score_pairs
 from unetseg.losses import LOSSES
-from unetseg.nets import Fitted, Net, nearest_sizes
+from unetseg.nets import Fitted
+from unetseg.pipeline.checks import check_trainable
 from unetseg.pipeline.dataset import Dataset, crop_of, read_dataset
 from unetseg.pipeline.model import (
     Model,
@@ -87,7 +88,7 @@ def _prepare(run: Run, resume: bool) -> tuple[_Fit, list[str]]:
     recipe = _recipe(experiment, data)
     net = new_net(recipe, experiment.seed)
     settings = experiment.train
-    _check(experiment, data, net)
+    check_trainable(experiment, data, net)
     if not resume:
         start_from_weights(net, experiment.net)
     state = new_state(net, settings, device)
@@ -137,6 +138,8 @@ class _Fit:
             if self.run.writes and (due or stopping):
                 self._save()
             if stopping:
+                if self.run.writes and not self.run.best.is_file():
+                    self._save_model({})
                 return
 
     def _read(self, unread: list[Step]) -> Iterator[Step]:
@@ -171,8 +174,7 @@ class _Fit:
         step = self.state.step
         if better:
             self.best = value if math.isfinite(value) else self.best
-            with self.run.replacing(self.run.best.name) as path:
-                save_model(path, self.model.recipe, self.model.net, {"step": step, "scores": scores})
+            self._save_model(scores)
         seconds = round(time.perf_counter() - started, 3)
         self.run.log({"step": step, "validation": scores, "best": better, "seconds": seconds})
         return Validated(step, scores, better)
@@ -207,6 +209,11 @@ class _Fit:
         )
         return replace(best, recipe=replace(best.recipe, labels=labels)), note
 
+    def _save_model(self, scores: dict[str, float]) -> None:
+        """The present weights as the model to predict with."""
+        with self.run.replacing(self.run.best.name) as path:
+            save_model(path, self.model.recipe, self.model.net, {"step": self.state.step, "scores": scores})
+
     def _save(self) -> None:
         saved = {"format": STATE_FORMAT, "state": self.state.state_dict(), "best": self.best}
         with self.run.replacing(self.run.last.name) as path:
@@ -239,39 +246,6 @@ def _recipe(experiment: Experiment, data: Dataset) -> Recipe:
         values=data.values,
         object_diameter=experiment.data.object_diameter,
     )
-
-
-def _check(experiment: Experiment, data: Dataset, net: Net) -> None:
-    """What can be known to fail before the first step."""
-    settings = experiment.train
-    if settings.loss not in LOSSES:
-        raise UserError(f"train.loss = {settings.loss!r}: {did_you_mean(settings.loss, LOSSES)}")
-    allowed = scores_of(data.kind, data.classes)
-    if settings.select_by not in allowed:
-        raise UserError(
-            f"train.select_by = {settings.select_by!r}: {did_you_mean(settings.select_by, allowed)}"
-        )
-    if experiment.labels.calibrate and data.classes != 2:
-        raise UserError(
-            f"labels.calibrate: for two classes, and these data have {data.classes}. Leave it out."
-        )
-    axes = data.examples[0].classes.ndim
-    if net.dims != axes:
-        raise UserError(f"net.dims = {net.dims}: the images have {axes} axes. Set net.dims = {axes}.")
-    crop = crop_of(settings, net.dims)
-    if len(crop) != net.dims:
-        raise UserError(f"train.crop = {list(crop)}: this network has {net.dims} axes.")
-    if not net.footprint.legal(crop):
-        raise UserError(f"train.crop = {list(crop)}: {nearest_sizes(net.footprint, crop)}.")
-    for example in data.examples:
-        out, strides = net.footprint.output(crop), net.footprint.stride
-        sides = zip(out, example.classes.shape, strides, strict=True)
-        if any(o > -(-n // s) * s for o, n, s in sides):  # less than a stride beyond it is mirrored
-            size = "×".join(map(str, example.classes.shape))
-            raise UserError(
-                f"train.crop = {list(crop)}: larger than {example.name}, which is {size} pixels "
-                f"(after data.downsample = {experiment.data.downsample}). Choose a smaller crop."
-            )
 
 
 def _resume(run: Run, state: State, checksum: str) -> float:
