@@ -20,6 +20,7 @@ from unetseg.sample import (
     target_classes,
 )
 from unetseg.settings import TargetSettings
+from unetseg.targets import instance_classes, separate_touching
 
 FACTORS = st.integers(1, 5)
 SIZES = st.lists(st.integers(1, 23), min_size=2, max_size=3).map(tuple)
@@ -143,3 +144,24 @@ def test_an_example_ignores_what_is_not_annotated(kind: Any) -> None:
     assert example.classes.dtype == np.uint8
     assert example.weight.dtype == np.float32
     assert (example.weight[0] > 0).tolist() == [True] * 5 + [False] * 2
+
+
+def test_touching_objects_are_separated_once_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counting classes, the class map and the weight map share it."""
+    labels = np.zeros((12, 12), np.int32)
+    labels[2:10, 2:6], labels[2:10, 6:10] = 1, 2
+    calls: list[int] = []
+
+    def counted(given: np.ndarray) -> np.ndarray:
+        calls.append(1)
+        return separate_touching(given)
+
+    monkeypatch.setattr("unetseg.sample.separate_touching", counted)
+    sample = Sample("a", np.zeros((1, 12, 12), np.uint8), labels)
+    counts = count_classes(sample, 2, TargetSettings())
+    example = make_example(
+        sample, np.zeros((1, 12, 12), np.float32), TargetSettings(), np.ones(2, np.float32)
+    )
+    assert len(calls) == 1
+    np.testing.assert_array_equal(example.classes, instance_classes(labels))
+    assert counts.tolist() == np.bincount(instance_classes(labels).ravel()).tolist()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from skimage.transform import downscale_local_mean
 from unetseg.distance_classes import distance_classes
 from unetseg.errors import UserError
 from unetseg.settings import TargetSettings
-from unetseg.targets import border_weights, instance_classes, separate_touching, weight_map
+from unetseg.targets import border_weights, separate_touching, weight_map
 
 LabelKind = Literal["instances", "classes"]
 NOT_ANNOTATED = -1
@@ -42,6 +43,11 @@ class Sample:
                 f"{_size(self.labels.shape)}; they must be the same size. Export the labels again "
                 "from the same image, without cropping or scaling."
             )
+
+    @cached_property
+    def separated(self) -> NDArray[np.integer[Any]]:
+        """The objects (*yx) with the ridge that is learnt between those that touch; computed once."""
+        return separate_touching(learnt_labels(self))
 
 
 @dataclass(frozen=True)
@@ -102,8 +108,8 @@ def make_example(
     classes = target_classes(sample, settings)
     border = np.zeros(labels.shape, np.float32)
     if sample.kind == "instances" and settings.w0 > 0:
-        objects, thickness = separate_touching(labels), relative_spacing(sample)
-        border = border_weights(objects, w0=settings.w0, sigma=settings.sigma, spacing=thickness)
+        thickness = relative_spacing(sample)
+        border = border_weights(sample.separated, w0=settings.w0, sigma=settings.sigma, spacing=thickness)
     weight = weight_map(classes, border, class_weights, annotated=labels != NOT_ANNOTATED)
     return Example(sample.name, image, classes, weight)
 
@@ -120,7 +126,7 @@ def target_classes(sample: Sample, settings: TargetSettings) -> NDArray[np.uint8
     if sample.kind == "instances" and settings.kind == "distance":
         return distance_classes(labels, settings.distances_px)
     if sample.kind == "instances":
-        return instance_classes(labels)
+        return (sample.separated > 0).astype(np.uint8)
     return np.where(labels == NOT_ANNOTATED, 0, labels).astype(np.uint8)
 
 
