@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
+
+from unetseg.files import shipped
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class CatalogueItem:
 
 def read_catalogue() -> list[CatalogueItem]:
     """All data sets, in the catalogue's order."""
-    return [CatalogueItem(**table) for table in tomllib.loads(_catalogue_text())["dataset"]]
+    text = (shipped("data") / "catalogue.toml").read_text(encoding="utf-8")
+    return [CatalogueItem(**table) for table in tomllib.loads(text)["dataset"]]
 
 
 def check_dataset(dataset: CatalogueItem, root: Path) -> list[str]:
@@ -46,11 +48,3 @@ def check_dataset(dataset: CatalogueItem, root: Path) -> list[str]:
         elif hashlib.sha256(path.read_bytes()).hexdigest() != expected:
             problems.append(f"differs from the provider's: {name}")
     return problems
-
-
-def _catalogue_text() -> str:
-    """data/catalogue.toml of the source tree, or its copy in an installed package."""
-    source = Path(__file__).parents[1] / "data" / "catalogue.toml"
-    if source.is_file():
-        return source.read_text(encoding="utf-8")
-    return files("unetseg.data").joinpath("catalogue.toml").read_text(encoding="utf-8")

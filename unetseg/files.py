@@ -83,6 +83,12 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
+def shipped(folder: str) -> Path:
+    """The folder "data" or "experiments": inside an installed package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    return package / folder if (package / folder).is_dir() else package.parent / folder
+
+
 def plain_stem(path: Path) -> str:
     """The file's name without .tif, .png, .ome.tif or .nii.gz, in any case.
 

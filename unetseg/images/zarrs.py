@@ -34,7 +34,7 @@ def zarr_module() -> Any:
     try:
         import zarr
     except ImportError:
-        raise UserError("Zarr files need the zarr package: pip install 'unetseg[zarr]'.") from None
+        raise UserError("Zarr files need the zarr package: pip install zarr.") from None
     return zarr
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from unetseg.config import choose_fold, choose_net, read_experiment
 from unetseg.errors import UserError, did_you_mean
 from unetseg.evaluation.by_kind import number
-from unetseg.files import replacing, write_json
+from unetseg.files import replacing, shipped, write_json
 from unetseg.pipeline.dataset import list_data
 from unetseg.reproduce.published import BUDGETS, PUBLISHED
 from unetseg.run import Run
@@ -80,17 +79,11 @@ def experiment_file(task: str, budget: str) -> Path:
     """experiments/TASK/BUDGET.toml; raises UserError where there is none."""
     if task not in PUBLISHED:
         raise UserError(f"there is no benchmark {task!r}; {did_you_mean(task, PUBLISHED)}")
-    folder = experiments_folder() / task
+    folder = shipped("experiments") / task
     if not (folder / f"{budget}.toml").is_file():
         there = ", ".join(b for b in BUDGETS if (folder / f"{b}.toml").is_file())
         raise UserError(f"{task} has no budget {budget!r}. Choose one with --budget: {there}.")
     return folder / f"{budget}.toml"
-
-
-def experiments_folder() -> Path:
-    """experiments/ of the source tree, or its copy in an installed package."""
-    source = Path(__file__).parents[2] / "experiments"
-    return source if source.is_dir() else Path(str(files("unetseg.experiments").joinpath("")))
 
 
 def open_or_create(entry: BenchmarkRun) -> tuple[Run, bool]:

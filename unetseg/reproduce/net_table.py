@@ -21,11 +21,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from unetseg.config import choose_net, read_experiment
 from unetseg.device import describe_device
 from unetseg.errors import UserError, did_you_mean
-from unetseg.files import replacing
+from unetseg.files import replacing, shipped
 from unetseg.inference.memory import bytes_per_pixel, choose_grid
 from unetseg.inference.predict import predict
 from unetseg.nets import NETS, Net, build_net, parameter_count
-from unetseg.reproduce.benchmark import experiments_folder
 from unetseg.settings import NetOption
 
 SIDES = {2: 512, 3: 64}
@@ -113,7 +112,7 @@ def write_net_page(path: Path, rows: list[NetRow], device: torch.device) -> None
 def short_options() -> dict[str, list[dict[str, NetOption]]]:
     """The options of every network in the experiment files short.toml, by its name, each once."""
     found: dict[str, list[dict[str, NetOption]]] = {}
-    for path in sorted(experiments_folder().glob("*/short.toml")):
+    for path in sorted(shipped("experiments").glob("*/short.toml")):
         experiment = read_experiment(path)
         own = str(experiment.net["name"])
         for name in dict.fromkeys([own, *experiment.nets]):

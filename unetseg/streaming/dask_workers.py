@@ -184,5 +184,5 @@ def _distributed() -> Any:
     try:
         import distributed
     except ImportError:
-        raise UserError("several workers need Dask: pip install 'unetseg[dask]'.") from None
+        raise UserError("several workers need Dask: pip install distributed.") from None
     return distributed
