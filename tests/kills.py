@@ -55,7 +55,7 @@ def streaming_case(folder: Path, out: str) -> Case:
 
     used = balanced(RULES[5], pixels())
     save_model(folder / "best.pt", used.recipe, used.net, {})
-    stack = np.tile(pixels(), (2, 3, 3))
+    stack = np.stack([pixels(), pixels()[::-1]])
     tifffile.imwrite(folder / "image.tif", stack, photometric="minisblack", metadata={"axes": "ZYX"})
     names = [str(folder / name) for name in ("best.pt", "image.tif", out)]
     command = ["predict", *names[:2], "--out", names[2], "--tile", "32", "--device", "cpu"]
@@ -106,6 +106,7 @@ def run_chain(case: Case, seconds: float, rng: random.Random) -> Chain:
             break
         if process.returncode not in (-signal.SIGKILL, -signal.SIGINT, 130) or "Traceback" in said:
             failed.append(said.strip().splitlines()[-1] if said.strip() else str(process.returncode))
+            break
     return Chain(kills, failed, process.returncode == 0)
 
 

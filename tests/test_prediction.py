@@ -165,7 +165,7 @@ def test_labels_saved_by_another_program_are_not_overwritten(
     again = unetseg("predict", best, image, "--out", out)
     assert "already complete" in again.out
     other = unetseg("predict", best, image, "--out", out, "--min-area", 9)
-    assert "smallest (3 → 9)" in other.err
+    assert "min_area (3 → 9)" in other.err
     tifffile.imwrite(out, tifffile.imread(out))
     assert "no result of this command" in unetseg("predict", best, image, "--out", out, "--overwrite").err
 
