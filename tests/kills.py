@@ -18,12 +18,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tifffile
+import torch
 
 ENDINGS = ("out.ome.zarr", "out.ome.tif", "out")
 MOST_STARTS = 40
@@ -74,13 +75,14 @@ def training_case(folder: Path) -> Case:
     run = folder / "run"
 
     def command(again: bool) -> list[str]:
-        begun = again and (run / "experiment.toml").is_file()
-        return (
-            ["train", "--resume", str(run)] if begun else ["train", str(folder / "e.toml"), "--run", str(run)]
-        )
+        if again and (run / "last.pt").is_file():
+            return ["train", "--resume", str(run)]
+        remove(folder, "run")  # there is nothing to resume before the first checkpoint
+        return ["train", str(folder / "e.toml"), "--run", str(run)]
 
     def state() -> dict[str, bytes]:
-        return {name: (run / name).read_bytes() for name in ("best.pt", "last.pt")}
+        last = torch.load(run / "last.pt", weights_only=True)
+        return {"best.pt": (run / "best.pt").read_bytes(), "last.pt": "\n".join(plain(last)).encode()}
 
     return Case(command, state, lambda: remove(folder, "run"))
 
@@ -132,6 +134,18 @@ def campaign(cases: list[Case], kills: int, seed: int) -> list[Chain]:
             f"chain {len(chains)}: {chain.kills} kills, same bytes: {chain.same}", *chain.failed, flush=True
         )
     return chains
+
+
+def plain(value: object) -> Iterator[str]:
+    """Every value in a state, with those of its tensors; their order in the file may differ."""
+    if isinstance(value, dict):
+        for key in sorted(value, key=str):
+            yield from (f"{key}/{line}" for line in plain(value[key]))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from plain(item)
+    else:
+        yield str(value.tolist()) if isinstance(value, torch.Tensor) else repr(value)
 
 
 def tree(folder: Path, out: str) -> dict[str, bytes]:
