@@ -24,7 +24,7 @@ UNITS = {"area_um2": "µm²", "volume_um3": "µm³", "area_px": "px", "volume_px
               help="Table to write: .csv, or .parquet if pyarrow is installed.")  # fmt: skip
 @click.option("--volumes", is_flag=True, help="TIFF pages are the slices of one volume (NIfTI files always).")
 def measure(labels: Path, image: Path | None, out: Path, volumes: bool) -> None:
-    """Measure every object: a row each, with its position, size, shape and grey values.
+    """Measure every object: position, size, shape, grey values.
 
     LABELS is a label image, a folder of them (such as RUN/predictions) or a result in OME-Zarr. With
     IMAGE, the image or the folder of images, grey values are measured too. Columns end in their unit:
@@ -59,7 +59,7 @@ def measure(labels: Path, image: Path | None, out: Path, volumes: bool) -> None:
 )
 @click.option("--out", type=PATH, help="File, or folder for a folder of labels (default: beside LABELS).")
 def export_labels(labels: Path, kind: str, out: Path | None) -> None:
-    """Write the outlines of objects for ImageJ, QuPath or a COCO reader.
+    """Write outlines for ImageJ, QuPath or COCO.
 
     LABELS is a label image or a folder of them. Outlines follow the edges of the pixels, so nothing is
     smoothed. Pages and time points are kept.
