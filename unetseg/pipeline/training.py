@@ -201,13 +201,14 @@ class _Fit:
             save_model(path, best.recipe, best.net, {"step": self.state.step, "scores": {}})
 
     def _choose_labels(self, best: Model) -> tuple[Model, Note]:
-        labels, score = choose_labels(best, self.data.validate, self.experiment.train.select_by)
-        words = f"threshold {labels.threshold}, seed threshold {labels.seed_threshold}, grow {labels.grow}"
-        self.run.log({"step": self.state.step, "labels": words, "score": score})
+        select_by = self.experiment.train.select_by
+        found = choose_labels(best, self.data.validate, select_by)
+        self.run.log({"step": self.state.step, "labels": found.words, "score": found.score})
         note = Note(
-            f"labels: {words} chosen by the validation part ({self.experiment.train.select_by} {score:.4f})"
+            f"labels: {found.words} chosen by the validation part ({select_by} {found.before:.4f} → "
+            f"{found.score:.4f}, {found.tried} settings in {found.seconds:.0f} s)"
         )
-        return replace(best, recipe=replace(best.recipe, labels=labels)), note
+        return replace(best, recipe=replace(best.recipe, labels=found.labels)), note
 
     def _save_model(self, scores: dict[str, float]) -> None:
         """The present weights as the model to predict with."""

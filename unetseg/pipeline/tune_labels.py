@@ -1,13 +1,22 @@
-"""Label settings chosen by the validation part, so that nobody has to guess a threshold."""
+"""Label settings chosen by labelled samples, so that nobody has to guess a threshold.
+
+The search runs on kept probabilities: each sample is predicted once. Threshold and seed threshold are
+tried together on a coarse grid, then every setting in turn on its own line, twice. A candidate counts
+as the mean of itself and its neighbours on the grid, so that a plateau is preferred to a peak, which a
+few validation images may show by chance.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import cache
-from itertools import product
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from unetseg.calibration import fit_calibration
@@ -17,34 +26,130 @@ from unetseg.sample import NOT_ANNOTATED, Sample
 from unetseg.scores import scores_of
 from unetseg.settings import LabelSettings
 
-THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
-SEEDS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9)
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+SEED_THRESHOLDS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
 GROW = (0, 1, 2, 3, 4)
 """In pixels of the network's input."""
+AREAS = {
+    "min_seed_area": (0, 0.005, 0.01, 0.02, 0.05, 0.1),
+    "min_area": (0, 0.02, 0.05, 0.1, 0.2, 0.3),
+    "max_hole_area": (0, 0.05, 0.1, 0.25),
+}
+"""In parts of the median object's area."""
+ROUNDS = 2
+Score = Callable[[LabelSettings], float]
+"""The score of label settings, higher is better; −∞ where it is undefined."""
 
 
-def choose_labels(model: Model, samples: Sequence[Sample], select_by: str) -> tuple[LabelSettings, float]:
-    """The threshold and seeds, then the growth, with the best pooled score on labelled samples.
+@dataclass(frozen=True)
+class Tuned:
+    """The settings chosen, their score and that of the settings before; tried: how many, in what time."""
 
-    The samples must be the validation part: never what is scored in the end. Ties go to the
-    settings as they are, then to the earlier candidate. Returns the settings and their score.
+    labels: LabelSettings
+    score: float
+    before: float
+    tried: int
+    seconds: float
+
+    @property
+    def words(self) -> str:
+        """The settings in a line."""
+        names = ("threshold", "seed_threshold", "min_seed_area", "min_area", "max_hole_area", "grow")
+        return ", ".join(f"{name.replace('_', ' ')} {getattr(self.labels, name):g}" for name in names)
+
+
+def choose_labels(model: Model, samples: Sequence[Sample], select_by: str) -> Tuned:
+    """The label settings with the best pooled score on labelled samples; the model's own if none is better.
+
+    The samples must be the validation part: never what is scored in the end.
     """
-    maps = [model.probabilities(s.image, s.name, PredictSettings()) for s in samples]
+    started = time.perf_counter()
     kind, classes = model.recipe.kind, model.recipe.classes
     sign = scores_of(kind, classes)[select_by].sign
+    maps = [model.probabilities(s.image, s.name, PredictSettings()) for s in samples]
+    truths = [np.asarray(s.labels) for s in samples]
 
     @cache
-    def value(settings: LabelSettings) -> float:
-        tried = replace(model, recipe=replace(model.recipe, labels=settings))
-        pairs = [(s.name, np.asarray(s.labels), tried.labels(p)) for s, p in zip(samples, maps, strict=True)]
-        return sign * float(score_pairs(pairs, kind, classes, [select_by]).pooled[0])
+    def value(labels: LabelSettings) -> float:
+        tried = replace(model, recipe=replace(model.recipe, labels=labels))
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            found = list(pool.map(tried.labels, maps))
+        pairs = [(s.name, t, p) for s, t, p in zip(samples, truths, found, strict=True)]
+        total = score_pairs(pairs, kind, classes, [select_by]).totals[select_by]
+        return float(np.nan_to_num(sign * total, nan=-np.inf))
 
     first = model.recipe.labels
-    pairs = [(t, s) for t, s in product(THRESHOLDS, SEEDS) if s == 0 or s > t]
-    best = _best([first, *(replace(first, threshold=t, seed_threshold=s) for t, s in pairs)], value)
-    grown = [replace(best, grow=g * model.recipe.downsample) for g in GROW]
-    best = _best([best, *grown], value)
-    return best, sign * value(best)
+    found = _search(first, value, _lines(model, truths))
+    best = found if value(found) > value(first) else first
+    tried, seconds = value.cache_info().currsize, time.perf_counter() - started
+    return Tuned(best, sign * value(best), sign * value(first), tried, seconds)
+
+
+def _lines(model: Model, truths: Sequence[NDArray[Any]]) -> dict[str, tuple[float, ...]]:
+    """The values to try of every setting that is searched on a line of its own."""
+    areas = [np.unique(t[t > 0], return_counts=True)[1] for t in truths]
+    median = float(np.median(np.concatenate(areas))) if sum(map(len, areas)) else 0.0
+    sized = {name: tuple(round(part * median) for part in parts) for name, parts in AREAS.items()}
+    return {"grow": tuple(g * model.recipe.downsample for g in GROW), **sized}
+
+
+def _search(first: LabelSettings, value: Score, lines: Mapping[str, Sequence[float]]) -> LabelSettings:
+    best = _on_grid(first, value)
+    for _ in range(ROUNDS):
+        before = best
+        for name, values in lines.items():
+            best = _on_line(best, value, name, values)
+        best = _on_line(best, value, "threshold", _near(best.threshold))
+        if best.seed_threshold > 0:
+            best = _on_line(best, value, "seed_threshold", _near(best.seed_threshold))
+        if best == before:
+            break
+    return best
+
+
+def _on_grid(first: LabelSettings, value: Score) -> LabelSettings:
+    """The best of the coarse grid of threshold and seed threshold; seeds lie above the threshold."""
+    grid = np.full((len(THRESHOLDS), len(SEED_THRESHOLDS)), -np.inf)
+    for place in np.ndindex(*grid.shape):
+        threshold, seeds = THRESHOLDS[place[0]], SEED_THRESHOLDS[place[1]]
+        if seeds == 0 or seeds > threshold:
+            grid[place] = value(replace(first, threshold=threshold, seed_threshold=seeds))
+    row, column = np.unravel_index(_smoothed(grid).argmax(), grid.shape)
+    return replace(first, threshold=THRESHOLDS[row], seed_threshold=SEED_THRESHOLDS[column])
+
+
+def _on_line(best: LabelSettings, value: Score, name: str, values: Sequence[float]) -> LabelSettings:
+    """The best of the values of one setting, all else as it is."""
+    candidates = [replace(best, **{name: v}) for v in sorted({*values, getattr(best, name)})]
+    scores = _smoothed(np.array([value(c) for c in candidates]))
+    here = candidates.index(best)
+    return best if scores[here] == scores.max() else candidates[int(scores.argmax())]
+
+
+def _smoothed(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each score averaged with its neighbours along every axis that are defined; itself counts twice.
+
+    >>> _smoothed(np.array([0.5, 0.9, 0.5, 0.8, 0.8, 0.8])).round(3).tolist()
+    [0.633, 0.7, 0.675, 0.725, 0.8, 0.8]
+    """
+    total, count = 2 * np.where(np.isfinite(scores), scores, 0), np.full(scores.shape, 2.0)
+    for axis in range(scores.ndim):
+        for way in (1, -1):
+            beside = np.full(scores.shape, -np.inf)
+            to, of = ([slice(None)] * scores.ndim for _ in range(2))
+            to[axis], of[axis] = (
+                slice(max(way, 0), min(way, 0) or None),
+                slice(max(-way, 0), min(-way, 0) or None),
+            )
+            beside[tuple(to)] = scores[tuple(of)]
+            total += np.where(np.isfinite(beside), beside, 0)
+            count += np.isfinite(beside)
+    return np.where(np.isfinite(scores), total / count, -np.inf)
+
+
+def _near(value: float) -> tuple[float, ...]:
+    """Values a little below and above, between 0 and 1."""
+    return tuple(v for d in (-0.1, -0.05, 0.05, 0.1) if 0 < (v := round(value + d, 3)) < 1)
 
 
 def calibrate_model(model: Model, samples: Sequence[Sample]) -> Model:
@@ -61,8 +166,3 @@ def calibrate_model(model: Model, samples: Sequence[Sample]) -> Model:
             yield probability[known], labels[known] > 0
 
     return replace(plain, recipe=replace(plain.recipe, calibration=fit_calibration(maps())))
-
-
-def _best(candidates: Sequence[LabelSettings], value: Callable[[LabelSettings], float]) -> LabelSettings:
-    """The first candidate of the highest value; undefined (NaN) values lose."""
-    return max(candidates, key=lambda c: np.nan_to_num(value(c), nan=-np.inf))
