@@ -5,10 +5,10 @@
 
 `run` installs the wheels into a folder of their own and has `--minutes` (9.5) in all. The parts come in
 the order of their worth: the GPU tests; the rows of `benchmarks.gpu`, each printed as it comes; the paper's
-network on DIC-C2DH-HeLa, trained on sequence 01 and scored on 02, for the time that is left: its schedule
-fits itself to that. DATA holds the folder DIC-C2DH-HeLa. Every part is a process of its own: one that
-fails leaves the others alone, one that is done is not run again, and rows that are there are not measured
-again. Give the same command once more for what the time did not reach. `--parts` chooses parts.
+network on DIC-C2DH-HeLa, trained on sequence 01 and scored on 02: what the time does not reach is saved,
+and the next call resumes it. DATA holds the folder DIC-C2DH-HeLa. Every part is a process of its own: one
+that fails leaves the others alone, one that is done is not run again, and rows that are there are not
+measured again. Give the same command once more for what the time did not reach. `--parts` chooses parts.
 Small files with the scores, logs and times collect in experiments/results-gpu/DEVICE.
 
     python experiments/gpu.py run --check --data DATA            tiny sizes, any machine, to see that it runs
@@ -41,7 +41,7 @@ INTERRUPTED = 130
 class Part:
     """A piece of the work: what it is called, its command, and the small files it leaves.
 
-    share: of the minutes that are left, at most. "MINUTES" in the command becomes those minutes.
+    share: of the minutes that are left, at most.
     """
 
     name: str
@@ -74,7 +74,6 @@ def parts(data: Path, work: Path, check: bool) -> list[Part]:
     experiment = ROOT / "experiments" / "dic-hela" / ("smoke.toml" if check else "gpu.toml")
     root = str(data / "DIC-C2DH-HeLa")
     train = [*python, "unetseg", "train", str(experiment), "--fold", "01", "--root", root, "--run", str(run)]
-    train += ["--minutes", "MINUTES"]
     if (run / "last.pt").is_file():
         train = [*python, "unetseg", "train", "--resume", str(run)]
     return [
@@ -100,11 +99,9 @@ def installed(folder: Path | None, work: Path) -> dict[str, str]:
 def run_part(part: Part, environment: dict[str, str], work: Path, limit_s: float) -> str:
     """How it ended: "done", "cut off" or "failed (exit code)"; what it prints also goes to WORK/NAME.txt."""
     started = time.time()
-    minutes = f"{max(limit_s - SAVING_S, 6) / 60:.2f}"
-    command = [minutes if word == "MINUTES" else word for word in part.command]
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     with (work / f"{part.name}.txt").open("a") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(part.command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         try:
             code = process.wait(limit_s)
         except subprocess.TimeoutExpired:

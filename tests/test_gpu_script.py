@@ -51,19 +51,13 @@ def test_parts_are_independent_and_resumed(gpu: Any, tmp_path: Path, monkeypatch
     assert "FileNotFoundError" in (tmp_path / "card" / "second.txt").read_text()
 
 
-def test_the_parts_come_in_the_order_of_their_worth_and_the_training_fits_itself(
+def test_the_parts_come_in_the_order_of_their_worth_and_a_training_is_resumed(
     gpu: Any, tmp_path: Path
 ) -> None:
     tests, rows, hela = gpu.parts(tmp_path, tmp_path, False)
     assert "gpu" in tests.command
     assert "benchmarks.gpu" in rows.command
-    assert hela.command[-2:] == ["--minutes", "MINUTES"]
+    assert hela.command[-2:] == ["--run", str(tmp_path / "dic-hela-01")]
     (tmp_path / "dic-hela-01").mkdir()
     (tmp_path / "dic-hela-01" / "last.pt").touch()
     assert gpu.parts(tmp_path, tmp_path, False)[2].command[-2:] == ["--resume", str(tmp_path / "dic-hela-01")]
-
-
-def test_the_minutes_that_are_left_are_put_into_the_command(gpu: Any, tmp_path: Path) -> None:
-    part = gpu.Part("tell", [sys.executable, "-c", "import sys; print(sys.argv[1])", "MINUTES"], [])
-    assert gpu.run_part(part, {}, tmp_path, 165.0) == "done"
-    assert (tmp_path / "tell.txt").read_text().startswith("2.00\n")
