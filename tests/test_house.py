@@ -66,6 +66,8 @@ HOMES = {
     "dask": {"streaming"},
     "distributed": {"streaming"},
     "numcodecs": {"images"},
+    "onnxruntime": {"inference"},
+    "openvino": {"inference"},
     "zarr": {"images"},
 }
 

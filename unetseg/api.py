@@ -84,13 +84,22 @@ def average(*models: Model) -> Model:
     return average_models({f"model {number}": model for number, model in enumerate(models, 1)})
 
 
-def predict(model: Model, image: NDArray[Any], *, memory: int = DEFAULT_MEMORY, tile: int = 0) -> Prediction:
+def predict(
+    model: Model,
+    image: NDArray[Any],
+    *,
+    memory: int = DEFAULT_MEMORY,
+    tile: int = 0,
+    engine: str = "auto",
+) -> Prediction:
     """Labels and probabilities of one image (y, x) or (c, y, x) of any real dtype.
 
     A model of volumes takes (z, y, x) or (c, z, y, x).
 
     memory: bytes that set the tile size; tile: side of the tiles in pixels instead (0 = from
-    memory). The result does not depend on either.
+    memory). The result does not depend on either. engine: the library that computes, "torch",
+    "openvino" or "onnxruntime"; "auto" is the fastest that is installed. Results of two engines differ
+    in the last digits.
     """
     if not np.isfinite(image).all():
         raise UserError("the image holds NaN or infinite pixels. Replace them first.")
@@ -99,23 +108,31 @@ def predict(model: Model, image: NDArray[Any], *, memory: int = DEFAULT_MEMORY, 
     if channels.ndim != dims + 1:
         axes = "(y, x) or (c, y, x), one page at a time" if dims == 2 else "(z, y, x) or (c, z, y, x)"
         raise UserError(f"an image of shape {image.shape}: give {axes}.")
-    probabilities = model.probabilities(channels, "image", PredictSettings(memory=memory, side=tile))
+    probabilities = model.probabilities(
+        channels, "image", PredictSettings(memory=memory, side=tile, engine=engine)
+    )
     return Prediction(model.labels(probabilities), probabilities)
 
 
 def predict_large(
-    model: Model, image: Any, out: str | Path | None = None, *, memory: int = DEFAULT_MEMORY, tile: int = 0
+    model: Model,
+    image: Any,
+    out: str | Path | None = None,
+    *,
+    memory: int = DEFAULT_MEMORY,
+    tile: int = 0,
+    engine: str = "auto",
 ) -> Any:
     """Labels of an image of any size, computed tile by tile: those `predict` gives.
 
     image: (y, x) or (c, y, x), anything that slices like an array (numpy, Zarr, Dask), or the path of
     an image file. out: path of an OME-Zarr to write, which is returned as a Zarr array (y, x), or
     (…, y, x) of a file with several planes; called again it goes on where it was ended. Without
-    `out` the labels are a numpy array. memory: bytes that bound what is alive at once; tile: see
-    `predict`.
+    `out` the labels are a numpy array. memory: bytes that bound what is alive at once; tile and
+    engine: see `predict`.
     """
     lazy = open_image(Path(image)) if isinstance(image, str | Path) else array_image(image)
-    tiling = PredictSettings(memory=memory, side=tile)
+    tiling = PredictSettings(memory=memory, side=tile, engine=engine)
     if out is None:
         labels = label_array(model, lazy, tiling, Skipping())
         return labels if lazy.axes else labels[0]

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from unetseg.pipeline.model import Model, PredictSettings
     from unetseg.pipeline.prediction import Output
 
+ENGINE_NAMES = ("auto", "openvino", "onnxruntime", "torch")
+"""Of `inference.engines`, which is not loaded for `--help`."""
+
 
 @cli.command()
 @click.argument("run", type=PATH)
@@ -53,6 +56,13 @@ if TYPE_CHECKING:
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Tiles computed at once.")
 @click.option("--level", type=click.IntRange(1), help="Prune a UNet++ to this level: smaller, faster.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINE_NAMES),
+    default="auto",
+    show_default=True,
+    help="Library that computes the network; auto is the fastest that is installed.",
+)
 @large_options
 def predict(run: Path, images: tuple[Path, ...], **options: Any) -> None:
     """Label IMAGES (files or folders) with a trained RUN.
@@ -61,6 +71,8 @@ def predict(run: Path, images: tuple[Path, ...], **options: Any) -> None:
     image of any size, --out BIG.ome.zarr or BIG.ome.tif is written tile by tile; killed, the same
     command goes on (docs/large-images.md).
     """
+    from unetseg.device import describe_device
+    from unetseg.inference.engines import describe_engine
     from unetseg.models import find_model
     from unetseg.pipeline.model import PredictSettings, average_models
     from unetseg.pipeline.prediction import Output, find_images, predict_sequence
@@ -68,7 +80,10 @@ def predict(run: Path, images: tuple[Path, ...], **options: Any) -> None:
     found = [find_model(path, download_with_progress) for path in (run, *options["others"])]
     model = average_models({str(one.path): _model(one.path, options) for one in found})
     folder = options["out"] or found[0].predictions
-    tiling = PredictSettings(options["memory"], options["tile"] or 0, options["batch"], options["precision"])
+    tiling = PredictSettings(
+        options["memory"], options["tile"] or 0, options["batch"], options["precision"], options["engine"]
+    )
+    click.echo(f"engine: {describe_engine(model.engine(tiling))}, {describe_device(model.device)}")
     targets = [] if options["challenge"] else large_targets(found[0].predictions, images, options["out"])
     if targets:
         predict_large(model, targets, tiling, options)

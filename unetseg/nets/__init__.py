@@ -12,7 +12,16 @@ from collections.abc import Callable
 import torch
 
 from unetseg.errors import UserError, did_you_mean
-from unetseg.nets.contract import Fitted, Net, check_input, nearest_sizes, parameter_count
+from unetseg.nets.contract import (
+    Fitted,
+    Net,
+    Pretrained,
+    Prunable,
+    TorchOnly,
+    check_input,
+    nearest_sizes,
+    parameter_count,
+)
 from unetseg.nets.fcn import FCN8s, FCN16s, FCN32s
 from unetseg.nets.unet import UNet
 from unetseg.nets.unet3d import UNet3d
@@ -25,6 +34,9 @@ __all__ = [
     "NETS",
     "Fitted",
     "Net",
+    "Pretrained",
+    "Prunable",
+    "TorchOnly",
     "build_net",
     "check_input",
     "nearest_sizes",

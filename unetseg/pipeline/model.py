@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from numpy.typing import NDArray
 from unetseg.calibration import calibrated
 from unetseg.device import one_thread
 from unetseg.errors import UserError, first_line
+from unetseg.inference.engines import InferenceNet, choose_engine, prepare
 from unetseg.inference.memory import choose_grid
 from unetseg.inference.predict import predict
-from unetseg.nets import Net, build_net
+from unetseg.nets import Net, Prunable, build_net
 from unetseg.normalise import Normalisation
 from unetseg.sample import LabelKind, enlarge, shrink_image
 from unetseg.segment import class_labels, median_filtered, object_labels
@@ -49,13 +51,15 @@ class Recipe:
 class PredictSettings:
     """How prediction is cut up: memory in bytes, or tiles of `side` pixels (0 = from memory).
 
-    batch: tiles computed at once, which share the memory.
+    batch: tiles computed at once, which share the memory; engine: "auto" or a name in
+    `inference.engines.ENGINES`.
     """
 
     memory: int = DEFAULT_MEMORY
     side: int = 0
     batch: int = 1
     precision: str = "float32"
+    engine: str = "torch"
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,30 @@ class Model:
 
     def grid(self, shape: tuple[int, ...], tiling: PredictSettings) -> TileGrid:
         """The tiles of a network input of `shape` (yx)."""
-        return choose_grid(self.net, shape, memory=tiling.memory // tiling.batch, side=tiling.side)
+        memory, engine = tiling.memory // tiling.batch, self.engine(tiling)
+        return choose_grid(self.net, shape, memory=memory, side=tiling.side, engine=engine)
+
+    def engine(self, tiling: PredictSettings) -> str:
+        """The engine that computes: the one given, or the fastest; UserError where it cannot be used."""
+        return choose_engine(tiling.engine, self.net, self.device, tiling.precision)
+
+    def ready(self, tiling: PredictSettings) -> InferenceNet:
+        """The network made ready by its engine.
+
+        PyTorch takes the weights as they are now; other engines are made ready once, since that takes
+        them about a second, and keep the weights of then.
+        """
+        name = self.engine(tiling)
+        if name not in self._ready:
+            net = prepare(self.net, self.device, engine=name, precision=tiling.precision)
+            if name == "torch":
+                return net
+            self._ready[name] = net
+        return self._ready[name]
+
+    @cached_property
+    def _ready(self) -> dict[str, InferenceNet]:
+        return {}
 
     def probabilities(
         self,
@@ -94,13 +121,11 @@ class Model:
         """Calibrated probabilities (k, *yx) of this network alone, before any median; see `predict`."""
         pixels = self.normalised(image, name)
         small = predict(
-            self.net,
+            self.ready(tiling),
             pixels,
             self.grid(pixels.shape[1:], tiling),
-            device=self.device,
             batch=tiling.batch,
             average=self.recipe.labels.average,
-            precision=tiling.precision,
             progress=progress,
         )
         return enlarge(calibrated(small, self.recipe.calibration), image.shape[1:], self.recipe.shrink)
@@ -152,12 +177,11 @@ def pruned(model: Model, level: int) -> Model:
 
     Raises UserError where its network cannot be pruned, or not there.
     """
-    prune = getattr(model.net, "pruned", None)
-    if prune is None:
+    if not isinstance(model.net, Prunable):
         name = model.recipe.net["name"]
         raise UserError(f"level {level}: a network {name!r} cannot be pruned, only 'unet++' can.")
     options = {**model.recipe.net, "depth": level, "deep_supervision": False}
-    return replace(model, recipe=replace(model.recipe, net=options), net=prune(level))
+    return replace(model, recipe=replace(model.recipe, net=options), net=model.net.pruned(level))
 
 
 def save_model(path: Path, recipe: Recipe, net: Net, facts: dict[str, Any]) -> None:

@@ -30,6 +30,7 @@ from unetseg.streaming.work import (
     TileDone,
     TileExecutor,
     estimate,
+    job_settings,
     run_job,
     settings_of,
     tiles_here,
@@ -88,7 +89,8 @@ def open_job(
     if extras != NO_EXTRAS and _store_path(out) != out:
         raise UserError(f"{out}: probabilities and the image's copy need an OME-Zarr: --out NAME.ome.zarr.")
     plan, store = make_plan(model, image.shape[1:], tiling), _store_path(out)
-    settings = settings_of(model, image, plan, skipping, tiling.precision, extras)
+    engine = model.engine(tiling)
+    settings = settings_of(model, image, plan, skipping, tiling.precision, extras, engine)
     there = state(store)
     journal = Journal(unfinished(store) / "scratch" / "journal")
     metadata = _finished(out)
@@ -100,7 +102,7 @@ def open_job(
             _create(store, model, image, plan, extras)
     opened = LabelStore.open(store)
     maps = opened if extras.probabilities else None
-    return Job(model, image, plan, opened, journal, skipping, tiling.precision, extras, maps)
+    return Job(model, image, plan, opened, journal, skipping, tiling.precision, extras, maps, engine)
 
 
 def make_result(
@@ -109,7 +111,7 @@ def make_result(
     """Do what is left of the job that `open_job` gave for `out`, then finish it; see `work.run_job`."""
     for event in run_job(job, perform):
         if isinstance(event, Summary) and isinstance(job.store, LabelStore):
-            settings = settings_of(job.model, job.image, job.plan, job.skipping, job.precision, job.extras)
+            settings = job_settings(job)
             write_json(job.store.folder / FACTS, {"settings": settings, "summary": asdict(event)})
             job.store.finish(job.image if job.extras.image else None)
             if job.store.path != out:
@@ -123,7 +125,9 @@ def label_array(model: Model, image: LazyImage, tiling: PredictSettings, skippin
     dtype = np.uint8 if model.recipe.kind == "classes" else np.uint32
     store = MemoryStore(np.zeros((len(image.planes), *image.shape[1:]), dtype))
     with TemporaryDirectory() as folder:
-        job = Job(model, image, plan, store, Journal(Path(folder)), skipping, tiling.precision)
+        engine = model.engine(tiling)
+        journal = Journal(Path(folder))
+        job = Job(model, image, plan, store, journal, skipping, tiling.precision, engine=engine)
         for _ in run_job(job):
             pass
     return store.labels
@@ -136,7 +140,9 @@ def estimate_job(model: Model, image: LazyImage, tiling: PredictSettings, skippi
         store = LabelStore.create(
             Path(folder) / "dry.zarr", image, chunk=plan.chunk, kind="labels", dtype="u4"
         )
-        job = Job(model, image, plan, store, Journal(Path(folder)), skipping, tiling.precision)
+        engine = model.engine(tiling)
+        journal = Journal(Path(folder))
+        job = Job(model, image, plan, store, journal, skipping, tiling.precision, engine=engine)
         return estimate(job)
 
 

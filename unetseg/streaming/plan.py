@@ -62,8 +62,9 @@ def make_plan(model: Model, shape: tuple[int, int], tiling: PredictSettings) -> 
     halo = -(-model.recipe.labels.halo // factor)
     around = halo + (1 if factor > 1 else 0)  # enlarging looks at the next pixel
     small = (-(-shape[0] // factor), -(-shape[1] // factor))
-    probe = on_meta(model.net)  # once: what is estimated below has then no weights to copy
-    allowed = max(tiling.memory - PROGRAM - held_bytes(model.net, probe), tiling.memory // 2)
+    probe, engine = on_meta(model.net), model.engine(tiling)  # once: bytes_per_pixel copies no weights then
+    held = PROGRAM + held_bytes(model.net, engine=engine)
+    allowed = max(tiling.memory - held, tiling.memory // 2)
     beside = bytes_beside(model)
     count = max(CHUNK // base, 1)
     while count:
@@ -71,10 +72,10 @@ def make_plan(model: Model, shape: tuple[int, int], tiling: PredictSettings) -> 
         grid = _side_grid(model, small, unit, tiling.side, around)
         if grid is None and not tiling.side:
             leanest = partial(leanest_grid, small, (unit, unit), foot, halo=around)
-            grid = fitting_grid(probe, allowed // tiling.batch, leanest, beside=beside)
+            grid = fitting_grid(probe, allowed // tiling.batch, leanest, beside=beside, engine=engine)
         if grid is not None:
             step = (grid.step[0] * factor, grid.step[1] * factor)
-            tile = prod(grid.read_shape) * (bytes_per_pixel(probe, grid.read_shape) + beside)
+            tile = prod(grid.read_shape) * (bytes_per_pixel(probe, grid.read_shape, engine=engine) + beside)
             batch = max(1, min(tiling.batch, allowed // tile))
             return Plan(grid, Partition(shape, step), count * base, batch, batch * tile)
         count //= 2

@@ -20,7 +20,7 @@ from skimage.segmentation import expand_labels
 from unetseg.calibration import calibrated
 from unetseg.images import LazyImage
 from unetseg.inference.predict import stream
-from unetseg.pipeline.model import Model
+from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.sample import enlarge
 from unetseg.segment import class_labels, median_filtered, object_maps
 from unetseg.streaming.journal import Journal, Record, checksum
@@ -61,7 +61,9 @@ class Skipping:
 
 @dataclass(frozen=True)
 class Job:
-    """One image on its way to labels. precision: of the network ("float32", "bf16", "fp16")."""
+    """One image on its way to labels. precision: of the network ("float32", "bf16", "fp16"); engine:
+    what computes it, a name in `inference.engines.ENGINES`.
+    """  # fmt: skip
 
     model: Model
     image: LazyImage
@@ -72,6 +74,7 @@ class Job:
     precision: str = "float32"
     extras: OptionalOutputs = field(default_factory=OptionalOutputs)
     maps: ProbabilityStore | None = None
+    engine: str = "torch"
 
     @property
     def scratch(self) -> tuple[tuple[str, DTypeLike], ...]:
@@ -123,9 +126,8 @@ def predict_tiles(job: Job, plane: int, source: NetworkInput, units: Sequence[in
 
     groups = ([job.plan.grid[i] for i in job.plan.tile_batch(unit)] for unit in units)
     average = job.model.recipe.labels.average
-    found = stream(
-        job.model.net, groups, read, device=job.model.device, average=average, precision=job.precision
-    )
+    ready = job.model.ready(PredictSettings(precision=job.precision, engine=job.engine))
+    found = stream(ready, groups, read, average=average)
     for index, (tile, probabilities) in zip(tiles, found, strict=True):
         region, keep = job.plan.partition[index], keeps.pop(index)
         damage = pixels.damage_in(region) if isinstance(pixels, Repaired) else []

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from unetseg.errors import UserError
 from unetseg.images import LazyImage
 from unetseg.images.disk_space import label_bytes
+from unetseg.inference.engines import describe_engine
 from unetseg.normalise import Normalisation
 from unetseg.pipeline.model import Model
 from unetseg.streaming.journal import check_same
@@ -76,7 +77,13 @@ class Estimate:
 
 
 def settings_of(
-    model: Model, image: LazyImage, plan: Plan, skipping: Skipping, precision: str, extras: OptionalOutputs
+    model: Model,
+    image: LazyImage,
+    plan: Plan,
+    skipping: Skipping,
+    precision: str,
+    extras: OptionalOutputs,
+    engine: str,
 ) -> dict[str, Any]:
     """What decides the result, as plain values: the same ones give the same bytes."""
     return {
@@ -89,6 +96,7 @@ def settings_of(
         "batch": plan.batch,
         "memory": plan.memory,
         "precision": precision,
+        "engine": describe_engine(engine),
         "device": model.device.type,
         "skip-below": skipping.below,
         "mask": None if skipping.mask is None else skipping.mask.identity,
@@ -96,6 +104,11 @@ def settings_of(
         "probabilities": extras.probabilities,
         "copy-image": extras.image,
     }
+
+
+def job_settings(job: Job) -> dict[str, Any]:
+    """What decides the result of a job; see `settings_of`."""
+    return settings_of(job.model, job.image, job.plan, job.skipping, job.precision, job.extras, job.engine)
 
 
 def tiles_here(job: Job, step: str, plane: int, left: Sequence[int]) -> Iterator[int]:
@@ -117,7 +130,7 @@ def run_job(job: Job, perform: TileExecutor = tiles_here) -> Iterator[Resumed | 
     what is done is kept.
     """
     before = job.journal.read_metadata("settings")
-    now = settings_of(job.model, job.image, job.plan, job.skipping, job.precision, job.extras)
+    now = job_settings(job)
     if before is not None:
         check_same(job.image.path, before, now)
     job.journal.write_metadata("settings", now)
