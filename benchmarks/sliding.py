@@ -19,7 +19,8 @@ from unetseg.images.whole import read_stack
 from unetseg.inference.predict import batched, predict, stream
 from unetseg.nets.quick import folded
 from unetseg.normalise import Normalisation
-from unetseg.pipeline.model import Model, PredictSettings, Recipe, new_net
+from unetseg.pipeline.model import Model, PredictSettings
+from unetseg.pipeline.recipe import Recipe, new_net
 from unetseg.settings import NARROW_UNET, LabelSettings
 from unetseg.streaming.job import Job, Request
 from unetseg.streaming.output import make_result, open_job

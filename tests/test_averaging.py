@@ -14,7 +14,8 @@ from unetseg import api
 from unetseg.calibration import calibrated, fit_calibration
 from unetseg.errors import UserError
 from unetseg.normalise import Normalisation
-from unetseg.pipeline.model import Model, PredictSettings, Recipe, load_model, new_net, save_model
+from unetseg.pipeline.model import Model, PredictSettings, load_model, save_model
+from unetseg.pipeline.recipe import Recipe, new_net
 from unetseg.pipeline.tune_labels import calibrate_model
 from unetseg.run import Run
 from unetseg.sample import Sample

@@ -34,7 +34,8 @@ def folder(tmp_path: Path) -> Path:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained model file of a small network."""
     from unetseg.normalise import Normalisation
-    from unetseg.pipeline.model import Recipe, new_net, save_model
+    from unetseg.pipeline.model import save_model
+    from unetseg.pipeline.recipe import Recipe, new_net
     from unetseg.settings import LabelSettings
 
     net: Any = {"name": "unet", "width": 2, "depth": 2, "padding": "same", "norm": "batch", "dropout": 0.0}
@@ -47,7 +48,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def unetpp(path: Path) -> Path:
     """An untrained model file of a small UNet++."""
     from unetseg.normalise import Normalisation
-    from unetseg.pipeline.model import Recipe, new_net, save_model
+    from unetseg.pipeline.model import save_model
+    from unetseg.pipeline.recipe import Recipe, new_net
     from unetseg.settings import LabelSettings
 
     net: Any = {"name": "unet++", "width": 2, "depth": 2, "norm": "batch", "deep_supervision": True}

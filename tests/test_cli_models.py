@@ -17,7 +17,8 @@ def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A registry whose one model, an untrained one, is in the cache already."""
     from unetseg.models import cached_file, known_models
     from unetseg.normalise import Normalisation
-    from unetseg.pipeline.model import Recipe, new_net, save_model
+    from unetseg.pipeline.model import save_model
+    from unetseg.pipeline.recipe import Recipe, new_net
     from unetseg.settings import LabelSettings
 
     net: Any = {"name": "unet", "width": 2, "depth": 2, "padding": "same", "norm": "batch", "dropout": 0.0}

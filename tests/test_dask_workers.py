@@ -21,7 +21,8 @@ import torch
 from unetseg.errors import UserError
 from unetseg.images import open_image
 from unetseg.normalise import Normalisation
-from unetseg.pipeline.model import Model, PredictSettings, Recipe, new_net, save_model
+from unetseg.pipeline.model import Model, PredictSettings, save_model
+from unetseg.pipeline.recipe import Recipe, new_net
 from unetseg.settings import LabelSettings
 from unetseg.streaming.dask_workers import JobSpec, do_tiles, job_spec, tile_executor
 from unetseg.streaming.job import Job, Request

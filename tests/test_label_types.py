@@ -14,9 +14,10 @@ from unetseg import api
 from unetseg.errors import UserError
 from unetseg.normalise import Normalisation
 from unetseg.pipeline.dataset import read_dataset
-from unetseg.pipeline.model import Model, PredictSettings, Recipe, in_files, labelled_as, new_net
+from unetseg.pipeline.model import Model, PredictSettings, in_files, labelled_as
 from unetseg.pipeline.predict_options import PredictOptions
 from unetseg.pipeline.prediction import choose_targets, predict_target
+from unetseg.pipeline.recipe import Recipe, new_net
 from unetseg.settings import DataSettings, Experiment, LabelSettings
 
 NET = {"name": "unet", "width": 2, "depth": 1, "padding": "same", "norm": "batch", "dropout": 0.0}

@@ -9,8 +9,9 @@ import torch
 
 from unetseg.errors import UserError
 from unetseg.normalise import Normalisation
-from unetseg.pipeline.model import Model, PredictSettings, Recipe, new_net
+from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.pipeline.object_size import estimate_diameter, predict_at_object_size, scale_for
+from unetseg.pipeline.recipe import Recipe, new_net
 from unetseg.settings import LabelSettings
 
 TRAINED_PX = 16.0

@@ -10,8 +10,9 @@ import torch
 from unetseg.errors import UserError
 from unetseg.nets import build_net
 from unetseg.normalise import Normalisation
-from unetseg.pipeline.model import Recipe, load_model, new_net, save_model
+from unetseg.pipeline.model import load_model, save_model
 from unetseg.pipeline.pretrained import start_from_weights
+from unetseg.pipeline.recipe import Recipe, new_net
 from unetseg.settings import LabelSettings
 
 RECIPE = Recipe(

@@ -21,7 +21,8 @@ from unetseg.errors import UserError
 from unetseg.images import LazyImage, open_image
 from unetseg.images.ome_zarr import LabelStore, tidy
 from unetseg.normalise import Normalisation
-from unetseg.pipeline.model import Model, PredictSettings, Recipe, new_net
+from unetseg.pipeline.model import Model, PredictSettings
+from unetseg.pipeline.recipe import Recipe, new_net
 from unetseg.settings import LabelSettings
 from unetseg.streaming.job import Job, Request, Skipping
 from unetseg.streaming.output import label_array, make_result, open_job

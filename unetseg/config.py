@@ -6,9 +6,10 @@ import dataclasses
 import json
 import math
 import os
+import re
 import tomllib
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -17,9 +18,13 @@ from unetseg.errors import UserError, did_you_mean
 from unetseg.renamed import OLD_KINDS, RENAMED, with_present_names
 from unetseg.settings import Experiment, Fold
 
+Settings = TypeVar("Settings")
 DATA_VARIABLE = "UNETSEG_DATA"
 NET_TABLES = ("data", "target", "augment", "train", "labels")
 """Tables of which a network of a comparison may change keys; its split is that of the fold."""
+CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+LARGEST, LONGEST, DEPTH = 2**53, 1000, 8
+"""Of a number, a text in characters, and tables within tables."""
 PLAIN_TYPES = {
     "int_type": "a whole number (without quotes or point)",
     "float_type": "a number (without quotes)",
@@ -59,17 +64,26 @@ def parse_experiment(table: dict[str, Any], source: str) -> Experiment:
 
     Types are strict: "100" is no number and 1 no true. Raises UserError, a line for each wrong key.
     """
-    _check_keys(table, Experiment, (), source)
     if isinstance(table.get("net"), dict):
         table = {**table, "net": {"name": "unet", **table["net"]}}
-    try:  # strict JSON, because only there a list may stand for a tuple
-        experiment = TypeAdapter(Experiment).validate_json(json.dumps(table, default=str), strict=True)
-    except ValidationError as error:
-        lines = [_explain(e, source) for e in error.errors() if not _follows(e)]
-        raise UserError("\n".join(dict.fromkeys(lines))) from None
+    experiment = parse_settings(Experiment, table, source)
     for net in experiment.nets:
         choose_net(experiment, net, source)
     return experiment
+
+
+def parse_settings(cls: type[Settings], table: dict[str, Any], source: str) -> Settings:
+    """A dataclass of settings from nested plain values; `source` is named in errors.
+
+    Raises UserError, a line for each wrong key, for an unknown key, a wrong type or a value out of range.
+    """
+    _check_plain(table, (), source)
+    _check_keys(table, cls, (), source)
+    try:  # strict JSON, because only there a list may stand for a tuple
+        return TypeAdapter(cls).validate_json(json.dumps(table, default=repr), strict=True)
+    except ValidationError as error:
+        lines = [_explain(e, source) for e in error.errors() if not _follows(e)]
+        raise UserError("\n".join(dict.fromkeys(lines))) from None
 
 
 def experiment_table(experiment: Experiment) -> dict[str, Any]:
@@ -129,6 +143,25 @@ def find_data(root: str) -> Path:
     return given
 
 
+def _check_plain(value: Any, place: tuple[str, ...], source: str) -> None:
+    """Raise UserError for numbers and texts that no setting can be."""
+    problem = ""
+    if isinstance(value, dict | list | tuple):
+        if len(place) >= DEPTH:
+            raise UserError(f"{source}: {'.'.join(place)}: too many tables within tables.")
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            _check_plain(key, (*place, "a key"), source)
+            _check_plain(inner, (*place, str(key)), source)
+    elif isinstance(value, float) and not math.isfinite(value):
+        problem = f"{value}: must be a finite number"
+    elif isinstance(value, int) and abs(value) > LARGEST:
+        problem = f"{min(abs(value), 10**300):.3g}: must be a number below {LARGEST}"
+    elif isinstance(value, str) and (len(value) > LONGEST or CONTROL.search(value)):
+        problem = f"{value[:40]!r}: must be a text of at most {LONGEST} characters, on one line"
+    if problem:
+        raise UserError(f"{source}: {'.'.join(place)} = {problem}.")
+
+
 def _check_keys(table: dict[str, Any], cls: type, place: tuple[str, ...], source: str) -> None:
     """Unknown keys first, with the nearest allowed one; the keys of `net` are checked by build_net."""
     hints = get_type_hints(cls)
@@ -140,8 +173,6 @@ def _check_keys(table: dict[str, Any], cls: type, place: tuple[str, ...], source
             raise UserError(f'{source}: {dotted} = "{value}" is now called "{OLD_KINDS[value]}".')
         if key not in hints:
             raise UserError(f"{source}: unknown key {dotted!r}; {did_you_mean(key, hints)}")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UserError(f"{source}: {dotted} = {value}: must be a finite number.")
         if dataclasses.is_dataclass(hints[key]) and isinstance(value, dict):
             _check_keys(value, hints[key], (*place, key), source)
         if key == "folds" and isinstance(value, dict):

@@ -71,6 +71,17 @@ def seconds_between(start: Mark, end: Mark) -> float:
     return start.elapsed_time(end) / 1e3
 
 
+def memory_limit() -> int:
+    """Bytes of memory that this process may have at most: the machine's, or what `ulimit -v` leaves of it."""
+    total = int(psutil.virtual_memory().total)
+    if sys.platform == "win32":
+        return total
+    import resource
+
+    allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return total if allowed == resource.RLIM_INFINITY else min(total, allowed)
+
+
 @contextlib.contextmanager
 def memory_errors(advice: str) -> Iterator[None]:
     """Turn torch's ways of saying that memory ran out into one UserError that ends with `advice`."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge, Interval
 from numpy.typing import NDArray
 
 from unetseg.errors import UserError
@@ -29,9 +30,9 @@ class Normalisation:
     """
 
     method: Method
-    channels: int
+    channels: Annotated[int, Interval(ge=1, le=4096)]
     offset: tuple[float, ...] = ()
-    scale: tuple[float, ...] = ()
+    scale: tuple[Annotated[float, Ge(0)], ...] = ()
     repeat_grey: bool = False
 
     def accepts(self, channels: int) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Interval, Len
+from annotated_types import Interval, Len
 
 Probability = Annotated[float, Interval(ge=0, le=1)]
 NetOption = int | float | str | bool
@@ -59,9 +59,9 @@ class TargetSettings:
     """
 
     kind: Literal["ridge", "distance"] = "ridge"
-    distances_px: Annotated[tuple[Annotated[float, Gt(0)], ...], Len(1, 16)] = (3.0,)
-    w0: Annotated[float, Ge(0)] = 10.0
-    sigma: Annotated[float, Gt(0)] = 5.0
+    distances_px: Annotated[tuple[Annotated[float, Interval(gt=0, le=10_000)], ...], Len(1, 16)] = (3.0,)
+    w0: Annotated[float, Interval(ge=0, le=1_000_000)] = 10.0
+    sigma: Annotated[float, Interval(gt=0, le=10_000)] = 5.0
     balance: bool = True
 
 
@@ -79,18 +79,18 @@ class AugmentSettings:
     are learnt alike (for data.normalise = "percentile", where most grey values lie in 0…1).
     """
 
-    elastic: Annotated[float, Ge(0)] = 10.0
+    elastic: Annotated[float, Interval(ge=0, le=10_000)] = 10.0
     control_points: Annotated[int, Interval(ge=2, le=32)] = 3
     engine: Literal["torch", "elasticdeform"] = "torch"
     flip: bool = True
     rotate: Annotated[float, Interval(ge=0, le=180)] = 180.0
     scale: Annotated[float, Interval(ge=0, le=1)] = 0.1
-    shift: Annotated[float, Ge(0)] = 0.0
-    brightness: Annotated[float, Ge(0)] = 0.2
-    contrast: Annotated[float, Ge(0)] = 0.2
-    gamma: Annotated[float, Ge(0)] = 0.2
-    noise: Annotated[float, Ge(0)] = 0.1
-    blur: Annotated[float, Ge(0)] = 0.0
+    shift: Annotated[float, Interval(ge=0, le=100_000)] = 0.0
+    brightness: Annotated[float, Interval(ge=0, le=1_000)] = 0.2
+    contrast: Annotated[float, Interval(ge=0, le=100)] = 0.2
+    gamma: Annotated[float, Interval(ge=0, le=100)] = 0.2
+    noise: Annotated[float, Interval(ge=0, le=1_000)] = 0.1
+    blur: Annotated[float, Interval(ge=0, le=1_000)] = 0.0
     invert: Probability = 0.0
     albumentations: str = ""
 
@@ -113,16 +113,16 @@ class TrainSettings:
     same bits; without it CUDA takes its fastest convolutions, in TF32 where precision is "float32".
     """
 
-    steps: Annotated[int, Gt(0)] = 1000
-    batch: Annotated[int, Gt(0)] = 4
-    crop: Annotated[tuple[Annotated[int, Gt(0)], ...], Len(1, 3)] = (256,)
+    steps: Annotated[int, Interval(gt=0, le=1_000_000_000)] = 1000
+    batch: Annotated[int, Interval(gt=0, le=65_536)] = 4
+    crop: Annotated[tuple[Annotated[int, Interval(gt=0, le=65_536)], ...], Len(1, 3)] = (256,)
     class_balanced_crops: bool = False
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: Annotated[float, Gt(0)] = 2e-3
+    learning_rate: Annotated[float, Interval(gt=0, le=1_000)] = 2e-3
     momentum: Annotated[float, Interval(ge=0, lt=1)] = 0.99
-    weight_decay: Annotated[float, Ge(0)] = 1e-4
+    weight_decay: Annotated[float, Interval(ge=0, le=1_000)] = 1e-4
     schedule: Literal["constant", "cosine", "one-cycle"] = "one-cycle"
-    clip: Annotated[float, Ge(0)] = 1.0
+    clip: Annotated[float, Interval(ge=0, le=1_000_000_000)] = 1.0
     loss: str = "cross-entropy"
     precision: Literal["float32", "bf16", "fp16"] = "float32"
     channels_last: bool = True
@@ -131,8 +131,8 @@ class TrainSettings:
     fused: bool = False
     deterministic: bool = True
     checkpointing: bool = False
-    validate_every: Annotated[int, Gt(0)] = 200
-    validate_images: Annotated[int, Gt(0)] = 12
+    validate_every: Annotated[int, Interval(gt=0, le=1_000_000_000)] = 200
+    validate_images: Annotated[int, Interval(gt=0, le=1_000_000)] = 12
     select_by: str = "iou"
 
 
@@ -154,10 +154,10 @@ class LabelSettings:
 
     threshold: Probability = 0.5
     seed_threshold: Probability = 0.0
-    min_seed_area: Annotated[int, Ge(0)] = 0
-    min_area: Annotated[int, Ge(0)] = 0
-    max_hole_area: Annotated[int, Ge(0)] = 0
-    grow: Annotated[int, Ge(0)] = 0
+    min_seed_area: Annotated[int, Interval(ge=0, le=1_000_000_000_000)] = 0
+    min_area: Annotated[int, Interval(ge=0, le=1_000_000_000_000)] = 0
+    max_hole_area: Annotated[int, Interval(ge=0, le=1_000_000_000_000)] = 0
+    grow: Annotated[int, Interval(ge=0, le=10_000)] = 0
     test_time_augmentation: Literal[1, 4, 8] = 1
     median_radius: Annotated[int, Interval(ge=0, le=64)] = 0
     calibrate: bool = False
@@ -188,7 +188,7 @@ class Experiment:
     """
 
     name: str = "experiment"
-    seed: Annotated[int, Ge(0)] = 0
+    seed: Annotated[int, Interval(ge=0, le=2**32 - 1)] = 0
     device: str = "auto"
     data: DataSettings = field(default_factory=DataSettings)
     target: TargetSettings = field(default_factory=TargetSettings)

@@ -30,7 +30,9 @@ MEMORY = 1536 * 2**20
 RESIDENT = 400 * 2**20
 """Bytes by which a mutant may raise the peak of memory in use."""
 SECONDS = 30
-"""A mutant that takes longer hangs."""
+"""A mutant that takes longer hangs (processor time where it is used in a process of its own)."""
+PATIENCE = 300
+"""One that waits longer, too; other work may slow the machine down."""
 ALLOWED = ("result", "refused")
 
 
@@ -108,7 +110,7 @@ def work(kind: Kind, name: str, seeds: range) -> None:
 def _try(kind: Kind, path: Path, seed: int, name: str) -> Outcome:
     damage = kind.damage(path, np.random.default_rng([zlib.crc32(name.encode()), seed]))
     before = _peak()
-    faulthandler.dump_traceback_later(SECONDS, exit=True)
+    faulthandler.dump_traceback_later(PATIENCE + 10, exit=True)
     what, detail = "result", ""
     try:
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):

@@ -1,5 +1,5 @@
 """Every kind of file that is damaged."""
 
-from . import images
+from . import images, models, runs
 
-KINDS = {**images.KINDS}
+KINDS = {**images.KINDS, **models.KINDS, **runs.KINDS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,11 @@ EXTREME = (0, 1, 2, 7, 8, 127, 255, 256, 32767, 65535, 2**24, 2**31 - 1, 2**31, 
 WRONG: tuple[Any, ...] = (
     *(None, True, 0, -1, 1.5, 2**31, 2**63, 10**30, "", "x", "../..", "/", "\0"),
     *([], [0], [-1], [[]], ["y", "x"], {}, {"a": 1}, [2**40, 2**40], float("nan")),
+)
+HOSTILE: tuple[Any, ...] = (
+    *("x/../../../precious/thesis", "../precious/thesis", "/etc/passwd", "$x$ <b>&", "ä" * 300, "x" * 10_000),
+    *(2, 3, 7, 255, 65_536, 2**64 + 1, -0.5, 0.5, 1e-300, 1e308, float("inf"), [0.1] * 9, ["*"], "auto"),
+    {"kind": "classes"},
 )
 
 
@@ -74,6 +80,35 @@ def splice(data: bytearray, rng: np.random.Generator) -> str:
         return f"{len(block)} bytes at {start} removed"
     data[start:start] = block
     return f"{len(block)} bytes at {start} twice"
+
+
+def damage_values(value: Any, rng: np.random.Generator) -> str:
+    """One to three keys missing or values of a wrong type or size, in nested dictionaries and lists."""
+    words = []
+    for _ in range(int(rng.choice([1, 1, 1, 2, 3]))):
+        found = list(_places(value))
+        if found:
+            words.append(_damage_one(*found[rng.integers(len(found))], rng))
+    return "; ".join(words)
+
+
+def _damage_one(holder: Any, key: Any, rng: np.random.Generator) -> str:
+    way, old = rng.integers(8), holder[key]
+    if way == 0:
+        del holder[key]
+        return f"{key!r} removed"
+    if way == 1 and isinstance(holder, dict):
+        holder[str(rng.choice(["extra", "", "__class__", str(key).upper()]))] = _wrong(rng)
+        return f"a key beside {key!r}"
+    holder[key] = _wrong(rng)
+    if way < 4 and isinstance(old, int | float) and not isinstance(old, bool):
+        near = (-old, old + 1, old - 1, old * 1000, old * 10**9, float(old), str(old))
+        holder[key] = near[rng.integers(len(near))]
+    return f"{key!r} set to {str(holder[key])[:40]!r}"
+
+
+def _wrong(rng: np.random.Generator) -> Any:
+    return copy.deepcopy((WRONG + HOSTILE)[rng.integers(len(WRONG + HOSTILE))])
 
 
 def damage_json(path: Path, rng: np.random.Generator) -> str:

@@ -108,6 +108,8 @@ def predict(run: Path, images: tuple[Path, ...], out: Path | None, **given: Any)
     options = _options(given)
     found = [find_model(path, download_with_progress) for path in (run, *options.others)]
     model = open_model([one.path for one in found], options)
+    for note in dict.fromkeys(n for one in (model, *model.others) for n in one.notes):
+        click.echo(f"note: {note}", err=True)
     targets = choose_targets(model, images, out or found[0].predictions, options)
     if options.dry_run:
         _describe(model, targets, options)

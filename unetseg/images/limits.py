@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import psutil
@@ -31,16 +30,6 @@ def check_memory(path: Path, needed: int, remedy: str = "") -> None:
         raise UserError(
             f"{path}: takes {in_words(needed)} of memory; {in_words(free)} are free. {remedy}".strip()
         )
-
-
-def check_archive(path: Path) -> None:
-    """Raise UserError for a zip archive that unpacks to more than its size; weights are not packed."""
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        claimed, size = sum(entry.file_size for entry in archive.infolist()), path.stat().st_size
-    if claimed > size:
-        raise UserError(f"claims to unpack to {in_words(claimed)}, from {in_words(size)}")
 
 
 def check_planes(path: Path, count: int) -> None:

@@ -7,10 +7,12 @@ the contract.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 
 import torch
 
+from unetseg.device import memory_limit
 from unetseg.errors import UserError, did_you_mean
 from unetseg.nets.contract import Fitted, Net, check_input, nearest_sizes, parameter_count
 from unetseg.nets.fcn import FCN8s, FCN16s, FCN32s
@@ -60,6 +62,7 @@ def build_net(
             raise UserError(f"net.{option}: {name} has no such option, {did_you_mean(option, allowed)}")
         _check_type(option, value, allowed[option])
     with torch.random.fork_rng(devices=[]):
+        _check_memory(name, channels=channels, classes=classes, **options)
         torch.manual_seed(seed)
         return NETS[name](channels=channels, classes=classes, **options)
 
@@ -77,3 +80,18 @@ def _check_type(option: str, value: object, default: object) -> None:
     if type(value) not in fine:
         words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
         raise UserError(f"net.{option} = {value!r}: must be {words[type(default)]}, such as {default!r}.")
+
+
+def _check_memory(name: str, **options: int | float | str | bool) -> None:
+    """Raise UserError for a network whose weights alone are more than this machine's memory."""
+    available = memory_limit()
+    try:
+        with torch.device("meta"):
+            needed = sum(w.numel() * w.element_size() for w in NETS[name](**options).state_dict().values())
+    except (RuntimeError, OverflowError, TypeError):  # a size that does not even fit a 64-bit number
+        needed = sys.maxsize
+    if needed > available:
+        raise UserError(
+            f"net: the weights of this {name!r} take {needed / 2**30:.3g} GiB, and there are "
+            f"{available / 2**30:.3g} GiB of memory. Lower net.width or net.depth."
+        )

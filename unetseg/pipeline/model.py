@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -16,41 +15,18 @@ from numpy.typing import NDArray
 
 from unetseg.calibration import calibrated
 from unetseg.device import one_thread
-from unetseg.errors import UserError, first_line
-from unetseg.images.limits import check_archive
+from unetseg.errors import UserError
 from unetseg.inference.memory import choose_grid
 from unetseg.inference.predict import predict
-from unetseg.nets import Net, build_net
-from unetseg.normalise import Normalisation
-from unetseg.renamed import with_present_names
-from unetseg.sample import LabelKind, enlarge, shrink_image
+from unetseg.nets import Net
+from unetseg.pipeline.recipe import Recipe, checked_weights, new_net, read_recipe
+from unetseg.pipeline.weights_file import load_plain, save_plain
+from unetseg.sample import enlarge, shrink_image
 from unetseg.segment import class_labels, median_filtered, object_labels
-from unetseg.settings import LabelSettings, NetOption
 from unetseg.tiles import TileGrid
 
-FORMAT = "unetseg-model-1"
+KIND = "unetseg-model"
 DEFAULT_MEMORY = 2 * 2**30
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What makes a network's weights a model; plain values only, so it loads without running code.
-
-    calibration: the coefficients of `calibrated`, empty for none. values: what class maps hold for each
-    class, as in the label files that were learnt, each in 0…255; empty for 0, 1, 2, …. object_diameter:
-    that of the training images' objects in pixels, if all were brought to one; else 0.
-    """
-
-    net: dict[str, NetOption]
-    classes: int
-    kind: LabelKind
-    normalisation: Normalisation
-    downsample: int
-    labels: LabelSettings
-    spacing_um: tuple[float, ...] | None
-    calibration: tuple[float, ...] = ()
-    values: tuple[int, ...] = ()
-    object_diameter: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -68,12 +44,16 @@ class PredictSettings:
 
 @dataclass(frozen=True)
 class Model:
-    """A recipe with its network on a device, and other models that it is averaged with."""
+    """A recipe with its network on a device, and other models that it is averaged with.
+
+    notes: what the user should know of the file that it was loaded from.
+    """
 
     recipe: Recipe
     net: Net
     device: torch.device
     others: tuple[Model, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def normalised(self, image: NDArray[Any], name: str) -> NDArray[np.float32]:
         """Image (c, *yx) as on disk to the network's input, shrunk and normalised."""
@@ -185,15 +165,6 @@ def _compared(model: Model) -> tuple[object, ...]:
     return recipe.kind, recipe.classes, recipe.normalisation.channels, model.net.dims, spacing
 
 
-def new_net(recipe: Recipe, seed: int) -> Net:
-    """The recipe's network with fresh weights; for those of a file see `start_from_weights`."""
-    options = {k: v for k, v in recipe.net.items() if k not in ("name", "weights")}
-    name = str(recipe.net.get("name", "unet"))
-    return build_net(
-        name, channels=recipe.normalisation.channels, classes=recipe.classes, seed=seed, **options
-    )
-
-
 def pruned(model: Model, level: int) -> Model:
     """The model with the part of its network that gives the output at `level`; see UNetPlusPlus.
 
@@ -207,65 +178,25 @@ def pruned(model: Model, level: int) -> Model:
     return replace(model, recipe=replace(model.recipe, net=options), net=prune(level))
 
 
-def save_model(path: Path, recipe: Recipe, net: Net, facts: dict[str, Any]) -> None:
-    """Write recipe, weights and facts (step, score) to `path` (the caller replaces atomically)."""
-    save_plain(path, {"format": FORMAT, "recipe": asdict(recipe), "weights": net.state_dict(), **facts})
+def save_model(path: Path, recipe: Recipe, net: Net, metadata: dict[str, Any]) -> None:
+    """Write recipe, weights and metadata (step, score) to `path` (the caller replaces atomically)."""
+    save_plain(path, KIND, {"recipe": asdict(recipe), "weights": net.state_dict(), **metadata})
 
 
 def load_model(path: Path, device: torch.device) -> Model:
-    """A model file, from whomever: only plain values and tensors are read, no code is run."""
-    saved = load_plain(path, FORMAT)
+    """Load an untrusted model file: it is checked value by value, and no code in it is run.
+
+    Raises UserError, which names the file, where it is damaged or no training could have written it.
+    """
+    saved = load_plain(path, KIND)
+    recipe = read_recipe(saved.values.get("recipe"), f"{path}: the model's recipe")
     with one_thread():
         try:
-            recipe = _recipe(with_present_names(saved["recipe"]))
+            weights = checked_weights(saved.values.get("weights"), recipe)
             net = new_net(recipe, seed=0)
-            net.load_state_dict(saved["weights"])
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise UserError(
-                f"{path}: not a model of this version of unetseg ({str(error).splitlines()[0]})."
-            ) from None
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+        net.load_state_dict(weights)
         net.to(device, memory_format=torch.channels_last if net.dims == 2 else torch.channels_last_3d)
     net.eval()
-    return Model(recipe, net, device)
-
-
-def save_plain(path: Path, values: dict[str, Any]) -> None:
-    """Plain values and tensors for `load_plain`; a full disk is an OSError, not torch's RuntimeError."""
-    memory = io.BytesIO()
-    torch.save(values, memory)
-    path.write_bytes(memory.getbuffer())
-
-
-def load_plain(path: Path, expected: str) -> dict[str, Any]:
-    """A dictionary of plain values and tensors; anything else in the file is refused."""
-    try:
-        saved = read_plain(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file. Has the run been trained?") from None
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    if not isinstance(saved, dict) or saved.get("format") != expected:
-        raise UserError(f"{path}: not a {expected} file.")
-    return saved
-
-
-def read_plain(path: Path) -> Any:
-    """The plain values and tensors that torch.save wrote; OSError where there is no file to read.
-
-    Raises UserError, which does not name the file, for one that is damaged or holds code: none is run.
-    """
-    try:
-        check_archive(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # a stranger's file makes the reader fail in whatever way it likes
-        raise UserError(
-            f"not a file of weights, damaged, or it holds code, which is not run ({first_line(error)})."
-        ) from None
-
-
-def _recipe(table: dict[str, Any]) -> Recipe:
-    normalisation = Normalisation(**table["normalisation"])
-    labels = LabelSettings(**table["labels"])
-    return Recipe(**{**table, "normalisation": normalisation, "labels": labels})
+    return Model(recipe, net, device, notes=(saved.note,) if saved.note else ())

@@ -13,9 +13,10 @@ from unetseg.images import LazyImage, open_image
 from unetseg.images.marks import existing_mark
 from unetseg.images.rescale import pixel_size_note
 from unetseg.images.stack_store import probabilities_path
-from unetseg.pipeline.model import Model, Recipe, average_models, labelled_as, load_model, pruned
+from unetseg.pipeline.model import Model, average_models, labelled_as, load_model, pruned
 from unetseg.pipeline.object_size import scale_of_image
 from unetseg.pipeline.predict_options import PredictOptions, ProbabilityType
+from unetseg.pipeline.recipe import Recipe
 from unetseg.pipeline.result_names import Target, challenge_targets, find_targets
 from unetseg.pipeline.result_picture import picture_path, write_result_picture
 from unetseg.pipeline.volume_prediction import describe_volume, predict_volume

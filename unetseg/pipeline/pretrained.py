@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from torch import Tensor
+
 from unetseg.errors import UserError
 from unetseg.nets import Net
-from unetseg.pipeline.model import read_plain
+from unetseg.pipeline.weights_file import read_plain
 from unetseg.settings import NetOption
 
 
@@ -23,8 +25,8 @@ def start_from_weights(net: Net, options: dict[str, NetOption]) -> None:
         raise UserError(f"net.weights: a network {options['name']!r} takes no weights of ImageNet.")
     path = Path(str(options["weights"])).expanduser()
     try:
-        state = read_plain(path)
-        if not isinstance(state, dict):
+        state = read_plain(path, older_format=True)
+        if not isinstance(state, dict) or not all(isinstance(w, Tensor) for w in state.values()):
             raise UserError("holds no named tensors.")
         load(state)
     except OSError as error:

@@ -20,23 +20,19 @@ from unetseg.pipeline.dataset import Dataset, crop_of, read_dataset
 from unetseg.pipeline.model import (
     Model,
     PredictSettings,
-    Recipe,
     load_model,
-    load_plain,
-    new_net,
     save_model,
-    save_plain,
 )
 from unetseg.pipeline.pretrained import start_from_weights
 from unetseg.pipeline.provenance import environment
+from unetseg.pipeline.recipe import Recipe, new_net
+from unetseg.pipeline.saved_state import load_state, save_state
 from unetseg.pipeline.tune_labels import calibrate_model, choose_labels
 from unetseg.run import Run
 from unetseg.sample import Sample
 from unetseg.scores import scores_of, standard_scores
 from unetseg.settings import NO_AUGMENT, AugmentSettings, Experiment
 from unetseg.train import State, Step, new_state, train
-
-STATE_FORMAT = "unetseg-state-1"
 
 
 @dataclass(frozen=True)
@@ -92,14 +88,14 @@ def _prepare(run: Run, resume: bool) -> tuple[_Fit, list[str]]:
     if not resume:
         start_from_weights(net, experiment.net)
     state = new_state(net, settings, device)
-    best = _resume(run, state, data.checksum) if resume else -math.inf
+    best, note = _resume(run, state, data.checksum) if resume else (-math.inf, "")
     if not resume:
         run.write_json("environment.json", environment(device, data))
     fit = _Fit(run, experiment, data, Model(recipe, net, device), state, best)
     if isinstance(net, Fitted) and not resume:
         net.fit(batch.images for batch in fit.batches(NO_AUGMENT))
     several = f" and {processes() - 1} more of the kind" if processes() > 1 else ""
-    return fit, [f"device: {describe_device(device)}{several}", *data.notes]
+    return fit, [f"device: {describe_device(device)}{several}", *data.notes, *filter(None, [note])]
 
 
 @dataclass
@@ -216,9 +212,8 @@ class _Fit:
             save_model(path, self.model.recipe, self.model.net, {"step": self.state.step, "scores": scores})
 
     def _save(self) -> None:
-        saved = {"format": STATE_FORMAT, "state": self.state.state_dict(), "best": self.best}
         with self.run.replacing(self.run.last.name) as path:
-            save_plain(path, saved)
+            save_state(path, self.state, self.best)
 
 
 def validate(model: Model, samples: Sequence[Sample], select_by: str) -> dict[str, float]:
@@ -249,7 +244,7 @@ def _recipe(experiment: Experiment, data: Dataset) -> Recipe:
     )
 
 
-def _resume(run: Run, state: State, checksum: str) -> float:
+def _resume(run: Run, state: State, checksum: str) -> tuple[float, str]:
     if not run.last.is_file():
         raise UserError(
             f"{run.path}: nothing to resume, the run stopped before its first checkpoint. Remove "
@@ -257,16 +252,9 @@ def _resume(run: Run, state: State, checksum: str) -> float:
         )
     if run.read_json("environment.json").get("data_sha256") != checksum:
         raise UserError(f"{run.path}: the data have changed since the run was started. Train again.")
-    saved = load_plain(run.last, STATE_FORMAT)
-    try:
-        state.load_state_dict(saved["state"])
-    except (RuntimeError, ValueError, KeyError):
-        raise UserError(
-            f"{run.last}: does not fit the network of {run.path / 'experiment.toml'}, which was changed "
-            "since. Put the settings back, or train a new run."
-        ) from None
+    best, note = load_state(run.last, state, run.experiment.train.steps)
     run.forget_after(state.step)
-    return float(saved["best"]) if run.best.is_file() else -math.inf
+    return (best if run.best.is_file() else -math.inf), note
 
 
 def _rounded(step: Step) -> dict[str, Any]:
