@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import torch
 from test_training import experiment, make_folder
 
 from unetseg import api
 from unetseg.errors import UserError
+from unetseg.train import Step
 
 
 def test_train_predict_score(tmp_path: Path) -> None:
@@ -41,3 +43,23 @@ def test_a_stack_is_refused() -> None:
 def test_nan_is_refused() -> None:
     with pytest.raises(UserError, match="NaN"):
         api.predict(None, np.full((4, 4), np.nan))  # type: ignore[arg-type]
+
+
+def test_progress_is_reported_and_a_stop_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
+    """What a viewer needs: every step is an event, and a stopped training ends as an uninterrupted one."""
+    root = make_folder(tmp_path / "data")
+    seen: list[Any] = []
+    api.train(experiment(root), tmp_path / "run", progress=seen.append, stopped=lambda: len(seen) > 8)
+    stopped_after = max(e.number for e in seen if isinstance(e, Step))
+    assert stopped_after < 8
+    assert not (tmp_path / "run/scores.json").exists()
+    api.train(experiment(root), tmp_path / "run", progress=seen.append)
+    assert [e.number for e in seen if isinstance(e, Step)] == list(range(1, 9))
+    whole = api.train(experiment(root), tmp_path / "whole")
+    again = api.load_model(tmp_path / "run")
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(whole.net.state_dict().values(), again.net.state_dict().values(), strict=True)
+    )  # type: ignore[attr-defined]
+    for name in ("scores.json", "report.html"):
+        assert (tmp_path / "run" / name).is_file()

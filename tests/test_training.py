@@ -247,3 +247,17 @@ def test_a_run_stopped_before_its_first_validation_can_predict(tmp_path: Path) -
     finish(whole)
     one, other = weights(run.best, "weights"), weights(whole.best, "weights")
     assert all(torch.equal(one[k], other[k]) for k in other)
+
+
+def test_a_full_disk_at_the_first_checkpoint_leaves_nothing_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    tiny = experiment(make_folder(tmp_path / "data"))
+    with monkeypatch.context() as patch:
+        patch.setattr("unetseg.pipeline.training.save_plain", full)
+        with pytest.raises(UserError, match="No space"):
+            finish(Run.create(tmp_path / "run", tiny))
+    finish(Run.create(tmp_path / "run", tiny))

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ from unetseg.pipeline.auto import derive_experiment as _derive_experiment
 from unetseg.pipeline.model import DEFAULT_MEMORY, Model, PredictSettings, average_models, pruned
 from unetseg.pipeline.model import load_model as _load_model
 from unetseg.pipeline.object_size import predict_at_object_size, scale_of_image
-from unetseg.pipeline.training import train_run
+from unetseg.pipeline.run_experiment import Event, run_experiment
 from unetseg.run import Run
 from unetseg.scores import score
 from unetseg.settings import Experiment
@@ -63,15 +64,24 @@ def derive_experiment(folder: str | Path) -> Experiment:
     return _derive_experiment(Path(folder))
 
 
-def train(experiment: Experiment, run: str | Path) -> Model:
-    """Train into the run folder, or go on with it if it has a checkpoint, and return the best model."""
+def train(
+    experiment: Experiment,
+    run: str | Path,
+    *,
+    progress: Callable[[Event], None] = lambda event: None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Model:
+    """Train into the run folder, score the best model, write the report; returns the best model.
+
+    A run that has a checkpoint is resumed. progress: called with every event (`Note`, `Step`, …) in the
+    calling thread; stopped: asked after every step, true saves and ends the training.
+    """
     path = Path(run)
     resume = Run(path).last.is_file()
     opened = Run.open(path) if resume else Run.create(path, experiment)
     if resume and opened.experiment != experiment:
         raise UserError(f"{path}: holds a run of another experiment. Choose another folder.")
-    for _ in train_run(opened, resume=resume, stopped=lambda: False):
-        pass
+    run_experiment(opened, resume=resume, progress=progress, stopped=stopped)
     return load_model(path, experiment.device)
 
 

@@ -114,7 +114,7 @@ class Run:
     def discard(self) -> None:
         """Remove a run that could not be started; one that has a checkpoint stays."""
         if self.writes and not self.last.exists():
-            for name in (EXPERIMENT, "environment.json", LOG):
+            for name in (EXPERIMENT, "environment.json", LOG, self.best.name):
                 (self.path / name).unlink(missing_ok=True)
             with suppress(OSError):  # something else is in it
                 self.path.rmdir()

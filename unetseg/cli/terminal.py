@@ -1,4 +1,4 @@
-"""What the command line shows while it works: progress bars, tables, a training run, Ctrl-C."""
+"""What the command line shows while it works: progress bars, tables, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from unetseg.evaluation.score_files import Comparison
-    from unetseg.run import Run
     from unetseg.scores import FrameTable
 
-SMOOTHING = 0.95
 FEW_OBJECTS = 3
 
 
@@ -49,6 +47,13 @@ class Progress:
         self.bar.clear()
         click.echo(line)
         self.bar.refresh()
+
+    def predicted(self, count: int) -> None:
+        """Count images from here on, in place of what was counted so far."""
+        if self.bar.unit != "image":
+            self.bar.unit, self.bar.postfix = "image", ""
+            self.bar.reset(None)
+        self.bar.update(count)
 
     def note(self, text: str) -> None:
         """Words at the end of the bar."""
@@ -89,74 +94,6 @@ class Stop:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def show_training(run: Run, *, resume: bool) -> None:
-    """Run the training with a progress bar, then score the best model and print the table.
-
-    Of several processes that train together, the first alone does more than train.
-    """
-    from unetseg.distributed import rank
-    from unetseg.pipeline.training import Note, Validated, train_run
-    from unetseg.train import Step
-
-    if rank() > 0:
-        with Stop(quiet=True).listening() as stop:
-            for _ in train_run(run, resume=resume, stopped=stop):
-                pass
-        return
-    steps = run.experiment.train.steps
-    smooth, done, data_s, total_s, score = 0.0, 0, 0.0, 0.0, ""
-    with Stop().listening() as stop, Progress(steps, "step") as bar:
-        for event in train_run(run, resume=resume, stopped=stop):
-            match event:
-                case Note(text):
-                    bar.say(text)
-                case Step():
-                    smooth = event.loss if done == 0 else SMOOTHING * smooth + (1 - SMOOTHING) * event.loss
-                    bar.add(event.number - bar.bar.n)
-                    bar.note(f"loss {smooth:.4f}{score}")
-                    done, data_s, total_s = event.number, data_s + event.data_s, total_s + event.total_s
-                case Validated(step, scores, best):
-                    words = totals_text(scores)
-                    mark = " *" if best else ""
-                    select_by = run.experiment.train.select_by
-                    score = f", {select_by} {scores[select_by]:.4f}" if scores else ""
-                    bar.say(
-                        f"step {step}: loss {smooth:.4f}" + (f"; validation {words}{mark}" if words else "")
-                    )
-    if done < steps and stop.asked:
-        click.echo(f"saved after step {done} of {steps}; continue with: unetseg train --resume {run.path}")
-        click.echo(f"the weights so far can predict already: unetseg predict {run.path} IMAGE…")
-        raise SystemExit(130)
-    if total_s > 0:
-        click.echo(f"data and augmentation took {data_s / total_s:.1%} of the training time")
-    show_test(run)
-
-
-def show_test(run: Run) -> None:
-    """Score the run's best model on its test part, print the table, write the pictures and the report."""
-    from unetseg.device import choose_device
-    from unetseg.pipeline.evaluate import evaluate_run
-    from unetseg.pipeline.model import PredictSettings, load_model
-    from unetseg.report import write_report
-    from unetseg.scores.mistakes import error_sentence
-
-    model = load_model(run.best, choose_device(run.experiment.device))
-    with Progress(None, "image") as bar:
-        result = evaluate_run(run, model, PredictSettings(), bar.add)
-    if result is None:
-        click.echo(f"trained: {run.path} (nothing was held back to score)")
-    else:
-        chose = " (this part chose the weights)" if result.part == "validate" else ""
-        click.echo(f"scores on the {result.part} part: {result.what}{chose}")
-        click.echo(table_text(result.table))
-        if result.own:
-            click.echo(totals_text(result.own))
-        if result.errors:
-            click.echo(error_sentence(result.errors, result.noun))
-        click.echo(f"pictures: {run.pictures}")
-    click.echo(f"report: {write_report([run])}")
 
 
 def show_comparison(found: Comparison, most: int, pictures: Path | None, images: Path | None = None) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from unetseg.cli.group import PATH, cli
-from unetseg.cli.terminal import show_training
+from unetseg.cli.training_view import show_training
 from unetseg.errors import UserError
 from unetseg.reproduce.published import BUDGETS, PUBLISHED
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from unetseg.batches import Batch, batches
 from unetseg.device import choose_device, describe_device, make_deterministic
 from unetseg.distributed import any_of_all, processes, rank
@@ -66,20 +68,22 @@ def train_run(run: Run, *, resume: bool, stopped: Callable[[], bool]) -> Iterato
     run = replace(run, writes=rank() == 0)
     with run.held():
         try:
-            fit, notes = _prepare(run, resume)
-            yield from (Note(note) for note in notes)
+            device = choose_device(run.experiment.device)
+            several = f" and {processes() - 1} more of the kind" if processes() > 1 else ""
+            yield Note(f"device: {describe_device(device)}{several}")
+            fit, notes = _prepare(run, resume, device)
+            yield from map(Note, notes)
             yield from fit.steps(stopped)
-        except UserError:
+        except (UserError, OSError):
             if not resume:
                 run.discard()
             raise
 
 
-def _prepare(run: Run, resume: bool) -> tuple[_Fit, list[str]]:
-    """All that comes before the first step, and what is to be said of it."""
+def _prepare(run: Run, resume: bool, device: torch.device) -> tuple[_Fit, list[str]]:
+    """All that comes before the first step, and notes for the user."""
     experiment = run.experiment
     make_deterministic(experiment.train.deterministic)
-    device = choose_device(experiment.device)
     data = read_dataset(experiment)
     recipe = _recipe(experiment, data)
     net = new_net(recipe, experiment.seed)
@@ -94,8 +98,7 @@ def _prepare(run: Run, resume: bool) -> tuple[_Fit, list[str]]:
     fit = _Fit(run, experiment, data, Model(recipe, net, device), state, best)
     if isinstance(net, Fitted) and not resume:
         net.fit(batch.images for batch in fit.batches(NO_AUGMENT))
-    several = f" and {processes() - 1} more of the kind" if processes() > 1 else ""
-    return fit, [f"device: {describe_device(device)}{several}", *data.notes, *filter(None, [note])]
+    return fit, [*data.notes, *filter(None, [note])]
 
 
 @dataclass

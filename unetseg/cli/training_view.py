@@ -1,0 +1,143 @@
+"""What the command line shows of a training: a bar or lines, the scores, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from unetseg.cli.terminal import Progress, Stop, table_text, totals_text
+
+if TYPE_CHECKING:
+    from unetseg.pipeline.run_experiment import Event, Outcome
+    from unetseg.pipeline.training import Validated
+    from unetseg.run import Run
+    from unetseg.train import Step
+
+SMOOTHING = 0.95
+FIRST_LINE_S, LINE_EVERY_S = 5.0, 30.0
+LONG_S = 600.0
+"""From here on what to change is printed too."""
+
+
+def show_training(run: Run, *, resume: bool) -> None:
+    """Train with a progress bar, score the best model, print the table and what to do next.
+
+    Of several processes that train together, the first alone shows anything.
+    """
+    from unetseg.distributed import rank
+    from unetseg.pipeline.run_experiment import run_experiment
+
+    if rank() > 0:
+        with Stop(quiet=True).listening() as stop:
+            run_experiment(run, resume=resume, stopped=stop)
+        return
+    experiment = run.experiment
+    with Stop().listening() as stop, Progress(experiment.train.steps, "step") as bar:
+        view = TrainingView(bar, experiment.train.steps, experiment.train.select_by)
+        outcome = run_experiment(run, resume=resume, progress=view, stopped=stop)
+    if not outcome.finished:
+        path = shlex.quote(str(run.path))
+        click.echo(
+            f"saved after step {outcome.steps} of {view.steps}; continue with: unetseg train --resume {path}"
+        )
+        click.echo(f"the weights so far can predict already: unetseg predict {path} IMAGE…")
+        raise SystemExit(130)
+    if view.total_s > 0:
+        click.echo(f"data and augmentation took {view.data_s / view.total_s:.1%} of the training time")
+    show_outcome(run, outcome)
+
+
+class TrainingView:
+    """Shows the events of a run: called with each."""
+
+    def __init__(self, bar: Progress, steps: int, select_by: str) -> None:
+        self.bar, self.steps, self.select_by = bar, steps, select_by
+        self.loss, self.score, self.data_s, self.total_s = 0.0, "", 0.0, 0.0
+        self.terminal = sys.stderr.isatty()
+        self.next_line = time.monotonic() + FIRST_LINE_S
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        from unetseg.pipeline.run_experiment import Duration, Predicted
+        from unetseg.pipeline.training import Note, Validated
+        from unetseg.train import Step
+
+        match event:
+            case Note(text):
+                self.bar.say(text)
+            case Step():
+                self._step(event)
+            case Validated():
+                self._validated(event)
+            case Duration():
+                self.bar.say(duration_text(event.steps, event.seconds_per_step))
+            case Predicted(images):
+                self.bar.predicted(images)
+
+    def _step(self, step: Step) -> None:
+        first = self.total_s == 0
+        self.loss = step.loss if first else SMOOTHING * self.loss + (1 - SMOOTHING) * step.loss
+        self.data_s, self.total_s = self.data_s + step.data_s, self.total_s + step.total_s
+        self.bar.add(step.number - self.bar.bar.n)
+        self.bar.note(f"loss {self.loss:.4f}{self.score}, {step.total_s:.2g} s/step")
+        if not self.terminal and time.monotonic() >= self.next_line:
+            left = (self.steps - step.number) * step.total_s
+            click.echo(
+                f"step {step.number} of {self.steps}: loss {self.loss:.4f}, about {time_text(left)} left"
+            )
+            self.next_line = time.monotonic() + LINE_EVERY_S
+
+    def _validated(self, event: Validated) -> None:
+        words, mark = totals_text(event.scores), " *" if event.best else ""
+        self.score = f", {self.select_by} {event.scores[self.select_by]:.4f}" if event.scores else ""
+        said = f"; validation {words}{mark}" if words else ""
+        self.bar.say(f"step {event.step}: loss {self.loss:.4f}{said}")
+
+
+def show_outcome(run: Run, outcome: Outcome) -> None:
+    """The scores, where the report lies, and what to do next."""
+    from unetseg.scores.mistakes import error_sentence
+
+    path, result = shlex.quote(str(run.path)), outcome.scores
+    if result is None:
+        click.echo(f"trained: {run.path} (nothing was held back to score)")
+    else:
+        chose = " (this part chose the weights)" if result.part == "validate" else ""
+        click.echo(f"scores on the {result.part} part: {result.what}{chose}")
+        click.echo(table_text(result.table))
+        if result.own:
+            click.echo(totals_text(result.own))
+        if result.errors:
+            click.echo(error_sentence(result.errors, result.noun))
+        click.echo(f"pictures: {run.pictures}")
+    click.echo(f"report: {outcome.report} (open it in a browser)")
+    click.echo(f"next: unetseg predict {path} IMAGE…   writes label images to {run.predictions}")
+    click.echo("Fiji: open a label image, then Image > Lookup Tables > glasbey. napari: add it as Labels.")
+
+
+def duration_text(steps: int, seconds_per_step: float) -> str:
+    """How long the training will take, and if long what shortens it.
+
+    >>> duration_text(994, 0.1)
+    '994 more steps of 0.1 s will take about 2 min, and validation a little more'
+    """
+    total = steps * seconds_per_step
+    words = f"{steps} more steps of {seconds_per_step:.2g} s will take about {time_text(total)}"
+    advice = "; for a shorter training stop with Ctrl-C and give --steps N or --minutes N"
+    return words + ", and validation a little more" + (advice if total > LONG_S else "")
+
+
+def time_text(seconds: float) -> str:
+    """Seconds in the unit that suits them.
+
+    >>> time_text(8.2), time_text(99.4), time_text(4000)
+    ('8 s', '2 min', '1 h 7 min')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -1,0 +1,114 @@
+"""A whole experiment: train, score the best model, write the report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from unetseg.device import choose_device
+from unetseg.distributed import rank
+from unetseg.pipeline.evaluate import RunScores, evaluate_run
+from unetseg.pipeline.model import PredictSettings, load_model
+from unetseg.pipeline.training import Note, Validated, train_run
+from unetseg.report import write_report
+from unetseg.run import Run
+from unetseg.train import Step
+
+TIMED_STEPS = 6
+TIMED_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Duration:
+    """After the first steps: how long the steps that are left will take, validations not counted.
+
+    steps: that are left; seconds_per_step: the median of those done, the first one left out.
+    """
+
+    steps: int
+    seconds_per_step: float
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all the steps that are left."""
+        return self.steps * self.seconds_per_step
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Images of the scored part that have just been predicted."""
+
+    images: int
+
+
+Event = Note | Step | Validated | Duration | Predicted
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an experiment ended. finished: False where it was stopped and can be resumed.
+
+    steps: training steps done; scores: None where nothing was held back to score, or not finished;
+    report: the HTML page.
+    """
+
+    finished: bool
+    steps: int
+    scores: RunScores | None = None
+    report: Path | None = None
+
+
+def run_experiment(
+    run: Run,
+    *,
+    resume: bool = False,
+    progress: Callable[[Event], None] = lambda event: None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Train the run's experiment, score its best model and write the report.
+
+    run: from `Run.create`, or with `resume` one with a checkpoint. progress: called with every event, in
+    the calling thread. stopped: asked after every step; once it is true the state is saved, nothing is
+    scored and the run can be resumed, with the same result as an uninterrupted one. Of several processes
+    that train together the first alone scores and reports. Raises UserError, as `train_run` does.
+    """
+    steps, done = run.experiment.train.steps, 0
+    for event in _timed(train_run(run, resume=resume, stopped=stopped), steps):
+        if isinstance(event, Step):
+            done = event.number
+        progress(event)
+    if (done < steps and stopped()) or rank() > 0:
+        return Outcome(finished=False, steps=done)
+    model = load_model(run.best, choose_device(run.experiment.device))
+    scores = evaluate_run(run, model, PredictSettings(), lambda images: progress(Predicted(images)))
+    return Outcome(True, steps, scores, write_report([run]))
+
+
+@dataclass
+class _Clock:
+    """The first steps of a call, until their time is known."""
+
+    started: float = field(default_factory=time.perf_counter)
+    seconds: list[float] = field(default_factory=list)
+
+    def known(self) -> bool:
+        late = time.perf_counter() - self.started > TIMED_SECONDS
+        return len(self.seconds) >= TIMED_STEPS or (late and len(self.seconds) >= 2)
+
+
+def _timed(events: Iterator[Note | Step | Validated], steps: int) -> Iterator[Event]:
+    """The events, and once the first steps are done a Duration. The first step also prepares the others."""
+    clock: _Clock | None = None
+    told = False
+    for event in events:
+        yield event
+        if told or not isinstance(event, Step):
+            continue
+        clock = clock or _Clock()
+        clock.seconds.append(event.total_s)
+        if clock.known() and event.number < steps:
+            told = True
+            yield Duration(steps - event.number, median(clock.seconds[1:]))
