@@ -50,9 +50,9 @@ class Progress:
 
     def predicted(self, count: int) -> None:
         """Count images from here on, in place of what was counted so far."""
-        if self.bar.unit != "image":
+        if not self.bar.disable and self.bar.unit != "image":
             self.bar.unit, self.bar.postfix = "image", ""
-            self.bar.reset(None)
+            self.bar.reset(0)
         self.bar.update(count)
 
     def note(self, text: str) -> None:
