@@ -24,6 +24,7 @@ from unetseg.images.arrays import array_image
 from unetseg.images.ome_zarr import open_labels
 from unetseg.models import find_model
 from unetseg.pipeline.auto import derive_experiment as _derive_experiment
+from unetseg.pipeline.decisions import same_request
 from unetseg.pipeline.model import DEFAULT_MEMORY, Model, PredictSettings, average_models, pruned
 from unetseg.pipeline.model import load_model as _load_model
 from unetseg.pipeline.object_size import predict_at_object_size, scale_of_image
@@ -79,7 +80,7 @@ def train(
     path = Path(run)
     resume = Run(path).last.is_file()
     opened = Run.open(path) if resume else Run.create(path, experiment)
-    if resume and opened.experiment != experiment:
+    if resume and not same_request(experiment, opened.experiment):
         raise UserError(f"{path}: holds a run of another experiment. Choose another folder.")
     run_experiment(opened, resume=resume, progress=progress, stopped=stopped)
     return load_model(path, experiment.device)

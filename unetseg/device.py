@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import math
 import os
 import sys
 import time
@@ -17,6 +19,10 @@ from unetseg.errors import UserError
 Mark = float | torch.cuda.Event
 """A moment: of the clock, or on CUDA of the device's work."""
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
+"""Of x86 processors that compute in bf16; on others torch converts to float32 and back."""
+CLEARLY_FASTER = 1.2
 
 
 def choose_device(wanted: str = "auto") -> torch.device:
@@ -44,6 +50,60 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cpu":
         return f"CPU, {torch.get_num_threads()} threads of {os.cpu_count()} cores"
     return str(device)
+
+
+def fast_precision(device: torch.device) -> tuple[str, str]:
+    """The fastest precision of training on the device, and how that is known.
+
+    By the instructions that a processor lists or a GPU's compute capability; a processor that does not
+    list them is timed.
+    """
+    if device.type == "cuda":
+        major, minor = torch.cuda.get_device_capability(device)
+        found = "bf16" if major >= 8 else "fp16" if major == 7 else "float32"
+        return found, f"compute capability {major}.{minor}"
+    if device.type != "cpu":
+        return "float32", f"{device.type} has no faster one here"
+    flags = _processor_flags()
+    if not flags:
+        return _faster_of_two()
+    known = sorted(flags & BF16_FLAGS)
+    return ("bf16", f"this processor has {known[0]}") if known else ("float32", "this processor has no bf16")
+
+
+def slow_precision(precision: str, device: torch.device) -> str:
+    """A warning where the precision is slower than float32 on the device; else an empty text."""
+    fast, reason = fast_precision(device)
+    slow = {"cpu": {"bf16", "fp16"}, "cuda": {"bf16"} if fast != "bf16" else set()}
+    if precision == fast or precision not in slow.get(device.type, set()):
+        return ""
+    return (
+        f"warning: precision {precision} is slow here ({reason}): {fast} is faster. "
+        'Set train.precision = "auto"'
+    )
+
+
+def _processor_flags() -> set[str]:
+    """The instruction sets that the system lists for an x86 processor; empty where it lists none."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if line.startswith("flags"):
+                return set(line.split(":")[1].split())
+    return set()
+
+
+def _faster_of_two() -> tuple[str, str]:
+    """bf16 or float32, whichever a convolution and its gradient take less time in."""
+    conv, image = torch.nn.Conv2d(32, 32, 3, padding=1), torch.randn(2, 32, 96, 96)
+    seconds = {"float32": math.inf, "bf16": math.inf}
+    for _, precision in itertools.product(range(4), seconds):
+        started = time.perf_counter()
+        with precision_context(precision, image.device):
+            conv(image).float().sum().backward()
+        seconds[precision] = min(seconds[precision], time.perf_counter() - started)
+    ratio = seconds["float32"] / seconds["bf16"]
+    found = "bf16" if ratio > CLEARLY_FASTER else "float32"
+    return found, f"float32 takes {ratio:.2g} times as long as bf16, as measured"
 
 
 def peak_memory(device: torch.device) -> int:

@@ -1,6 +1,6 @@
 """A run folder: the only place that knows the names inside it; every file is written atomically.
 
-RUN/experiment.toml    what was asked for, every key with its value
+RUN/experiment.toml    what is trained, every key with its value
 RUN/environment.json   versions, commit, device, data checksums, split
 RUN/log.jsonl          a line per step and per validation
 RUN/last.pt            weights, optimizer and step: to resume from
@@ -57,8 +57,7 @@ class Run:
         except OSError as error:
             raise UserError(f"{path}: cannot be made ({error.strerror}). Choose another --run.") from None
         run = cls(path)
-        with run.replacing(EXPERIMENT) as file:
-            file.write_text(tomli_w.dumps(experiment_table(experiment)), encoding="utf-8")
+        run.record(experiment)
         return run
 
     @classmethod
@@ -72,8 +71,14 @@ class Run:
 
     @property
     def experiment(self) -> Experiment:
-        """The experiment as it was started."""
+        """The experiment as it was started, with what was decided then."""
         return read_recorded(self.path / EXPERIMENT)
+
+    def record(self, experiment: Experiment) -> None:
+        """Write the experiment, with what has been decided of it."""
+        if self.writes:
+            with self.replacing(EXPERIMENT) as file:
+                file.write_text(tomli_w.dumps(experiment_table(experiment)), encoding="utf-8")
 
     @property
     def best(self) -> Path:

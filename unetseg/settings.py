@@ -104,6 +104,11 @@ NO_AUGMENT = AugmentSettings(
 class TrainSettings:
     """The optimisation. crop: side of the network's input in pixels, every axis.
 
+    steps: at most that many; minutes: a budget of wall-clock time for everything from reading the data to
+    the scores, 0 for none. The first steps are timed, and the number of steps that fits is decided once and
+    recorded in the run, so that the learning rate follows its whole schedule and a resumed run repeats it.
+    precision: "auto" is the fastest of this processor or GPU, decided and recorded in the same way.
+
     class_balanced_crops: a crop's learnt region lies around a pixel of a class drawn with equal probability
     among those of the image (Cireşan 2012), not anywhere in the image.
     batch: of all processes together. checkpointing: activations are computed again instead of kept,
@@ -114,6 +119,7 @@ class TrainSettings:
     """
 
     steps: Annotated[int, Interval(gt=0, le=1_000_000_000)] = 1000
+    minutes: Annotated[float, Interval(ge=0, le=1_000_000)] = 0.0
     batch: Annotated[int, Interval(gt=0, le=65_536)] = 4
     crop: Annotated[tuple[Annotated[int, Interval(gt=0, le=65_536)], ...], Len(1, 3)] = (256,)
     class_balanced_crops: bool = False
@@ -124,7 +130,7 @@ class TrainSettings:
     schedule: Literal["constant", "cosine", "one-cycle"] = "one-cycle"
     clip: Annotated[float, Interval(ge=0, le=1_000_000_000)] = 1.0
     loss: str = "cross-entropy"
-    precision: Literal["float32", "bf16", "fp16"] = "float32"
+    precision: Literal["auto", "float32", "bf16", "fp16"] = "float32"
     channels_last: bool = True
     compile: bool = False
     cuda_graphs: bool = False

@@ -14,12 +14,17 @@ from unetseg.errors import UserError
 from unetseg.reproduce.published import BUDGETS, PUBLISHED
 
 if TYPE_CHECKING:
-    from unetseg.settings import Experiment
+    from unetseg.settings import Experiment, TrainSettings
 
 
 @cli.command()
 @click.option("--out", type=PATH, default=Path("demo"), show_default=True, help="Folder to write to.")
-@click.option("--steps", type=click.IntRange(1), default=None, help="Training steps (default: 300).")
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    default=None,
+    help="Training steps (default: 300, fewer where slow).",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 def demo(out: Path, steps: int | None, device: str) -> None:
     """Train on a made-up film of touching cells and score it."""
@@ -61,6 +66,11 @@ def show(data: Path, out: Path) -> None:
 @click.option("--fold", help="Which of the experiment's named splits.")
 @click.option("--root", help="The data set's folder, instead of data.root.")
 @click.option("--steps", type=click.IntRange(1), help="Training steps, instead of train.steps.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    help="A time budget: as many steps as fit are done, and at most --steps.",
+)
 @click.option("--seed", type=click.IntRange(0), help="Seed, instead of the experiment's.")
 @click.option("--device", help="auto, cpu, cuda, cuda:N or mps.")
 def train(
@@ -71,6 +81,7 @@ def train(
     fold: str | None,
     root: str | None,
     steps: int | None,
+    minutes: float | None,
     seed: int | None,
     device: str | None,
 ) -> None:
@@ -87,7 +98,7 @@ def train(
     if sum(x is not None for x in (experiment, data, resume)) != 1:
         raise UserError("give one of: an EXPERIMENT.toml, --data FOLDER, or --resume RUN.")
     if resume is not None:
-        if any(x is not None for x in (run_path, fold, root, steps, seed, device)):
+        if any(x is not None for x in (run_path, fold, root, steps, minutes, seed, device)):
             raise UserError("--resume continues a run as it was started; it takes no other option.")
         run = Run.open(resume)
         with process_group(run.experiment.device):
@@ -101,7 +112,7 @@ def train(
         seed=settings.seed if seed is None else seed,
         device=device or settings.device,
         data=replace(settings.data, root=root or settings.data.root),
-        train=replace(settings.train, steps=steps or settings.train.steps),
+        train=_with_length(settings.train, steps, minutes),
     )
     folder = run_path or _run_folder(changed.name)
     with process_group(changed.device):
@@ -147,6 +158,15 @@ def reproduce(
     click.echo(
         f"wrote {folder / 'results.md'}, results.json and {page.name}; each run has its own report too"
     )
+
+
+def _with_length(train: TrainSettings, steps: int | None, minutes: float | None) -> TrainSettings:
+    """The settings with the steps and the budget of the command line: a budget alone decides the steps."""
+    from unetseg.pipeline.time_budget import MOST_STEPS
+
+    if minutes is not None:
+        return replace(train, steps=steps or MOST_STEPS, minutes=minutes)
+    return replace(train, steps=steps, minutes=0.0) if steps else train
 
 
 def _run_folder(name: str) -> Path:

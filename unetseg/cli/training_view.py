@@ -35,9 +35,9 @@ def show_training(run: Run, *, resume: bool) -> None:
         with Stop(quiet=True).listening() as stop:
             run_experiment(run, resume=resume, stopped=stop)
         return
-    experiment = run.experiment
-    with Stop().listening() as stop, Progress(experiment.train.steps, "step") as bar:
-        view = TrainingView(bar, experiment.train.steps, experiment.train.select_by)
+    settings = run.experiment.train
+    with Stop().listening() as stop, Progress(None if settings.minutes else settings.steps, "step") as bar:
+        view = TrainingView(bar, settings.steps, settings.select_by)
         outcome = run_experiment(run, resume=resume, progress=view, stopped=stop)
     if not outcome.finished:
         path = shlex.quote(str(run.path))
@@ -63,10 +63,12 @@ class TrainingView:
     def __call__(self, event: Event) -> None:
         """Show one event."""
         from unetseg.pipeline.run_experiment import Duration, Predicted
-        from unetseg.pipeline.training import Note, Validated
+        from unetseg.pipeline.training import Note, Scheduled, Validated
         from unetseg.train import Step
 
         match event:
+            case Scheduled(steps):
+                self.steps = self.bar.bar.total = steps
             case Note(text):
                 self.bar.say(text)
             case Step():

@@ -12,7 +12,7 @@ from unetseg.device import choose_device
 from unetseg.distributed import rank
 from unetseg.pipeline.evaluate import RunScores, evaluate_run
 from unetseg.pipeline.model import PredictSettings, load_model
-from unetseg.pipeline.training import Note, Validated, train_run
+from unetseg.pipeline.training import Note, Scheduled, Validated, train_run
 from unetseg.report import write_report
 from unetseg.run import Run
 from unetseg.train import Step
@@ -44,7 +44,7 @@ class Predicted:
     images: int
 
 
-Event = Note | Step | Validated | Duration | Predicted
+Event = Note | Step | Validated | Scheduled | Duration | Predicted
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,10 @@ def run_experiment(
     scored and the run can be resumed, with the same result as an uninterrupted one. Of several processes
     that train together the first alone scores and reports. Raises UserError, as `train_run` does.
     """
-    steps, done = run.experiment.train.steps, 0
-    for event in _timed(train_run(run, resume=resume, stopped=stopped), steps):
+    steps = done = 0
+    for event in _timed(train_run(run, resume=resume, stopped=stopped)):
+        if isinstance(event, Scheduled):
+            steps = event.steps
         if isinstance(event, Step):
             done = event.number
         progress(event)
@@ -99,12 +101,14 @@ class _Clock:
         return len(self.seconds) >= TIMED_STEPS or (late and len(self.seconds) >= 2)
 
 
-def _timed(events: Iterator[Note | Step | Validated], steps: int) -> Iterator[Event]:
+def _timed(events: Iterator[Note | Step | Validated | Scheduled]) -> Iterator[Event]:
     """The events, and once the first steps are done a Duration. The first step also prepares the others."""
     clock: _Clock | None = None
-    told = False
+    told, steps = False, 0
     for event in events:
         yield event
+        if isinstance(event, Scheduled):
+            steps = event.steps
         if told or not isinstance(event, Step):
             continue
         clock = clock or _Clock()

@@ -19,6 +19,13 @@ from unetseg.losses import LOSSES
 from unetseg.nets import Fitted
 from unetseg.pipeline.checks import check_trainable
 from unetseg.pipeline.dataset import Dataset, crop_of, read_dataset
+from unetseg.pipeline.decisions import (
+    decide_precision,
+    decide_steps,
+    images_of,
+    mean_seconds,
+    seconds_per_step,
+)
 from unetseg.pipeline.model import (
     Model,
     PredictSettings,
@@ -29,6 +36,7 @@ from unetseg.pipeline.pretrained import start_from_weights
 from unetseg.pipeline.provenance import environment
 from unetseg.pipeline.recipe import Recipe, new_net
 from unetseg.pipeline.saved_state import load_state, save_state
+from unetseg.pipeline.time_budget import Speed
 from unetseg.pipeline.tune_labels import calibrate_model, choose_labels
 from unetseg.run import Run
 from unetseg.sample import Sample
@@ -53,7 +61,14 @@ class Note:
     text: str
 
 
-Event = Note | Step | Validated
+@dataclass(frozen=True)
+class Scheduled:
+    """Before the first step: how many steps the run has in all."""
+
+    steps: int
+
+
+Event = Note | Step | Validated | Scheduled
 READ_LATE = {"cuda": 1}
 """Steps by which the loss is read late, by the type of device: so that a GPU is never waited for."""
 
@@ -82,7 +97,8 @@ def train_run(run: Run, *, resume: bool, stopped: Callable[[], bool]) -> Iterato
 
 def _prepare(run: Run, resume: bool, device: torch.device) -> tuple[_Fit, list[str]]:
     """All that comes before the first step, and notes for the user."""
-    experiment = run.experiment
+    started, experiment = time.monotonic(), run.experiment
+    experiment, decided = (experiment, []) if resume else decide_precision(experiment, device)
     make_deterministic(experiment.train.deterministic)
     data = read_dataset(experiment)
     recipe = _recipe(experiment, data)
@@ -98,7 +114,11 @@ def _prepare(run: Run, resume: bool, device: torch.device) -> tuple[_Fit, list[s
     fit = _Fit(run, experiment, data, Model(recipe, net, device), state, best)
     if isinstance(net, Fitted) and not resume:
         net.fit(batch.images for batch in fit.batches(NO_AUGMENT))
-    return fit, [*data.notes, *filter(None, [note])]
+    if settings.minutes and not resume:
+        decided.append(fit.keep_to_budget(started))
+    if not resume:
+        run.record(fit.experiment)
+    return fit, [*data.notes, *decided, *filter(None, [note])]
 
 
 @dataclass
@@ -112,8 +132,23 @@ class _Fit:
     state: State
     best: float
 
+    def keep_to_budget(self, started: float) -> str:
+        """Decide the steps by the time of a few, which are undone, and of predicting one image."""
+        experiment, validate_part = self.experiment, self.data.validate
+        settings, seed = experiment.train, experiment.seed
+        step = seconds_per_step(
+            self.state, self.batches(experiment.augment), settings, seed, self.model.device
+        )
+        clock = time.perf_counter()
+        validate(self.model, validate_part[:1], settings.select_by)
+        image = mean_seconds(time.perf_counter() - clock, self.model.device)
+        images = images_of(experiment, validate_part, self.data.split.test)
+        self.experiment, note = decide_steps(experiment, Speed(step, image), images, started)
+        return note
+
     def steps(self, stopped: Callable[[], bool]) -> Iterator[Event]:
         experiment, settings, device = self.experiment, self.experiment.train, self.model.device
+        yield Scheduled(settings.steps)
         source = self.batches(experiment.augment)
         if self.run.writes and self.state.step >= settings.steps and not self.run.best.is_file():
             yield Note("best.pt is lost: the last weights take its place")

@@ -1,0 +1,88 @@
+"""What is decided once when a run starts and recorded in it: precision, and steps for a time budget."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from statistics import median
+
+import torch
+
+from unetseg.batches import Batch
+from unetseg.device import fast_precision, slow_precision
+from unetseg.distributed import mean_of_all
+from unetseg.losses import LOSSES
+from unetseg.pipeline.time_budget import Images, Speed, fitting_steps
+from unetseg.settings import Experiment, TrainSettings
+from unetseg.train import State, train
+
+TIMED_STEPS = 6
+TIMED_SECONDS = 10.0
+"""The steps that are timed end after so many, or at least two after this time."""
+
+
+def decide_precision(experiment: Experiment, device: torch.device) -> tuple[Experiment, list[str]]:
+    """The experiment with a precision in place of "auto"; a note says which, or warns of a slow one."""
+    wanted = experiment.train.precision
+    if wanted != "auto":
+        return experiment, [note] if (note := slow_precision(wanted, device)) else []
+    found, reason = fast_precision(device)
+    return _changed(experiment, precision=found), [f"precision: {found} ({reason})"]
+
+
+def decide_steps(
+    experiment: Experiment, speed: Speed, images: Images, started: float
+) -> tuple[Experiment, str]:
+    """The experiment with the steps that its budget allows, and a note for the user.
+
+    started: when the budget began, by `time.monotonic`.
+    """
+    settings = experiment.train
+    left = 60 * settings.minutes - (time.monotonic() - started)
+    steps = fitting_steps(left, speed, images, settings)
+    return _changed(experiment, steps=steps), (
+        f"budget of {settings.minutes:g} min: {steps} steps of {speed.step:.2g} s, with validation and scores"
+    )
+
+
+def seconds_per_step(
+    state: State, batches: Iterator[Batch], settings: TrainSettings, seed: int, device: torch.device
+) -> float:
+    """Seconds of a training step, from a few that are undone afterwards; the mean over all processes."""
+    before, started = copy.deepcopy(state.state_dict()), time.monotonic()
+    seconds: list[float] = []
+    trial = replace(settings, steps=max(settings.steps, TIMED_STEPS))
+    for step in train(state, batches, LOSSES[settings.loss], trial, seed=seed, device=device):
+        seconds.append(step.total_s)
+        late = time.monotonic() - started > TIMED_SECONDS and len(seconds) >= 2
+        if len(seconds) >= TIMED_STEPS or late:
+            break
+    state.load_state_dict(before)
+    return mean_seconds(median(seconds[1:]), device)
+
+
+def mean_seconds(seconds: float, device: torch.device) -> float:
+    """The mean over all processes that train together: each must decide the same."""
+    return float(mean_of_all(torch.tensor(seconds, device=device)))
+
+
+def same_request(asked: Experiment, recorded: Experiment) -> bool:
+    """Whether a recorded experiment is what was asked for, but for what was decided at its start."""
+    train = asked.train
+    decided = {
+        "precision": recorded.train.precision if train.precision == "auto" else train.precision,
+        "steps": recorded.train.steps if train.minutes else train.steps,
+    }
+    return _changed(asked, **decided) == recorded
+
+
+def images_of(experiment: Experiment, validate: Sequence[object], test: Sequence[object]) -> Images:
+    """How many images are predicted besides training."""
+    labels = experiment.labels
+    return Images(len(validate), len(validate) if labels.choose or labels.calibrate else 0, len(test))
+
+
+def _changed(experiment: Experiment, **train: object) -> Experiment:
+    return replace(experiment, train=replace(experiment.train, **train))  # type: ignore[arg-type]

@@ -1,0 +1,45 @@
+"""The number of steps that a budget of wall-clock time allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from unetseg.settings import TrainSettings
+
+MOST_STEPS = 1_000_000_000
+FEWEST_STEPS = 10
+"""Fewer teach nothing: a budget that is too short is exceeded."""
+CHOICE = 4.0
+"""The search of label settings takes about as long as predicting its images so many times."""
+MARGIN = 0.9
+"""The part of the time left that is planned with; machines become slower when they are warm or shared."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds of a training step, and of predicting and scoring one image, as measured on this machine."""
+
+    step: float
+    image: float
+
+
+@dataclass(frozen=True)
+class Images:
+    """How many images are predicted at a validation, to choose label settings, and for the scores."""
+
+    validate: int
+    choose: int
+    test: int
+
+
+def fitting_steps(seconds: float, speed: Speed, images: Images, settings: TrainSettings) -> int:
+    """Steps that fit into `seconds`, of training, validation, choice of labels and scores together.
+
+    At most `settings.steps`, at least FEWEST_STEPS (or all, if there are fewer).
+
+    >>> fitting_steps(100, Speed(0.5, 0.5), Images(8, 0, 10), TrainSettings(steps=1000, validate_every=20))
+    115
+    """
+    fixed = speed.image * (images.validate + CHOICE * images.choose + images.test)
+    each = speed.step + speed.image * images.validate / settings.validate_every
+    return int(min(max((MARGIN * seconds - fixed) / each, FEWEST_STEPS), settings.steps))
