@@ -29,7 +29,7 @@ GROUND = {
     "targets",
     "tiles",
 }
-FILES = {"catalogue", "config", "exports", "images", "models", "run", "tasks", "locks"}
+FILES = {"catalogue", "config", "download", "exports", "images", "models", "run", "tasks", "locks"}
 TORCH = {
     "augment",
     "batches",
@@ -60,8 +60,8 @@ HOMES = {
     "matplotlib": {"figures"},
     "monai": {"nets"},
     "nibabel": {"images"},
-    "pooch": {"models"},
-    "requests": {"models"},
+    "pooch": {"download", "models"},
+    "requests": {"download"},
     "tifffile": {"images"},
     "pyarrow": {"pipeline"},
     "roifile": {"exports", "tasks"},

@@ -7,11 +7,12 @@ from typing import NoReturn
 
 import click
 
+from unetseg.cli.data_commands import data
 from unetseg.cli.group import cli
 from unetseg.cli.measure_commands import export_labels, measure
 from unetseg.cli.model_commands import models
 from unetseg.cli.predict_commands import predict
-from unetseg.cli.score_commands import data, nets, report, score
+from unetseg.cli.score_commands import nets, report, score
 from unetseg.cli.train_commands import demo, reproduce, show, train
 from unetseg.errors import UserError
 

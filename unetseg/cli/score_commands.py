@@ -100,45 +100,6 @@ def report(
 
 
 @cli.command()
-@click.argument("folder", type=PATH, required=False)
-def data(folder: Path | None) -> None:
-    """Examine your data, or list the public data sets.
-
-    With the FOLDER of your images and labels: a row for every file, what the labels are taken for, how
-    the data would be split, and what is odd. With a folder of public data sets: whether each is
-    complete. Without FOLDER: where to get them.
-    """
-    from unetseg.catalogue import check_dataset, read_catalogue
-
-    items = read_catalogue()
-    if folder is not None and not any((folder / item.folder).is_dir() for item in items):
-        _examine(folder)
-        return
-    for dataset in items:
-        click.echo(f"{click.style(dataset.name, bold=True)}: {dataset.what}")
-        if folder is None:
-            click.echo(f"    get it: {dataset.download or dataset.site}\n    terms:  {dataset.licence}")
-            continue
-        problems = check_dataset(dataset, folder)
-        whole = "there, checksums fit" if dataset.files else "there (no checksums known)"
-        click.echo("    " + ("\n    ".join(problems) or f"{whole}: {folder / dataset.folder}"))
-
-
-def _examine(folder: Path) -> None:
-    from unetseg.pipeline.examine import examine
-
-    found = examine(folder)
-    if found.rows:
-        click.echo(columns([list(found.head), *found.rows]))
-    for note in found.notes:
-        click.echo(note)
-    for problem in found.odd:
-        click.echo(f"{click.style('odd:', bold=True)} {problem.removeprefix('warning: ')}")
-    if not found.odd:
-        click.echo(f"nothing is odd. Next: unetseg show {folder}, then unetseg train --data {folder}")
-
-
-@cli.command()
 @click.argument("names", nargs=-1, metavar="[NET…]")
 @click.option("--out", type=PATH, help="Write the table as a page in Markdown.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")

@@ -129,9 +129,16 @@ def train(
 @click.option("--budget", type=click.Choice(list(BUDGETS)), default="cpu", show_default=True,
               help="; ".join(f"{budget}: {words}" for budget, words in BUDGETS.items()) + ".")  # fmt: skip
 @click.option("--root", help="The data set's folder, instead of the experiment's.")
+@click.option("--download", is_flag=True, help="Download the data set first, if it is not there.")
 @click.option("--out", type=PATH, default=Path("runs"), show_default=True, help="Folder for the runs.")
 def reproduce(
-    task: str, nets: tuple[str, ...], folds: tuple[str, ...], budget: str, root: str | None, out: Path
+    task: str,
+    nets: tuple[str, ...],
+    folds: tuple[str, ...],
+    budget: str,
+    root: str | None,
+    download: bool,
+    out: Path,
 ) -> None:
     """Train and score a published benchmark TASK on every fold.
 
@@ -142,6 +149,8 @@ def reproduce(
     from unetseg.reproduce.benchmark import benchmark, check_data, open_or_create, write_results
     from unetseg.run import Run
 
+    if download:
+        root = _downloaded(task, budget, root)
     entries = benchmark(task, budget, nets, folds, out, root)
     check_data(task, entries)
     for entry in entries:
@@ -167,6 +176,20 @@ def _with_length(train: TrainSettings, steps: int | None, minutes: float | None)
     if minutes is not None:
         return replace(train, steps=steps or MOST_STEPS, minutes=minutes)
     return replace(train, steps=steps, minutes=0.0) if steps else train
+
+
+def _downloaded(task: str, budget: str, root: str | None) -> str:
+    """The benchmark's data folder, with its data set downloaded."""
+    from unetseg.catalogue import read_catalogue
+    from unetseg.cli.data_commands import download_with_progress
+    from unetseg.config import read_experiment
+    from unetseg.reproduce.benchmark import experiment_file
+
+    if root is not None:
+        raise UserError("--download puts the data set where it is looked up; leave --root out.")
+    inside = Path(read_experiment(experiment_file(task, budget)).data.root)
+    item = next(item for item in read_catalogue() if item.folder == inside.parts[0])
+    return str(download_with_progress(item).parent / inside)
 
 
 def _run_folder(name: str) -> Path:

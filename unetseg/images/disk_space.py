@@ -19,8 +19,8 @@ def label_bytes(pixels: int) -> int:
     return int(pixels * LABEL_BYTES * PYRAMID)
 
 
-def check_space(path: Path, needed: int) -> None:
-    """Raise UserError unless the disk of `path` has `needed` bytes left."""
+def check_space(path: Path, needed: int, remedy: str = "choose another disk with --out") -> None:
+    """Raise UserError, which offers `remedy`, unless the disk of `path` has `needed` bytes left."""
     folder = path.absolute()
     while not folder.exists():
         folder = folder.parent
@@ -28,5 +28,5 @@ def check_space(path: Path, needed: int) -> None:
     if free < needed:
         raise UserError(
             f"{path}: up to {in_words(needed)} may be needed, and {in_words(free)} are free on the disk "
-            f"of {folder}. Make room, or choose another disk with --out."
+            f"of {folder}. Make room, or {remedy}."
         )
