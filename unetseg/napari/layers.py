@@ -1,0 +1,79 @@
+"""Images as layers of napari, and layers as arrays for the network: axes, and the size of a pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetseg.images import LazyImage
+from unetseg.images.scale import UM, Scale
+
+LayerData = tuple[Any, dict[str, Any], str]
+"""What napari makes a layer of: data, keyword arguments, and the type of the layer."""
+
+
+class LazyArray:
+    """The planes of an image as one array (*axes, c, y, x), or (*axes, y, x) of a single channel.
+
+    It slices like a numpy array and reads only the planes that are asked for.
+    """
+
+    def __init__(self, image: LazyImage) -> None:
+        self.image, self.axes = image, tuple(image.axes.values())
+        self.single = image.shape[0] == 1
+        self.shape = (*self.axes, *(image.shape[1:] if self.single else image.shape))
+        self.dtype, self.ndim = image.dtype, len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, region: Any) -> NDArray[Any]:
+        """The pixels of a region, in memory; each index is an integer or a slice."""
+        given = region if isinstance(region, tuple) else (region,)
+        if Ellipsis in given:
+            at = given.index(Ellipsis)
+            missing = self.ndim - len(given) + 1
+            given = (*given[:at], *[slice(None)] * missing, *given[at + 1 :])
+        indices = (*given, *[slice(None)] * (self.ndim - len(given)))
+        outer, inner = indices[: len(self.axes)], indices[len(self.axes) :]
+        inner = (0, *inner) if self.single else inner
+        numbers = np.arange(len(self.image.planes)).reshape(self.axes)[outer]
+        planes = [np.asarray(self.image.plane(int(n))[inner]) for n in np.ravel(numbers)]
+        return np.stack(planes).reshape(*np.shape(numbers), *planes[0].shape)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[...], dtype)
+
+
+def image_layer(image: LazyImage, name: str, kind: str) -> LayerData:
+    """A layer of an image; kind: "image" or "labels". Planes are read when they are shown."""
+    data = LazyArray(image)
+    shown: Any = data if kind == "image" else np.asarray(data)  # labels are there to be edited
+    return shown, {"name": name, **scale_arguments(image.scale, tuple(image.axes), data.ndim)}, kind
+
+
+def scale_arguments(scale: Scale, axes: Sequence[str], ndim: int) -> dict[str, Any]:
+    """The arguments of a layer (*axes, …, y, x) with this pixel size; none where it is not known."""
+    if scale.yx_um is None:
+        return {}
+    known = {"z": (scale.z_um, "micrometer"), "t": (scale.frame_s, "second")}
+    steps = [known.get(axis, (None, "pixel")) for axis in axes]
+    steps += [(None, "pixel")] * (ndim - len(axes) - 2)
+    steps += [(size, "micrometer") for size in scale.yx_um]
+    return {
+        "scale": [size or 1.0 for size, _ in steps],
+        "units": [unit if size else "pixel" for size, unit in steps],
+    }
+
+
+def spacing_of(
+    scale: Sequence[float], units: Sequence[Any] | None, dims: int = 2
+) -> tuple[float, ...] | None:
+    """The pixel size in µm of a layer along its last `dims` axes; None where a unit is no length."""
+    factors = [UM.get(str(unit)) for unit in list(units or [])[-dims:]]
+    if len(factors) < dims or None in factors:
+        return None
+    return tuple(float(s) * float(f or 1) for s, f in zip(list(scale)[-dims:], factors, strict=True))

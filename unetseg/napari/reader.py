@@ -1,0 +1,66 @@
+"""Label files and results open as labels, with their pixel size, and with the image where it is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from unetseg.errors import UserError
+from unetseg.images import open_image
+from unetseg.images.formats import image_files
+from unetseg.images.zarrs import is_zarr
+from unetseg.napari.layers import LayerData, image_layer
+
+Reader = Callable[[str | list[str]], list[LayerData]]
+ENDINGS = ("_labels.tif", "_labels.tiff", "_classes.tif", "_classes.tiff")
+
+
+def get_reader(path: str | list[str]) -> Reader | None:
+    """The reader of label TIFFs and of results in OME-Zarr; None for anything else, which others read."""
+    paths = [Path(p) for p in ([path] if isinstance(path, str) else path)]
+    return read_labels if paths and all(_ending(p) or _kinds(p) for p in paths) else None
+
+
+def read_labels(path: str | list[str]) -> list[LayerData]:
+    """A labels layer of each path, on top of its image where that is found beside it or inside."""
+    found: list[LayerData] = []
+    for one in [path] if isinstance(path, str) else path:
+        found += _result(Path(one)) if is_zarr(Path(one)) else _label_file(Path(one))
+    return found
+
+
+def _label_file(path: Path) -> list[LayerData]:
+    labels = open_image(path)
+    if labels.shape[0] != 1 or labels.dtype.kind not in "uib":
+        raise UserError(f"{path}: a label image has one channel of whole numbers; this is {labels.dtype}.")
+    name = path.name.removesuffix(_ending(path))
+    layers = [image_layer(labels, path.stem, "labels")]
+    for image in _images_beside(path, name):
+        opened = open_image(image)
+        if opened.shape[1:] == labels.shape[1:] and opened.axes == labels.axes:
+            layers.insert(0, image_layer(opened, name, "image"))
+            break
+    return layers
+
+
+def _images_beside(path: Path, name: str) -> list[Path]:
+    """Images of this name in the folder of the labels, and in images/ beside that folder."""
+    folders = [path.parent, path.parent.parent / "images"]
+    return [p for f in folders if f.is_dir() for p in image_files(f) if p.stem == name]
+
+
+def _result(path: Path) -> list[LayerData]:
+    name = path.name.removesuffix(".zarr").removesuffix(".ome")
+    layers = [image_layer(open_image(path), name, "image")] if (path / "0").is_dir() else []
+    inside = [path / "labels" / kind for kind in _kinds(path)]
+    return layers + [image_layer(open_image(p), f"{name}_{p.name}", "labels") for p in inside]
+
+
+def _kinds(path: Path) -> list[str]:
+    return [kind for kind in ("labels", "classes") if (path / "labels" / kind).is_dir()]
+
+
+def _ending(path: Path) -> str:
+    """How the name ends if it is a label file's, else ""."""
+    lower = path.name.lower()
+    return next((path.name[-len(end) :] for end in ENDINGS if lower.endswith(end)), "")
