@@ -65,7 +65,6 @@ HOMES = {
     "pooch": {"download", "models"},
     "requests": {"download"},
     "qtpy": {"napari"},
-    "requests": {"models"},
     "tifffile": {"images"},
     "pyarrow": {"pipeline"},
     "roifile": {"exports", "tasks"},
