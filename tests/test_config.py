@@ -14,8 +14,19 @@ from hypothesis import strategies as st
 
 from unetseg.config import choose_net, experiment_table, find_data, parse_experiment, read_experiment
 from unetseg.errors import UserError
+from unetseg.nets import net_options
 from unetseg.run import Run
-from unetseg.settings import AugmentSettings, DataSettings, Experiment, Fold, LabelSettings, TrainSettings
+from unetseg.settings import (
+    NARROW_UNET,
+    PAPER_UNET,
+    AugmentSettings,
+    DataSettings,
+    Experiment,
+    Fold,
+    LabelSettings,
+    TrainSettings,
+    full_net,
+)
 
 MISTAKES = {
     # unknown keys
@@ -99,8 +110,8 @@ def test_the_mark_that_windows_editors_write_first_is_passed_over(tmp_path: Path
 
 
 def test_an_empty_file_is_the_default_experiment(tmp_path: Path) -> None:
-    (tmp_path / "x.toml").write_text("")
-    assert read_experiment(tmp_path / "x.toml") == Experiment()
+    (tmp_path / "experiment.toml").write_text("")
+    assert read_experiment(tmp_path / "experiment.toml") == Experiment()
 
 
 def test_a_whole_number_will_do_for_a_number() -> None:
@@ -140,7 +151,8 @@ SETTINGS = st.builds(
 @given(SETTINGS)
 def test_an_experiment_survives_its_file(experiment: Experiment) -> None:
     text = tomli_w.dumps(experiment_table(experiment))
-    assert parse_experiment(tomllib.loads(text), "x.toml") == experiment
+    full = replace(experiment, net=full_net(experiment.net))
+    assert parse_experiment(tomllib.loads(text), "x.toml") == full
 
 
 def test_a_run_keeps_its_experiment(tmp_path: Path) -> None:
@@ -175,7 +187,51 @@ def test_data_is_found_as_given_or_below_the_variable(
 
 
 def test_a_net_without_a_name_is_the_unet() -> None:
-    assert parse_experiment({"net": {"width": 8}}, "e.toml").net == {"name": "unet", "width": 8}
+    assert parse_experiment({"net": {"width": 8}}, "e.toml").net == NARROW_UNET | {"width": 8}
+
+
+def test_a_net_named_alone_is_the_net_of_no_table() -> None:
+    for net in ({}, {"name": "unet"}, {"preset": "default"}):
+        assert parse_experiment({"net": net}, "e.toml") == Experiment()
+    assert choose_net(Experiment(net={"name": "unet++"}), "unet").net == NARROW_UNET
+
+
+def test_the_papers_net_is_a_preset() -> None:
+    """Its options are those of the class, whose defaults are the paper's."""
+    found = parse_experiment({"net": {"preset": "paper"}}, "e.toml").net
+    assert found == {"name": "unet"} | {k: v for k, v in net_options("unet").items() if k != "dims"}
+    for net, message in (
+        ({"preset": "papr"}, "did you mean 'paper'"),
+        ({"name": "fcn-8s", "preset": "paper"}, "no presets"),
+    ):
+        with pytest.raises(UserError, match=message):
+            parse_experiment({"net": net}, "e.toml")
+
+
+def test_a_run_recorded_before_there_were_presets_has_its_net(tmp_path: Path) -> None:
+    """The options it left out were those of the class."""
+    Run.create(tmp_path / "run", Experiment())
+    file = tmp_path / "run" / "experiment.toml"
+    for net in ("", 'width = 8\nnorm = "batch"'):
+        head = file.read_text().split("[net]")[0]
+        file.write_text(f'{head}[net]\nname = "unet"\n{net}\n')
+        given = {} if not net else {"width": 8, "norm": "batch"}
+        assert Run.open(tmp_path / "run").experiment.net == PAPER_UNET | given
+
+
+def test_an_experiment_without_a_name_has_its_files(tmp_path: Path) -> None:
+    (tmp_path / "my cells.toml").write_text("seed = 1")
+    assert read_experiment(tmp_path / "my cells.toml").name == "my cells"
+
+
+def test_a_run_records_paths_that_hold_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for root, recorded in (("data", str(tmp_path / "data")), ("elsewhere", "elsewhere"), ("", "")):
+        run = Run.create(tmp_path / f"run-{root}", Experiment(data=DataSettings(root=root)))
+        assert run.experiment.data.root == recorded
 
 
 def test_a_table_of_a_net_changes_its_own_keys_alone() -> None:

@@ -15,8 +15,9 @@ import torch
 from unetseg.errors import UserError
 from unetseg.locks import InUse, locked
 from unetseg.pipeline.evaluate import evaluate_run as score_run
+from unetseg.pipeline.events import Validated
 from unetseg.pipeline.model import PredictSettings, load_model
-from unetseg.pipeline.training import Validated, train_run
+from unetseg.pipeline.training import train_run
 from unetseg.run import Run
 from unetseg.settings import AugmentSettings, DataSettings, Experiment, LabelSettings, TrainSettings
 from unetseg.train import Step

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 
 from unetseg.errors import UserError, did_you_mean
 from unetseg.renamed import OLD_KINDS, RENAMED, with_present_names
-from unetseg.settings import Experiment, Fold
+from unetseg.settings import PAPER_UNET, Experiment, Fold, full_net
 
 Settings = TypeVar("Settings")
 DATA_VARIABLE = "UNETSEG_DATA"
@@ -35,13 +35,27 @@ PLAIN_TYPES = {
 
 
 def read_experiment(path: Path) -> Experiment:
-    """The experiment of a TOML file; raises UserError for a wrong file, key, type or range."""
-    return parse_experiment(_read_table(path), str(path))
+    """The experiment of a TOML file; raises UserError for a wrong file, key, type or range.
+
+    One without a name is named after its file.
+    """
+    return parse_experiment({"name": path.stem} | _read_table(path), str(path))
 
 
 def read_recorded(path: Path) -> Experiment:
     """The experiment that a run folder recorded, perhaps under the names of an earlier version."""
-    return parse_experiment(with_present_names(_read_table(path)), str(path))
+    table = with_present_names(_read_table(path))
+    net = table.get("net")
+    if isinstance(net, dict) and net.get("name", "unet") == "unet":
+        table["net"] = PAPER_UNET | net  # a run records all options; the first versions left out these
+    return parse_experiment(table, str(path))
+
+
+def _full_net(net: dict[str, Any], source: str) -> dict[str, Any]:
+    try:
+        return full_net(net)
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from None
 
 
 def _read_table(path: Path) -> dict[str, Any]:
@@ -65,7 +79,7 @@ def parse_experiment(table: dict[str, Any], source: str) -> Experiment:
     Types are strict: "100" is no number and 1 no true. Raises UserError, a line for each wrong key.
     """
     if isinstance(table.get("net"), dict):
-        table = {**table, "net": {"name": "unet", **table["net"]}}
+        table = {**table, "net": _full_net(table["net"], source)}
     experiment = parse_settings(Experiment, table, source)
     for net in experiment.nets:
         choose_net(experiment, net, source)
@@ -89,6 +103,22 @@ def parse_settings(cls: type[Settings], table: dict[str, Any], source: str) -> S
 def experiment_table(experiment: Experiment) -> dict[str, Any]:
     """The experiment as nested plain values, every key with its value (no key is None)."""
     return _without_none(dataclasses.asdict(experiment))
+
+
+def settled(experiment: Experiment) -> Experiment:
+    """The experiment as a run records it: all options of its network, and paths that hold from any folder."""
+    net, replace = full_net(experiment.net), dataclasses.replace
+    if "weights" in net:
+        net["weights"] = _absolute(str(net["weights"]))
+    data = replace(experiment.data, root=_absolute(experiment.data.root))
+    augment = replace(experiment.augment, albumentations=_absolute(experiment.augment.albumentations))
+    return replace(experiment, net=net, data=data, augment=augment)
+
+
+def _absolute(path: str) -> str:
+    """The path from the root where it is there; one that is looked up elsewhere ($UNETSEG_DATA) stays."""
+    given = Path(path).expanduser()
+    return os.path.abspath(given) if path and given.exists() else path
 
 
 def choose_fold(experiment: Experiment, name: str | None) -> Experiment:
@@ -116,7 +146,9 @@ def choose_net(experiment: Experiment, name: str, source: str = "the experiment"
     """
     if name not in experiment.nets:
         own = name == experiment.net["name"]
-        return dataclasses.replace(experiment, net=experiment.net if own else {"name": name}, nets={})
+        return dataclasses.replace(
+            experiment, net=experiment.net if own else full_net({"name": name}), nets={}
+        )
     table = experiment_table(dataclasses.replace(experiment, nets={}))
     for key, value in experiment.nets[name].items():
         if isinstance(value, dict):

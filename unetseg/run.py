@@ -26,7 +26,7 @@ import tomli_w
 from pydantic import FiniteFloat, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from unetseg.config import experiment_table, read_recorded
+from unetseg.config import experiment_table, read_recorded, settled
 from unetseg.errors import UserError
 from unetseg.files import remove_leftovers, replacing, write_json
 from unetseg.locks import locked
@@ -57,7 +57,7 @@ class Run:
         except OSError as error:
             raise UserError(f"{path}: cannot be made ({error.strerror}). Choose another --run.") from None
         run = cls(path)
-        run.record(experiment)
+        run.record(settled(experiment))
         return run
 
     @classmethod

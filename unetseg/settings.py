@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Interval, Len
 
+from unetseg.errors import UserError, did_you_mean
+
 Probability = Annotated[float, Interval(ge=0, le=1)]
 NetOption = int | float | str | bool
 
@@ -105,8 +107,8 @@ class TrainSettings:
     """The optimisation. crop: side of the network's input in pixels, every axis.
 
     steps: at most that many; minutes: a budget of wall-clock time for everything from reading the data to
-    the scores, 0 for none. The first steps are timed, and the number of steps that fits is decided once and
-    recorded in the run, so that the learning rate follows its whole schedule and a resumed run repeats it.
+    the scores, 0 for none. A few steps are timed and undone, and the number of steps that fits is decided
+    once and recorded in place of the budget: so the learning rate follows its whole schedule.
     precision: "auto" is the fastest of this processor or GPU, decided and recorded in the same way.
 
     class_balanced_crops: a crop's learnt region lies around a pixel of a class drawn with equal probability
@@ -214,3 +216,33 @@ NARROW_UNET: dict[str, NetOption] = {
     "norm": "batch",
     "dropout": 0.0,
 }
+PAPER_UNET: dict[str, NetOption] = {
+    "name": "unet",
+    "width": 64,
+    "depth": 4,
+    "padding": "valid",
+    "norm": "none",
+    "dropout": 0.5,
+}
+"""572² → 388², 31,030,658 parameters (Ronneberger 2015, fig. 1)."""
+PRESETS = {"default": NARROW_UNET, "paper": PAPER_UNET}
+
+
+def full_net(given: dict[str, NetOption]) -> dict[str, NetOption]:
+    """The table of a network with every option that it leaves to its preset; the preset itself is gone.
+
+    The U-Net has the presets "default", which no table at all means too, and "paper". Another network's
+    options are its constructor's. Raises UserError for an unknown preset, and one of another network.
+
+    >>> full_net({"width": 8}) == NARROW_UNET | {"width": 8}
+    True
+    """
+    name, preset = given.get("name", "unet"), given.get("preset", "default")
+    own = {key: value for key, value in given.items() if key != "preset"}
+    if name != "unet" and "preset" in given:
+        raise UserError(f"net.preset = {preset!r}: {name} has no presets, only 'unet' has. Leave it out.")
+    if name != "unet":
+        return own
+    if preset not in PRESETS:
+        raise UserError(f"net.preset = {preset!r}: {did_you_mean(str(preset), PRESETS)}")
+    return PRESETS[str(preset)] | own

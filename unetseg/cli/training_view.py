@@ -12,8 +12,8 @@ import click
 from unetseg.cli.terminal import Progress, Stop, table_text, totals_text
 
 if TYPE_CHECKING:
+    from unetseg.pipeline.events import Validated
     from unetseg.pipeline.run_experiment import Event, Outcome
-    from unetseg.pipeline.training import Validated
     from unetseg.run import Run
     from unetseg.train import Step
 
@@ -62,8 +62,8 @@ class TrainingView:
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
+        from unetseg.pipeline.events import Note, Scheduled, Validated
         from unetseg.pipeline.run_experiment import Duration, Predicted
-        from unetseg.pipeline.training import Note, Scheduled, Validated
         from unetseg.train import Step
 
         match event:

@@ -11,6 +11,7 @@ from statistics import median
 import torch
 
 from unetseg.batches import Batch
+from unetseg.config import settled
 from unetseg.device import fast_precision, slow_precision
 from unetseg.distributed import mean_of_all
 from unetseg.losses import LOSSES
@@ -35,14 +36,14 @@ def decide_precision(experiment: Experiment, device: torch.device) -> tuple[Expe
 def decide_steps(
     experiment: Experiment, speed: Speed, images: Images, started: float
 ) -> tuple[Experiment, str]:
-    """The experiment with the steps that its budget allows, and a note for the user.
+    """The experiment with the steps that its budget allows in place of it, and a note for the user.
 
     started: when the budget began, by `time.monotonic`.
     """
     settings = experiment.train
     left = 60 * settings.minutes - (time.monotonic() - started)
     steps = fitting_steps(left, speed, images, settings)
-    return _changed(experiment, steps=steps), (
+    return _changed(experiment, steps=steps, minutes=0.0), (
         f"budget of {settings.minutes:g} min: {steps} steps of {speed.step:.2g} s, with validation and scores"
     )
 
@@ -70,10 +71,12 @@ def mean_seconds(seconds: float, device: torch.device) -> float:
 
 def same_request(asked: Experiment, recorded: Experiment) -> bool:
     """Whether a recorded experiment is what was asked for, but for what was decided at its start."""
+    asked = settled(asked)
     train = asked.train
     decided = {
         "precision": recorded.train.precision if train.precision == "auto" else train.precision,
         "steps": recorded.train.steps if train.minutes else train.steps,
+        "minutes": 0.0,
     }
     return _changed(asked, **decided) == recorded
 

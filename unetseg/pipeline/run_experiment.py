@@ -11,8 +11,9 @@ from statistics import median
 from unetseg.device import choose_device
 from unetseg.distributed import rank
 from unetseg.pipeline.evaluate import RunScores, evaluate_run
+from unetseg.pipeline.events import Note, Scheduled, Validated
 from unetseg.pipeline.model import PredictSettings, load_model
-from unetseg.pipeline.training import Note, Scheduled, Validated, train_run
+from unetseg.pipeline.training import train_run
 from unetseg.report import write_report
 from unetseg.run import Run
 from unetseg.train import Step

@@ -26,12 +26,8 @@ from unetseg.pipeline.decisions import (
     mean_seconds,
     seconds_per_step,
 )
-from unetseg.pipeline.model import (
-    Model,
-    PredictSettings,
-    load_model,
-    save_model,
-)
+from unetseg.pipeline.events import Event, Note, Scheduled, Validated
+from unetseg.pipeline.model import Model, PredictSettings, load_model, save_model
 from unetseg.pipeline.pretrained import start_from_weights
 from unetseg.pipeline.provenance import environment
 from unetseg.pipeline.recipe import Recipe, new_net
@@ -44,31 +40,6 @@ from unetseg.scores import scores_of, standard_scores
 from unetseg.settings import NO_AUGMENT, AugmentSettings, Experiment
 from unetseg.train import State, Step, new_state, train
 
-
-@dataclass(frozen=True)
-class Validated:
-    """Scores on the validation part after `step` steps, and whether they are the best so far."""
-
-    step: int
-    scores: dict[str, float]
-    best: bool
-
-
-@dataclass(frozen=True)
-class Note:
-    """A line for the user."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Scheduled:
-    """Before the first step: how many steps the run has in all."""
-
-    steps: int
-
-
-Event = Note | Step | Validated | Scheduled
 READ_LATE = {"cuda": 1}
 """Steps by which the loss is read late, by the type of device: so that a GPU is never waited for."""
 
@@ -139,9 +110,11 @@ class _Fit:
         step = seconds_per_step(
             self.state, self.batches(experiment.augment), settings, seed, self.model.device
         )
-        clock = time.perf_counter()
-        validate(self.model, validate_part[:1], settings.select_by)
-        image = mean_seconds(time.perf_counter() - clock, self.model.device)
+        clocks = [time.perf_counter()]
+        for _ in range(2):  # the first prepares the device
+            validate(self.model, validate_part[:1], settings.select_by)
+            clocks.append(time.perf_counter())
+        image = mean_seconds(clocks[2] - clocks[1], self.model.device)
         images = images_of(experiment, validate_part, self.data.split.test)
         self.experiment, note = decide_steps(experiment, Speed(step, image), images, started)
         return note
