@@ -147,7 +147,7 @@ def test_the_table_of_a_part_has_all_runs_that_are_done(unetseg: Any, tmp_path: 
 
 
 def make_challenge(root: Path) -> None:
-    """Two made-up films in the challenge's layout under a real data set's name; gold for few frames."""
+    """Two synthetic films in the challenge's layout under a real data set's name; gold for few frames."""
     for seed, sequence in enumerate(("01", "02")):
         images, labels = cell_movie(seed=seed, frames=84, shape=(384, 384), cells=30)
         for folder in (sequence, f"{sequence}_GT/SEG", f"{sequence}_GT/TRA", f"{sequence}_ST/SEG"):

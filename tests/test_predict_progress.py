@@ -86,7 +86,7 @@ def test_mistakes_end_with_2_and_one_line(
 
 
 def test_what_skipping_saved_is_told_in_seconds() -> None:
-    """Two computed tiles took 16 s, so two skipped ones save as much; not told of a run gone on with."""
+    """Two computed tiles took 16 s, so two skipped ones save as much; not reported for a resumed run."""
     predicting = TileTimes(before=100.0)
     for step, now in (("predict", 103.0), ("label", 104.0), ("predict", 109.0), ("predict", 113.0)):
         predicting.note(step, now)

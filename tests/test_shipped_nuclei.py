@@ -1,4 +1,4 @@
-"""The shipped model on made-up nuclei: any size, grey-value range and polarity."""
+"""The shipped model on synthetic nuclei: any size, grey-value range and polarity."""
 
 from typing import Any
 

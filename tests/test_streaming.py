@@ -169,7 +169,7 @@ def test_gone_on_with_after_any_tile_it_ends_in_the_same_bytes(labels: LabelSett
         events = make_result(begin(used, tmp_path))  # type: ignore[arg-type]
         resumed = next(events)
         assert isinstance(resumed, Resumed)
-        # threads may have done more than was told; what has a record counts, and nothing else
+        # threads may have done more than was reported; what has a record counts, and nothing else
         assert stops <= resumed.done == len(list(tmp_path.rglob("*.npz")))
         stops, times = resumed.done, times + 1
         for _ in range(2 if labels.seed_threshold == 0 else 6):

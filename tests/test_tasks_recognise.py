@@ -288,7 +288,7 @@ def test_classes_are_the_values_that_occur_or_as_many_as_given() -> None:
 def test_class_counts_that_cannot_be_meant_are_refused() -> None:
     with pytest.raises(UserError, match="256 classes; at most 255"):
         class_values(measured([list(range(256))]), (), None, "a")
-    with pytest.raises(UserError, match=r"data\.classes = 3, but the labels were taken for mask"):
+    with pytest.raises(UserError, match=r"data\.classes = 3, but the labels were detected as mask"):
         label_rule(measured([[0, 1]]), DataSettings(classes=3), "a")
 
 

@@ -1,4 +1,4 @@
-"""The catalogue of public data sets: where each is to be had, and whether it is here and whole."""
+"""The catalogue of public data sets: where to download each, and whether the local copy is complete."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def _absolute(path: str) -> str:
 
 
 def choose_fold(experiment: Experiment, name: str | None) -> Experiment:
-    """The experiment with the split of one of its folds; its name tells which.
+    """The experiment with the split of one of its folds; its name says which.
 
     Raises UserError for an unknown fold, and for none where the experiment has folds.
     """
@@ -169,8 +169,8 @@ def find_data(root: str) -> Path:
     if not given.exists():
         below = f" nor below {DATA_VARIABLE} = {base}" if base else f" ({DATA_VARIABLE} is not set)"
         raise UserError(
-            f"data.root = {root!r}: no such folder{below}. `unetseg data` says where each public data "
-            "set is to be had; data.root, or --root, names its folder."
+            f"data.root = {root!r}: no such folder{below}. Set data.root, or "
+            "--root, to the data set's folder; `unetseg data` says where to download the public ones."
         )
     return given
 

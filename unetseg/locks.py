@@ -46,7 +46,7 @@ def locked(path: Path) -> Iterator[None]:
                 file.write_text(f"{os.getpid()}\n{socket.gethostname()}\n", encoding="utf-8")
         yield
     finally:
-        with suppress(OSError):  # before it is released: whoever opened it meanwhile sees that it is gone
+        with suppress(OSError):  # before it is released: a process that has opened it sees that it is gone
             file.unlink()
         lock.release()
 

@@ -66,7 +66,7 @@ def cli(context: click.Context) -> None:
 
     \b
     Start here:
-      unetseg demo                       train on made-up cells, no data needed (a minute or two)
+      unetseg demo                       train on synthetic cells, no data needed (a minute or two)
       unetseg train --data FOLDER        your images/ and labels/ (or masks/)
       unetseg predict RUN IMAGE…         labels for new images
     """  # noqa: D301 (click reads the character, not the two letters, as "leave these lines alone")

@@ -61,7 +61,7 @@ def measure(labels: Path, image: Path | None, out: Path, volumes: bool) -> None:
 def export_labels(labels: Path, kind: str, out: Path | None) -> None:
     """Write outlines for ImageJ, QuPath or COCO.
 
-    LABELS is a label image or a folder of them. Outlines follow the edges of the pixels, so nothing is
+    LABELS is a label image or a folder of them. Outlines follow pixel edges, so nothing is
     smoothed. Pages and time points are kept.
 
     \b

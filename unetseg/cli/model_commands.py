@@ -22,7 +22,7 @@ SCORE_HEAD = ("images", "number", "F1", "SEG", "baseline F1", "baseline SEG")
 def models(name: str | None) -> None:
     """List the models to predict with.
 
-    With NAME: the model's card, which tells what it was trained on, its licence, scores and limits.
+    With NAME: the model's card (training data, licence, scores, limits).
     """
     from unetseg.models import known_models, local_runs, model_card, shipped_models
 
@@ -55,7 +55,7 @@ def _show_list(title: str, rows: list[list[str]]) -> None:
 
 
 def _show_card(card: ModelCard) -> None:
-    facts = [
+    rows = [
         ("input", card.input),
         ("trained on", card.trained_on),
         ("licence of the images", card.data_licence),
@@ -65,7 +65,7 @@ def _show_card(card: ModelCard) -> None:
         ("download", card.url or ""),
     ]
     click.echo(click.style(f"{card.name}: {card.title}", bold=True))
-    for what, value in facts:
+    for what, value in rows:
         if value:
             click.echo(f"{what}: {value}")
     if card.scores:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 _result = partial(click.option, cls=SectionOption, section="Result")
 _labels = partial(click.option, cls=SectionOption, section="Labels (instead of the model's settings)")
-_size = partial(click.option, cls=SectionOption, section="Size of the objects")
-_input = partial(click.option, cls=SectionOption, section="What is read")
-_part = partial(click.option, cls=SectionOption, section="Parts of an image")
+_size = partial(click.option, cls=SectionOption, section="Size of image and objects")
+_input = partial(click.option, cls=SectionOption, section="Which part of the file")
+_part = partial(click.option, cls=SectionOption, section="Skipping")
 _speed = partial(click.option, cls=SectionOption, section="Memory and speed")
 
 
@@ -30,8 +30,10 @@ _speed = partial(click.option, cls=SectionOption, section="Memory and speed")
 @_result(
     "--out", type=PATH, help="Folder, or NAME.tif, NAME.ome.tif or NAME.ome.zarr (default: RUN/predictions)."
 )
-@_result("--probabilities", is_flag=True, help="Also write probabilities: of the foreground, or every class.")
-@_result("--pictures", is_flag=True, help="Also write an overlay PNG of each first page.")
+@_result(
+    "--probabilities", is_flag=True, help="Also write the probability of the foreground, or of each class."
+)
+@_result("--pictures", is_flag=True, help="Also write an overlay PNG of the first page of each file.")
 @_result("--overwrite", is_flag=True, help="Replace a result made with other settings.")
 @_result("--dry-run", is_flag=True, help="Print the plan (tiles, memory, output size, time) and exit.")
 @_result("--challenge", is_flag=True, help="IMAGES are challenge sequences: write NN_RES/mask000.tif.")
@@ -39,7 +41,7 @@ _speed = partial(click.option, cls=SectionOption, section="Memory and speed")
 @_result(
     "--probability-type",
     type=click.Choice(["uint8", "float16", "float32"]),
-    help="Of --probabilities (default: uint8 in an OME-Zarr, float32 in a TIFF).",
+    help="Data type of --probabilities (default: uint8 in an OME-Zarr, float32 in a TIFF).",
 )
 @_labels(
     "--as",
@@ -51,55 +53,71 @@ _speed = partial(click.option, cls=SectionOption, section="Memory and speed")
 )
 @_labels("--threshold", type=click.FloatRange(0, 1), help="Foreground probability of an object.")
 @_labels(
-    "--seed-threshold", type=click.FloatRange(0, 1), help="Seed probability for a watershed; 0: components."
+    "--seed-threshold",
+    type=click.FloatRange(0, 1),
+    help="Split touching objects by a watershed from seeds above this probability; 0: off.",
 )
 @_labels("--min-area", type=click.IntRange(0), help="Remove objects below this area in pixels.")
 @_labels("--max-hole-area", type=click.IntRange(0), help="Fill holes up to this area in pixels.")
 @_labels("--median-radius", type=click.IntRange(0, 64), help="Median filter of this radius in pixels.")
-@_labels("--test-time-augmentation", type=click.Choice(["1", "4", "8"]), help="Average over flips and turns.")
+@_labels(
+    "--test-time-augmentation",
+    type=click.Choice(["1", "4", "8"]),
+    help="Average over this many flips and rotations.",
+)
 @_labels(
     "--with",
     "others",
     type=PATH,
     multiple=True,
     metavar="RUN",
-    help="Average with this run's probabilities (repeatable).",
+    help="Average with the probabilities of this run (repeatable).",
 )
-@_size("--rescale", is_flag=True, help="Resize the image to the training's pixel size; labels keep its size.")
+@_size(
+    "--rescale",
+    is_flag=True,
+    help="Resize the image to the pixel size of the training; labels keep the image's size.",
+)
 @_size("--scale", type=click.FloatRange(1 / 50, 50), help="Resize the image by this factor instead.")
 @_size(
     "--diameter",
     type=click.FloatRange(0, min_open=True),
     metavar="PIXELS",
-    help="Of the objects, for models such as nuclei, instead of an estimate.",
+    help="Diameter of the objects, instead of an estimate (models such as nuclei).",
 )
 @_size(
     "--pixel-size",
     type=click.FloatRange(0, min_open=True),
     metavar="MICROMETRES",
-    help="Of the image, instead of what its file says.",
+    help="Pixel size of the image, instead of the one in its file.",
 )
-@_input("--series", type=click.IntRange(0), help="One of several images in a file.")
-@_input("--pyramid-level", type=click.IntRange(0), default=0, help="Of an image pyramid; 0 is full size.")
+@_input("--series", type=click.IntRange(0), help="Image series, if the file has several.")
+@_input(
+    "--pyramid-level", type=click.IntRange(0), default=0, help="Level of an image pyramid; 0 is full size."
+)
 @_input("--channel", type=click.IntRange(0), multiple=True, help="Only this channel (repeatable).")
 @_input("--plane", multiple=True, help="Only this plane, such as t3_z12 (repeatable).")
-@_input("--axes", help="The axes where a file does not name them, such as ZCYX.")
+@_input("--axes", help="Axes, such as ZCYX, if the file does not name them.")
 @_part("--mask", type=PATH, help="Mask image; pixels with value 0 are skipped.")
 @_part("--skip-below", type=float, help="Skip output chunks whose grey values are all lower.")
-@_part("--skip-damaged", is_flag=True, help="Continue where the image cannot be read, and list it.")
-@_speed("--memory", type=Bytes(), default="2G", show_default=True, help="Limit that sets the tile size.")
+@_part("--skip-damaged", is_flag=True, help="Skip regions that cannot be read, and list them.")
+@_speed(
+    "--memory", type=Bytes(), default="2G", show_default=True, help="Memory limit; it sets the tile size."
+)
 @_speed("--tile", type=click.IntRange(1), help="Side of the tiles in pixels, instead of --memory.")
 @_speed("--batch", type=click.IntRange(1), default=1, show_default=True, help="Tiles computed at once.")
 @_speed("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @_speed("--precision", type=click.Choice(["float32", "bf16", "fp16"]), default="float32", show_default=True)
-@_speed("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes, or one a GPU.")
+@_speed(
+    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Worker processes (one per GPU)."
+)
 @_speed("--scheduler", help="A running Dask scheduler, such as tcp://10.0.0.1:8786.")
-@_speed("--level", type=click.IntRange(1), help="Prune a UNet++ to this level: smaller, faster.")
+@_speed("--level", type=click.IntRange(1), help="Prune a UNet++ to this level: smaller and faster.")
 def predict(run: Path, images: tuple[Path, ...], out: Path | None, **given: Any) -> None:
-    """Label IMAGES (files or folders) with a trained RUN.
+    """Segment IMAGES (files or folders) with a trained RUN.
 
     RUN is a run folder, a model file such as best.pt, or a name that `unetseg models` lists. An image of
-    any size is predicted tile by tile into --out BIG.ome.zarr or BIG.ome.tif; after an interruption the
+    any size is predicted tile by tile with --out BIG.ome.zarr or BIG.ome.tif; after an interruption, the
     same command resumes (docs/large-images.md).
     """
     from unetseg.models import find_model

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @cli.command()
 @click.argument("prediction", type=PATH)
 @click.argument("truth", type=PATH)
-@click.option("--scores", "names", multiple=True, help="Only these scores (repeat the option).")
+@click.option("--scores", "names", multiple=True, help="Only these scores (repeatable).")
 @click.option("--out", type=PATH, multiple=True, help="Also write the table as .csv or .json (repeatable).")
 @click.option(
     "--labels",
@@ -27,9 +27,16 @@ if TYPE_CHECKING:
     show_default=True,
     help="What the truth's values mean.",
 )
-@click.option("--not-annotated", type=int, multiple=True, help="A value of the truth that is no label.")
+@click.option(
+    "--not-annotated",
+    type=int,
+    multiple=True,
+    help="Value in the truth that marks unannotated pixels (repeatable).",
+)
 @click.option("--volumes", is_flag=True, help="TIFF pages are the slices of one volume (NIfTI files always).")
-@click.option("--border", type=click.IntRange(0), default=0, help="Leave out objects this near the edge.")
+@click.option(
+    "--border", type=click.IntRange(0), default=0, help="Ignore objects within this many pixels of the edge."
+)
 @click.option(
     "--missing-as-empty",
     is_flag=True,
@@ -38,14 +45,16 @@ if TYPE_CHECKING:
 @click.option(
     "--partly-annotated", is_flag=True, help="Only some objects of the truth are annotated: count only those."
 )
-@click.option("--worst", type=click.IntRange(0), default=5, show_default=True, help="Worst objects to list.")
+@click.option(
+    "--worst", type=click.IntRange(0), default=5, show_default=True, help="Number of worst objects to list."
+)
 @click.option("--pictures", type=PATH, help="Write overlay PNGs of the worst objects' frames to a folder.")
 @click.option("--images", type=PATH, help="Image file or folder to draw the pictures on (default: black).")
 def score(prediction: Path, truth: Path, **options: Any) -> None:
-    """Score label files of a PREDICTION against the TRUTH.
+    """Score predicted label files (PREDICTION) against the TRUTH.
 
-    Both are files, or folders whose files pair by name; or a challenge's 01_RES and 01_GT; or
-    probability maps and the cells of EM sections.
+    Give two files, or two folders whose files are paired by name. Also a challenge's 01_RES and 01_GT, or
+    probability maps and the labelled cells of EM sections.
     """
     from unetseg.evaluation.score_files import Scoring, check_table_path, score_files, write_table
     from unetseg.settings import DataSettings
@@ -73,7 +82,7 @@ def score(prediction: Path, truth: Path, **options: Any) -> None:
     type=PATH,
     help="HTML file (default: RUN/report.html, RUN/predictions.html, or comparison.html).",
 )
-@click.option("--predictions", type=PATH, help="Show these predicted labels instead of the test part's.")
+@click.option("--predictions", type=PATH, help="Predicted labels to show instead of those of the test part.")
 @click.option("--truth", type=PATH, help="The true labels of --predictions.")
 @click.option("--images", type=PATH, help="The images of --predictions, to draw the outlines on.")
 def report(
@@ -85,8 +94,8 @@ def report(
 ) -> None:
     """Write an HTML page about a RUN, or compare several.
 
-    The page stands alone: it needs no network and no other file. What is no longer there (data,
-    predictions) is left out, and the page says so.
+    The page is self-contained: it needs no network and no other file. Data or predictions that no longer
+    exist are left out, and the page says so.
     """
     from unetseg.report import write_report
     from unetseg.report.later import score_later

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     "--steps",
     type=click.IntRange(1),
     default=None,
-    help="Training steps (default: 300, fewer where slow).",
+    help="Training steps (default: 300, fewer on a slow machine).",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 def demo(out: Path, steps: int | None, device: str) -> None:
-    """Train on a made-up film of touching cells and score it."""
+    """Train on a synthetic film of touching cells and score the result."""
     from unetseg.reproduce.demo import demo_experiment, write_film
     from unetseg.run import Run
 
@@ -45,7 +45,7 @@ def demo(out: Path, steps: int | None, device: str) -> None:
 @click.argument("data", type=PATH)
 @click.option("--out", type=PATH, default=Path("show.png"), show_default=True, help="PNG to write.")
 def show(data: Path, out: Path) -> None:
-    """Picture what the net will see of your data.
+    """Draw your data as the network will see it.
 
     DATA is a data folder or an EXPERIMENT.toml.
     """
@@ -60,16 +60,16 @@ def show(data: Path, out: Path) -> None:
 
 @cli.command()
 @click.argument("experiment", type=PATH, required=False)
-@click.option("--data", type=PATH, help="A data folder, instead of an experiment file.")
-@click.option("--run", "run_path", type=PATH, help="The run folder to make (default: runs/NAME).")
+@click.option("--data", type=PATH, help="Folder of images and labels, instead of an experiment file.")
+@click.option("--run", "run_path", type=PATH, help="Run folder to create (default: runs/NAME).")
 @click.option("--resume", type=PATH, metavar="RUN", help="Continue a run that was interrupted.")
-@click.option("--fold", help="Which of the experiment's named splits.")
+@click.option("--fold", help="One of the experiment's named splits.")
 @click.option("--root", help="The data set's folder, instead of data.root.")
 @click.option("--steps", type=click.IntRange(1), help="Training steps, instead of train.steps.")
 @click.option(
     "--minutes",
     type=click.FloatRange(0, min_open=True),
-    help="A time budget: as many steps as fit are done, and at most --steps.",
+    help="Time budget: train as many steps as fit (at most --steps).",
 )
 @click.option("--seed", type=click.IntRange(0), help="Seed, instead of the experiment's.")
 @click.option("--device", help="auto, cpu, cuda, cuda:N or mps.")
@@ -89,7 +89,9 @@ def train(
 
     From an EXPERIMENT.toml, or from the data folder given with --data.
 
-    Ctrl-C saves and says how to go on. At the end the best weights are scored on the test part.
+    Ctrl-C saves the state and prints the command that resumes. At the end, the best weights are scored on
+    the test part.
+
     Several GPUs: torchrun --nproc-per-node N -m -- unetseg train …
     """
     from unetseg.distributed import process_group, rank, wait_for_all
@@ -124,8 +126,8 @@ def train(
 
 @cli.command()
 @click.argument("task", type=click.Choice(list(PUBLISHED)))
-@click.option("--nets", multiple=True, help="Networks, instead of the experiment's (repeat the option).")
-@click.option("--folds", multiple=True, help="Folds, instead of all (repeat the option).")
+@click.option("--nets", multiple=True, help="Networks, instead of the experiment's (repeatable).")
+@click.option("--folds", multiple=True, help="Folds, instead of all (repeatable).")
 @click.option("--budget", type=click.Choice(list(BUDGETS)), default="cpu", show_default=True,
               help="; ".join(f"{budget}: {words}" for budget, words in BUDGETS.items()) + ".")  # fmt: skip
 @click.option("--root", help="The data set's folder, instead of the experiment's.")
@@ -142,8 +144,8 @@ def reproduce(
 ) -> None:
     """Train and score a published benchmark TASK on every fold.
 
-    Writes the scores of all runs that are done beside the published ones. Those are not run again,
-    an interrupted one goes on.
+    Writes the scores of all finished runs beside the published ones. Finished runs are not repeated;
+    an interrupted run is resumed.
     """
     from unetseg.report import write_report
     from unetseg.reproduce.benchmark import benchmark, check_data, open_or_create, write_results

@@ -34,7 +34,7 @@ from unetseg.tasks.labels import LabelRule
 
 @dataclass(frozen=True)
 class Comparison:
-    """Scores per frame and pooled, what the truth was taken for, and the label pairs that were scored.
+    """Scores per frame and pooled, how the truth was read, and the label pairs that were scored.
 
     challenge: SEG, DET and OP_CSB of a challenge's result where its truth has markers, on the frames
     that `marked` tells of; else empty. pairs: empty for probability maps and class maps. volumes: the

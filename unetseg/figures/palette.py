@@ -21,7 +21,7 @@ PALETTE = np.array(
     ],
     np.float32,
 )
-"""Eight colours that are easily told apart on black and over a grey image."""
+"""Eight colours that are easy to distinguish on black and over a grey image."""
 NEAR_PX = 8
 """Objects with fewer pixels than twice this between them are neighbours."""
 

@@ -15,7 +15,7 @@ from unetseg.images.lazy import LazyImage
 from unetseg.images.scale import Scale
 
 SAMPLES = 16
-"""Places along each axis whose pixels tell arrays apart."""
+"""Places along each axis whose pixels distinguish arrays."""
 
 
 def array_image(array: Any) -> LazyImage:

@@ -78,7 +78,7 @@ class Layout:
 
 
 def one_of(path: Path, things: Sequence[Thing], index: int, what: str, texts: Sequence[str]) -> Thing:
-    """things[index], or a UserError that tells by `texts` what there is."""
+    """things[index], or a UserError that lists by `texts` what there is."""
     if 0 <= index < len(things):
         return things[index]
     there = ", ".join(f"{i} ({text})" if text else str(i) for i, text in enumerate(texts))

@@ -175,8 +175,8 @@ def plane_names(axes: dict[str, int]) -> tuple[str, ...]:
 def fingerprint(path: Path, files: Sequence[Path], *chosen: object) -> str:
     """A short text that changes when the files' sizes or times do, or what was chosen."""
     stats = [file.stat() for file in files]
-    facts = (path.name, [(s.st_size, s.st_mtime_ns) for s in stats], *chosen)
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+    identity = (path.name, [(s.st_size, s.st_mtime_ns) for s in stats], *chosen)
+    return hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
 
 
 def _full(region: Index | tuple[Index, ...]) -> tuple[int | slice, ...]:

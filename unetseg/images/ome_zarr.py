@@ -1,7 +1,7 @@
 """Labels written chunk by chunk into an OME-Zarr, by any number of writers without a lock.
 
 Until `finish` the store lies in a folder of its own, NAME.unfinished, so that a half-written result
-is never taken for a finished one. The same labels give the same bytes in whatever order they come.
+is never mistaken for a finished one. The same labels give the same bytes in whatever order they come.
 """
 
 from __future__ import annotations
@@ -111,10 +111,10 @@ class LabelStore:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """The unfinished store of that name, to go on with."""
+        """The unfinished store of that name, to be resumed."""
         table = read_attributes(unfinished(path)).get(KEY)
         if table is None:
-            raise UserError(f"{path}: no unfinished result to go on with in {unfinished(path)}.")
+            raise UserError(f"{path}: no unfinished result to resume in {unfinished(path)}.")
         metadata = table["metadata"] | {"predicted": tuple(table["metadata"]["predicted"])}
         return cls(path, Grid.from_json(table["grid"]), LabelMetadata(**metadata))
 
@@ -206,7 +206,7 @@ class LabelStore:
         return replace(self.grid, channels=self.metadata.classes)
 
     def _create_scratch(self, where: Path, dtype: DTypeLike) -> None:
-        """An empty array that appears whole, whoever else makes it at the same time."""
+        """Create an empty array in one step, even if several processes do so at once."""
         planes = math.prod(self.grid.axes.values())
         mine = where.with_name(f".{where.name}-{uuid.uuid4().hex}")
         replace(self.working, axes={"t": planes}).create(mine, self.working.yx, dtype)

@@ -36,7 +36,7 @@ def open_image(
 
     series: one of several images in a file, None for all if they are alike; level: of its pyramid, 0 is
     full size; channels and planes: only these, by number and by name; axes: letters such as "ZCYX" where
-    the file does not tell; damaged: open a file that lacks data, too, and raise DamagedRegion where it
+    the file does not say; damaged: open a file that lacks data, too, and raise DamagedRegion where it
     does; cache_bytes: decoded chunks that are kept for the next read.
     Raises UserError for what is not there or cannot be read.
     """

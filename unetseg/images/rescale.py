@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from unetseg.images.lazy import LazyImage, fingerprint
 
 TOLERANCE = 0.1
-"""Pixel sizes that differ by less than this part are taken for the same."""
+"""Pixel sizes that differ by less than this part count as the same."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Axis:
 
 
 def pixel_size_note(image: tuple[float, float] | None, trained: tuple[float, ...] | None) -> str | None:
-    """What to tell where a network was trained at another pixel size (µm) than the image has."""
+    """The note where a network was trained at another pixel size (µm) than the image has."""
     if image is None or trained is None:
         return None
     ratio = math.prod(trained[-2:]) ** 0.5 / math.prod(image) ** 0.5

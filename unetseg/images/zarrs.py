@@ -30,7 +30,7 @@ def is_zarr(path: Path) -> bool:
 
 
 def zarr_module() -> Any:
-    """The zarr package, or a UserError that tells how to get it."""
+    """The zarr package, or a UserError that says how to install it."""
     try:
         import zarr
     except ImportError:
@@ -91,7 +91,7 @@ class Chunks:
 
 
 def _array(path: Path, choice: Choice) -> tuple[zarr.Array[Any], str, Scale]:
-    """The array chosen, its axes ("" where the file does not tell) and scale."""
+    """The array chosen, its axes ("" where the file does not say) and scale."""
     zarr = zarr_module()
     node = zarr.open(path, mode="r")
     if isinstance(node, zarr.Array):

@@ -103,7 +103,7 @@ def crop_of(settings: TrainSettings, dims: int) -> tuple[int, ...]:
 
 
 def learnt_classes(listing: Listing, target: TargetSettings) -> int:
-    """How many classes the network tells apart: those of the labels, or of depth in objects."""
+    """How many classes the network distinguishes: those of the labels, or of depth in objects."""
     by_distance = listing.kind == "instances" and target.kind == "distance"
     return 2 + len(target.distances_px) if by_distance else listing.classes
 

@@ -1,4 +1,4 @@
-"""`unetseg data FOLDER`: what lies in a data folder, what it is taken for, and what is odd."""
+"""`unetseg data FOLDER`: the files of a data folder, how they are read, and possible problems."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GROUP_HEAD = ("sequence", "frames", "size of the first")
 
 @dataclass(frozen=True)
 class Examination:
-    """A table of the files, what they are taken for, and what is odd: lines to be printed."""
+    """A table of the files, how they are read, and possible problems: lines to print."""
 
     head: tuple[str, ...]
     rows: list[list[str]]

@@ -98,7 +98,7 @@ def estimate_diameter(model: Model, image: NDArray[Any], name: str, tiling: Pred
     """The median diameter in pixels of the objects in image (c, y, x); None where none is found.
 
     The middle of the image is predicted at rising scales. The first one whose foreground is certain and
-    whose objects are large enough to be told apart decides; if there is none, the most certain one.
+    whose objects are large enough to be separated decides; if there is none, the most certain one.
     """
     tried: list[tuple[float, float]] = []
     for scale in SCALES:

@@ -49,7 +49,7 @@ def find_targets(images: Sequence[Path], out: Path, *, kind: str) -> list[Target
 
     out: a folder, or for one image the name of a file or OME-Zarr; kind: "classes" or "instances".
     Raises UserError where two results would have one name, in any mix of upper and lower case, and
-    where a result would replace an image or be taken for one the next time.
+    where a result would replace an image or be read as one the next time.
     """
     found = [file for path in images for file in _images_in(path)]
     if out.name.lower().endswith(FILES):
@@ -65,7 +65,7 @@ def find_targets(images: Sequence[Path], out: Path, *, kind: str) -> list[Target
     for path in found:
         if path.resolve().parent == out.resolve():
             raise UserError(
-                f"{out}: holds the images; results there would be taken for images the next time. "
+                f"{out}: holds the images; results there would be read as images the next time. "
                 "Choose another --out."
             )
     return _distinct([Target(path, out / _result_name(path, ending)) for path in found])

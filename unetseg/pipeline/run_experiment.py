@@ -105,15 +105,15 @@ class _Clock:
 def _timed(events: Iterator[Note | Step | Validated | Scheduled]) -> Iterator[Event]:
     """The events, and once the first steps are done a Duration. The first step also prepares the others."""
     clock: _Clock | None = None
-    told, steps = False, 0
+    reported, steps = False, 0
     for event in events:
         yield event
         if isinstance(event, Scheduled):
             steps = event.steps
-        if told or not isinstance(event, Step):
+        if reported or not isinstance(event, Step):
             continue
         clock = clock or _Clock()
         clock.seconds.append(event.total_s)
         if clock.known() and event.number < steps:
-            told = True
+            reported = True
             yield Duration(steps - event.number, median(clock.seconds[1:]))

@@ -56,7 +56,7 @@ def comparison_page(runs: Sequence[Run], page: Path) -> str:
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """The folders' names; with as much of their paths as tells them apart."""
+    """The folders' names; with as much of their paths as distinguishes them."""
     parts = [run.path.resolve().parts for run in runs]
     for depth in range(1, max(len(p) for p in parts) + 1):
         names = ["/".join(p[-depth:]) for p in parts]

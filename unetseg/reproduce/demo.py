@@ -1,4 +1,4 @@
-"""The embedded main job: a made-up film of touching cells, trained on one film, scored on another."""
+"""The whole pipeline on a synthetic film of touching cells, trained on one film, scored on another."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Column:
 class Benchmark:
     """What was published on a data set: a row per method, a figure per column, None where there is none.
 
-    task and folder tell the data set by its settings: data.task, and the name of the folder data.root
+    task and folder identify the data set by its settings: data.task, and the name of the folder data.root
     (any, where there is none); measured_on: the data of the published figures; ours_on: of ours; note:
     in what they differ.
     """
@@ -58,8 +58,8 @@ SAME_IMAGES = (
     "field of view."
 )
 BUDGETS = {
-    "smoke": "a minute a fold, to see that it runs",
-    "short": "about four minutes a net on one core, to compare nets",
+    "smoke": "a minute per fold, to check that it runs",
+    "short": "about four minutes per net on one core, to compare nets",
     "cpu": "up to an hour on two cores",
     "gpu": "the paper's full nets",
 }
@@ -162,7 +162,7 @@ PUBLISHED["isbi-em-volume"] = replace(PUBLISHED["isbi-em"], title="ISBI 2012 EM,
 
 
 def benchmark_of(settings: DataSettings) -> str | None:
-    """The key in PUBLISHED of the data set that the settings read, told by its task and folder.
+    """The key in PUBLISHED of the data set that the settings read, recognised by its task and folder.
 
     >>> benchmark_of(DataSettings(task="cell-tracking", root="data/DIC-C2DH-HeLa/"))
     'dic-hela'

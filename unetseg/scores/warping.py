@@ -11,7 +11,7 @@ and mergers only ("minimum splits and mergers"), the evaluation script and code 
 published (imagej.net, Segmentation evaluation metrics; trainableSegmentation.metrics.WarpingError in
 Fiji). This module follows that code in what moves the figure: mismatches are visited from the surest
 probability to the least sure, column by column, again and again until none can be flipped; what remains
-is told apart in a radius of 20 pixels; each *pixel* of a split or merger counts, not each error; pixels
+is distinguished in a radius of 20 pixels; each *pixel* of a split or merger counts, not each error; pixels
 of all sections are added up; and the best of the thresholds 0, 0.1, ..., 0.9 counts. So the figures are
 of the kind of the published ones (U-Net 0.000353, in Ronneberger et al. 2015), for the same sections and
 truth: those were measured on the hidden test sections.
@@ -133,7 +133,7 @@ def simple_codes() -> bytes:
 def _relax(image: bytearray, codes: bytearray, order: Sequence[int], width: int) -> None:
     """Flip the pixels of `order` that are simple, pass after pass; image and codes in place.
 
-    A flip changes one bit of each neighbour's code, so one look-up tells whether a pixel is simple.
+    A flip changes one bit of each neighbour's code, so one look-up decides whether a pixel is simple.
     """
     simple = simple_codes()
     seen_from = [(dy * width + dx, 1 << (7 - bit)) for bit, (dy, dx) in enumerate(STEPS)]

@@ -1,6 +1,6 @@
 """What is done of a long prediction: a record per tile, written when the tile's data are on disk.
 
-A record holds a checksum of the data it stands for. Who goes on reads the data back and does again
+A record holds a checksum of the data it stands for. A resumed run reads the data back and does again
 what is missing or differs, so that it does not matter how the work was ended.
 """
 
@@ -41,9 +41,9 @@ class Journal:
         except Exception:  # whatever a file cut off by a power failure makes numpy and zipfile raise
             return None
 
-    def write_metadata(self, name: str, facts: dict[str, Any]) -> None:
-        """Facts about the whole, as JSON."""
-        write_json(self.folder / f"{name}.json", facts)
+    def write_metadata(self, name: str, metadata: dict[str, Any]) -> None:
+        """Metadata of the whole result, as JSON."""
+        write_json(self.folder / f"{name}.json", metadata)
 
     def read_metadata(self, name: str) -> dict[str, Any] | None:
         """What `write_metadata` wrote; None where there is nothing that can be read."""
@@ -128,10 +128,10 @@ class Rows:
 def read_metadata(path: Path) -> dict[str, Any] | None:
     """A JSON object; None where there is none that can be read."""
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        metadata = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return facts if isinstance(facts, dict) else None
+    return metadata if isinstance(metadata, dict) else None
 
 
 def checksum(data: NDArray[Any]) -> int:
@@ -140,11 +140,11 @@ def checksum(data: NDArray[Any]) -> int:
 
 
 def check_same(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise UserError, naming what differs, unless a result was begun with the settings of now."""
+    """Raise UserError, naming what differs, unless a result was started with the present settings."""
     changed = list(_changes(before, now))
     if changed:
         raise UserError(
-            f"{path}: was begun with other settings: {', '.join(changed)}. Give the same command to resume, "
+            f"{path}: was started with other settings: {', '.join(changed)}. Give the same command to resume, "
             "--overwrite to start again, or another --out."
         )
 

@@ -3,8 +3,8 @@
 predict: probabilities, and from them the tile's components (scratch) or classes (the result);
 flood: with seeds, the watershed of the components from the seeds of the whole image (see `watershed_step`);
 label: the ids of the whole image, grown, into the result.
-A step's outcome is a function of the model, the image and the tile, whoever does it and when. At last it
-writes its record.
+A step's outcome depends only on the model, the image and the tile, not on which process runs it or when.
+Its last act is to write its record.
 """
 
 from __future__ import annotations

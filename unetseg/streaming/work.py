@@ -94,7 +94,7 @@ def run_job(job: Job, perform: TileExecutor = tiles_here) -> Iterator[Resumed | 
     """Do what is left, tile by tile; the store is not yet finished at the end.
 
     perform: does the tiles, here or elsewhere (`streaming.dask_workers`).
-    Raises UserError where the settings differ from those it was begun with, and for a damaged region;
+    Raises UserError where the settings differ from those it was started with, and for a damaged region;
     what is done is kept.
     """
     before = job.journal.read_metadata("settings")

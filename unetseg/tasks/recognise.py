@@ -24,7 +24,7 @@ MOST_CLASSES = 32
 
 @dataclass(frozen=True)
 class Recognition:
-    """What label values were taken for; doubt: what speaks against it, "" if nothing does."""
+    """The detected meaning of label values; doubt: what speaks against it, "" if nothing does."""
 
     meaning: Meaning
     doubt: str = ""
@@ -43,7 +43,7 @@ def label_rule(
     unknown_background = 0 in settings.not_annotated
     if settings.partly_annotated and found.meaning == "classes":
         raise UserError(
-            f"{source}: data.partly_annotated is for objects, and the labels were taken for classes. Set "
+            f"{source}: data.partly_annotated is for objects, and the labels were detected as classes. Set "
             "data.not_annotated = [0] and give the background a value of its own, or set data.labels."
         )
     if auto and unknown_background:  # without a background there are only classes
@@ -56,7 +56,7 @@ def label_rule(
         return LabelRule("classes", "classes", classes, values, not_annotated=unknown), found
     if settings.classes not in (None, 2):
         raise UserError(
-            f"{source}: data.classes = {settings.classes}, but the labels were taken for {found.meaning}, "
+            f"{source}: data.classes = {settings.classes}, but the labels were detected as {found.meaning}, "
             'which are learnt as 2 classes. Set data.labels = "classes", or leave data.classes out.'
         )
     if found.meaning == "instances":
@@ -89,7 +89,7 @@ def recognise(statistics: Sequence[LabelStatistics], *, scans: bool = False) -> 
 def describe(
     rule: LabelRule, found: Recognition, statistics: Sequence[LabelStatistics], override: str
 ) -> str:
-    """The line that says what labels are taken for: "labels: 34 instances in 5 images (detected; …)".
+    """The line that says how labels are read: "labels: 34 instances in 5 images (detected; …)".
 
     override: the key or option that overrides it; "" if it was used.
     """

@@ -1,4 +1,4 @@
-"""A made-up phase contrast film of touching cells, for demos and tests: nothing to download.
+"""A synthetic phase contrast film of touching cells, for demos and tests: nothing to download.
 
 Cells are star-shaped contours that crawl, stick together, press against each other and divide.
 The picture is computed from their thickness the way a phase contrast microscope does it, so
