@@ -55,7 +55,7 @@ class Run:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"{path}: cannot be made ({error.strerror}). Choose another --run.") from None
+            raise UserError(f"{path}: cannot be created ({error.strerror}). Choose another --run.") from None
         run = cls(path)
         run.record(settled(experiment))
         return run

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 @click.option("--pictures", type=PATH, help="Write overlay PNGs of the worst objects' frames to a folder.")
 @click.option("--images", type=PATH, help="Image file or folder to draw the pictures on (default: black).")
 def score(prediction: Path, truth: Path, **options: Any) -> None:
-    """Score predicted label files (PREDICTION) against the TRUTH.
+    """Score label files of a PREDICTION against the TRUTH.
 
     Give two files, or two folders whose files are paired by name. Also a challenge's 01_RES and 01_GT, or
     probability maps and the labelled cells of EM sections.
@@ -60,7 +60,7 @@ def score(prediction: Path, truth: Path, **options: Any) -> None:
     from unetseg.settings import DataSettings
 
     if options["images"] is not None and options["pictures"] is None:
-        raise UserError("--images is what --pictures draws on; give --pictures FOLDER too.")
+        raise UserError("--images needs --pictures FOLDER, the folder to write the pictures to.")
     for path in options["out"]:
         check_table_path(path)
     named = {name: options[name] for name in ("labels", "not_annotated", "volumes")}

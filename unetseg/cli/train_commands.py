@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 def demo(out: Path, steps: int | None, device: str) -> None:
-    """Train on a synthetic film of touching cells and score the result."""
+    """Train on a synthetic film of cells and score it."""
     from unetseg.reproduce.demo import demo_experiment, write_film
     from unetseg.run import Run
 
     experiment = demo_experiment(steps, device)
     if (out / "run").is_dir():
-        raise UserError(f"{out}: holds a demo already. Choose another folder with --out, or remove it.")
+        raise UserError(f"{out}: already holds a demo. Choose another folder with --out, or remove it.")
     write_film(out)
     click.echo(f"film: {out / 'images'} and {out / 'labels'}")
     run = Run.create(out / "run", experiment)
@@ -197,7 +197,9 @@ def _downloaded(task: str, budget: str, root: str | None) -> str:
 def _run_folder(name: str) -> Path:
     """runs/NAME; a name that is a path would lead elsewhere."""
     if name in ("", ".", "..") or set(name) & set("/\\"):
-        raise UserError(f"name = {name!r}: names the run's folder, so it can be no path; or give --run.")
+        raise UserError(
+            f"name = {name!r}: it names the run folder, so it cannot be a path. Change it, or give --run."
+        )
     return Path("runs") / name
 
 

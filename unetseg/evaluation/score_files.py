@@ -92,7 +92,7 @@ def score_files(truth: Path, predicted: Path, settings: DataSettings, scoring: S
     try:
         table = score_pairs(pairs, kind, classes, names)
     except UserError as error:
-        raise UserError(f"{error} The truth was taken as {rule.meaning}; --labels overrides.") from None
+        raise UserError(f"{error} The truth was read as {rule.meaning}; --labels overrides this.") from None
     volumes = volume_scores(pairs, [spacing for _, spacing in every], kind, classes)
     notes = tuple(filter(None, (note, missing_note(files), partly_note(table))))
     if kind == "classes":

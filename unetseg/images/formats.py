@@ -19,12 +19,12 @@ FOREIGN_ENDINGS = (*PICTURE_ENDINGS, *MICROSCOPE_ENDINGS, *SCANNER_ENDINGS)
 def check_readable(path: Path) -> None:
     """Raise UserError unless the path is a TIFF or PNG file."""
     if path.is_dir():
-        raise UserError(f"{path}: a folder, where an image file is expected.")
+        raise UserError(f"{path}: a folder, but an image file is expected.")
     if not path.is_file():
         raise UserError(f"{path}: no such file.")
     if is_volume_file(path):
         raise UserError(
-            f"{path}: a volume, where images are expected. Save its slices as a TIFF stack; "
+            f"{path}: a volume, but images are expected. Save its slices as a TIFF stack; "
             "volumes are for networks with dims = 3."
         )
     if path.suffix.lower() not in ENDINGS:

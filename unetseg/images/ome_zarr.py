@@ -257,7 +257,7 @@ def check_unfinished(path: Path) -> bool:
         if KEY in read_attributes(folder):
             return True
     raise UserError(
-        f"{folder}: is where the unfinished result would lie, and was not made by this command. Choose "
+        f"{folder}: needed for the unfinished result, but it was not made by this command. Choose "
         "another --out, or move it away."
     )
 

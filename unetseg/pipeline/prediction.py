@@ -58,7 +58,7 @@ def choose_targets(model: Model, images: Sequence[Path], out: Path, options: Pre
     for target in targets:
         options.check(target, volumes=volumes)
         if volumes and target.streamed:
-            raise UserError(f"{target.out}: a network of volumes writes TIFF or NIfTI. Give a folder.")
+            raise UserError(f"{target.out}: a 3D network writes TIFF or NIfTI. Give a folder.")
         for path in _results(target, options):
             existing_mark(path)
     return targets

@@ -77,7 +77,9 @@ def challenge_targets(sequences: Sequence[Path], out: Path) -> list[Target]:
     for folder in sequences:
         digits = frames(folder)
         if not digits:
-            raise UserError(f"{folder}: no frames named t000.tif; give a sequence's folder, such as DATA/02.")
+            raise UserError(
+                f"{folder}: no frames named t000.tif. Give the folder of a sequence, such as DATA/02."
+            )
         result = out / f"{folder.resolve().name}_RES"
         found += [Target(folder / f"t{number}.tif", result / f"mask{number}.tif") for number in digits]
     return _distinct(found)

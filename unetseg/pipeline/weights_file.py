@@ -59,7 +59,7 @@ def load_plain(path: Path, kind: str) -> Saved:
         if values["format"] == kind + UNSEALED:
             return Saved(values, f"{path} has no checksum: it was written before version 0.1.")
         if values.pop("checksum", None) != content_checksum(values):
-            raise UserError(f"damaged: its content does not fit its checksum. {DAMAGED}")
+            raise UserError(f"damaged: its content does not match its checksum. {DAMAGED}")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file. Has the run been trained?") from None
     except OSError as error:

@@ -144,8 +144,8 @@ def check_same(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
     changed = list(_changes(before, now))
     if changed:
         raise UserError(
-            f"{path}: was started with other settings: {', '.join(changed)}. Give the same command to resume, "
-            "--overwrite to start again, or another --out."
+            f"{path}: was started with other settings: {', '.join(changed)}. Give the same command to "
+            "resume, --overwrite to start again, or another --out."
         )
 
 

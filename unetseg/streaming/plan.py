@@ -63,7 +63,7 @@ def make_plan(
     needs. Raises UserError where not even the smallest tile fits.
     """
     if model.net.dims != 2:
-        raise UserError("a network of volumes predicts whole volumes, not images tile by tile.")
+        raise UserError("a 3D network predicts whole volumes, not images tile by tile.")
     cutters = [_Cutter.of(m, model.recipe.labels.halo, shape, settings) for m in (model, *model.others)]
     held = sum(c.held for c in cutters)
     allowed = max(settings.memory - PROGRAM - held, settings.memory // 2) // len(cutters)
@@ -83,8 +83,8 @@ def make_plan(
             return Plan(grids, Partition(shape, step), chunk, batch, batch * tile)
         count //= 2
     raise UserError(
-        f"prediction needs more than the {settings.memory / 2**20:.0f} MiB that are allowed even for its "
-        "smallest tile. Raise --memory."
+        f"prediction needs more than the allowed {settings.memory / 2**20:.0f} MiB even for the smallest "
+        "tile. Raise --memory."
     )
 
 
