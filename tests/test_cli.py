@@ -124,7 +124,7 @@ MISTAKES = {
     "train --data FOLDER --steps 0": "Invalid value for '--steps'",
     "train --data FOLDER --steps x": "Invalid value for '--steps'",
     "train --data FOLDER --run IMAGE": "something else is there already",
-    "train --data FOLDER --run IMAGE/run": "cannot be made (Not a directory)",
+    "train --data FOLDER --run IMAGE/run": "cannot be created (Not a directory)",
     "train --data FOLDER --run made --device gpu7": "gpu7",
     "show none": "none: no such folder.",
     "show FOLDER --out FOLDER": "a folder of this name is in the way",
@@ -364,7 +364,7 @@ def test_a_run_is_never_named_out_of_its_folder(unetseg: Unetseg, tmp_path: Path
     file.write_text(f'name = "{name}"\n[data]\ntask = "synthetic"\n')
     result = unetseg("train", file)
     assert result.code == 2
-    assert "it can be no path" in result.err
+    assert "it cannot be a path" in result.err
 
 
 def test_predict_with_a_pruned_network(unetseg: Unetseg, folder: Path, model: Path, tmp_path: Path) -> None:

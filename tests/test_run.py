@@ -37,7 +37,7 @@ def test_what_is_there_is_not_overwritten(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UserError, match="something else is there already"):
         Run.create(tmp_path / "file", Experiment())
-    with pytest.raises(UserError, match="cannot be made"):
+    with pytest.raises(UserError, match="cannot be created"):
         Run.create(tmp_path / "file" / "run", Experiment())
     assert (tmp_path / "file").read_text() == "mine"
 

@@ -194,7 +194,7 @@ def test_a_score_that_the_truth_does_not_have_says_what_it_was_taken_for(
     result = unetseg("score", tmp_path, tmp_path, "--scores", "seg", "--labels", "classes")
     assert result.code == 2
     assert "no score 'seg' of class maps" in result.err
-    assert "The truth was taken as classes; --labels overrides." in result.err
+    assert "The truth was read as classes; --labels overrides this." in result.err
 
 
 def test_a_frame_without_objects_has_no_score_in_json(unetseg: Unetseg, tmp_path: Path) -> None:

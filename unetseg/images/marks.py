@@ -30,8 +30,8 @@ def existing_mark(path: Path) -> Mark | None:
     mark = read_mark(path)
     if mark is None:
         raise UserError(
-            f"{path}: exists and is not a result of this command, so it is left alone. Choose another --out, or "
-            "move it away."
+            f"{path}: exists and is not a result of this command, so it is left alone. Choose another --out, "
+            "or move it away."
         )
     return mark
 

@@ -126,8 +126,8 @@ class _Tiles:
             done = task.result()
         except self.distributed.KilledWorker:
             raise UserError(
-                f"the same tiles stopped {RETRIES + 1} workers, most likely for lack of memory. Give a smaller "
-                "--memory (it counts for each worker) or fewer --workers."
+                f"the same tiles stopped {RETRIES + 1} workers, most likely for lack of memory. Give a "
+                "smaller --memory (it counts for each worker) or fewer --workers."
             ) from None
         if isinstance(done, UserError):
             raise done
