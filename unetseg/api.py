@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from unetseg.config import read_experiment as _read_experiment
 from unetseg.device import choose_device
 from unetseg.errors import UserError
 from unetseg.images import open_image
@@ -24,6 +23,7 @@ from unetseg.images.arrays import array_image
 from unetseg.images.ome_zarr import open_labels
 from unetseg.models import find_model
 from unetseg.pipeline.auto import derive_experiment as _derive_experiment
+from unetseg.pipeline.auto import resolve_file
 from unetseg.pipeline.decisions import same_request
 from unetseg.pipeline.model import DEFAULT_MEMORY, Model, PredictSettings, average_models, pruned
 from unetseg.pipeline.model import load_model as _load_model
@@ -55,14 +55,17 @@ class Prediction(NamedTuple):
     probabilities: NDArray[np.float32]
 
 
-def read_experiment(path: str | Path) -> Experiment:
-    """The experiment of a TOML file; raises UserError for a wrong key or value."""
-    return _read_experiment(Path(path))
+def read_experiment(path: str | Path, *, fold: str | None = None) -> Experiment:
+    """The experiment that `unetseg train FILE` would run; raises UserError for a wrong key or value.
+
+    What the file does not say is derived from its data. fold: one of the named splits, if it has any.
+    """
+    return resolve_file(Path(path), fold=fold).experiment
 
 
 def derive_experiment(folder: str | Path) -> Experiment:
     """The experiment `unetseg train --data FOLDER` would run."""
-    return _derive_experiment(Path(folder))
+    return _derive_experiment(Path(folder)).experiment
 
 
 def train(

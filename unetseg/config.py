@@ -42,6 +42,12 @@ def read_experiment(path: Path) -> Experiment:
     return parse_experiment({"name": path.stem} | _read_table(path), str(path))
 
 
+def given_keys(path: Path) -> frozenset[str]:
+    """The dotted names of the settings that an experiment file gives, such as "train.crop"."""
+    tables = ((name, table) for name, table in _read_table(path).items() if isinstance(table, dict))
+    return frozenset(f"{name}.{key}" for name, table in tables for key in table)
+
+
 def read_recorded(path: Path) -> Experiment:
     """The experiment that a run folder recorded, perhaps under the names of an earlier version."""
     table = with_present_names(_read_table(path))

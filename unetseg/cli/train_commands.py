@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from unetseg.cli.group import PATH, cli
-from unetseg.cli.training_view import show_training
+from unetseg.cli.training_view import show_derived, show_training
 from unetseg.errors import UserError
 from unetseg.reproduce.published import BUDGETS, PUBLISHED
 
 if TYPE_CHECKING:
-    from unetseg.settings import Experiment, TrainSettings
+    from unetseg.settings import TrainSettings
 
 
 @cli.command()
@@ -49,11 +49,17 @@ def show(data: Path, out: Path) -> None:
 
     DATA is a data folder or an EXPERIMENT.toml.
     """
-    from unetseg.config import read_experiment
+    from unetseg.pipeline.auto import derive_experiment, derive_settings
     from unetseg.pipeline.preview import write_show
 
-    experiment = read_experiment(data) if data.suffix == ".toml" else _derived(data)
-    for note in write_show(experiment, out):
+    if data.suffix == ".toml":
+        from unetseg.config import given_keys, read_experiment
+
+        resolved = derive_settings(read_experiment(data), given_keys(data))  # whatever its folds are
+    else:
+        resolved = derive_experiment(data)
+    show_derived(resolved)
+    for note in write_show(resolved.experiment, out):
         click.echo(note)
     click.echo(f"wrote {out}")
 
@@ -95,6 +101,7 @@ def train(
     Several GPUs: torchrun --nproc-per-node N -m -- unetseg train …
     """
     from unetseg.distributed import process_group, rank, wait_for_all
+    from unetseg.pipeline.auto import derive_experiment, resolve_file
     from unetseg.run import Run
 
     if sum(x is not None for x in (experiment, data, resume)) != 1:
@@ -108,18 +115,23 @@ def train(
         return
     if fold is not None and experiment is None:
         raise UserError("--fold goes with an EXPERIMENT.toml that has folds.")
-    settings = _experiment(experiment, fold) if experiment is not None else _derived(data or Path())
+    resolved = (
+        resolve_file(experiment, fold=fold, root=root)
+        if experiment is not None
+        else derive_experiment(Path(root) if root else data or Path())
+    )
+    settings = resolved.experiment
     changed = replace(
         settings,
         seed=settings.seed if seed is None else seed,
         device=device or settings.device,
-        data=replace(settings.data, root=root or settings.data.root),
         train=_with_length(settings.train, steps, minutes),
     )
     folder = run_path or _run_folder(changed.name)
     with process_group(changed.device):
         if rank() == 0:
             Run.create(folder, changed)
+            show_derived(resolved)
         wait_for_all()
         show_training(Run.open(folder), resume=False)
 
@@ -201,15 +213,3 @@ def _run_folder(name: str) -> Path:
             f"name = {name!r}: it names the run folder, so it cannot be a path. Change it, or give --run."
         )
     return Path("runs") / name
-
-
-def _experiment(path: Path, fold: str | None) -> Experiment:
-    from unetseg.config import choose_fold, read_experiment
-
-    return choose_fold(read_experiment(path), fold)
-
-
-def _derived(root: Path) -> Experiment:
-    from unetseg.pipeline.auto import derive_experiment
-
-    return derive_experiment(root)

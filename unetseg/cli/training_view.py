@@ -12,6 +12,7 @@ import click
 from unetseg.cli.terminal import Progress, Stop, table_text, totals_text
 
 if TYPE_CHECKING:
+    from unetseg.pipeline.auto import Resolved
     from unetseg.pipeline.events import Validated
     from unetseg.pipeline.run_experiment import Event, Outcome
     from unetseg.run import Run
@@ -49,6 +50,14 @@ def show_training(run: Run, *, resume: bool) -> None:
     if view.total_s > 0:
         click.echo(f"data and augmentation took {view.data_s / view.total_s:.1%} of the training time")
     show_outcome(run, outcome)
+
+
+def show_derived(resolved: Resolved) -> None:
+    """Print the settings that were derived from the data, each with its reason."""
+    if resolved.derived:
+        click.echo("settings derived from the data (an experiment file can give others):")
+    for line in resolved.derived:
+        click.echo(f"  {line}")
 
 
 class TrainingView:

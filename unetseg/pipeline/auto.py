@@ -1,104 +1,183 @@
-"""An experiment for a folder nobody wrote an experiment file for: settings derived from its data."""
+"""Settings that nobody gave, derived from the data: the same for a data folder and an experiment file."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
+import torch
 
+from unetseg.config import choose_fold, find_data, given_keys, read_experiment
 from unetseg.errors import UserError
-from unetseg.pipeline.dataset import all_entries, evenly, list_data
-from unetseg.sample import Entry, LabelKind, Sample
-from unetseg.settings import DataSettings, Experiment, LabelSettings, TrainSettings
-from unetseg.tasks.cell_tracking import SEQUENCE
-from unetseg.tasks.folder_files import IMAGE_FOLDERS, LABEL_FOLDERS, has_labels_beside_images
+from unetseg.nets import build_net
+from unetseg.pipeline.dataset import evenly, list_data
+from unetseg.pipeline.time_budget import MOST_STEPS
+from unetseg.sample import Entry, Sample
+from unetseg.settings import DataSettings, Experiment, NetOption
+from unetseg.tasks.guess import guess_task
+from unetseg.tasks.listing import Listing, Split, split
 
-Task = Literal["cell-tracking", "isbi-em", "folder"]
 LOOKED_AT = 8
 OBJECT_PX = 48
 """Objects are shrunk to about this diameter: the network sees a few of them at once."""
-STRIDE = 16
-VOLUME_DEPTH = 3
-VOLUME_STRIDE = 2**VOLUME_DEPTH
+CROP, VOLUME_CROP = 256, 64
+SMALLEST_CROP = 16
+VOLUME_NET: dict[str, NetOption] = {"width": 8, "depth": 3, "dims": 3}
+SEEDS = {"ridge": 0.8, "distance": 0.5}
+"""Where the search of label settings starts, by the kind of target; for distances in parts of the deepest."""
+DERIVED = frozenset(
+    {
+        "data.task",
+        "data.downsample",
+        "train.crop",
+        "train.select_by",
+        "labels.min_area",
+        "labels.seed_threshold",
+        "labels.test_time_augmentation",
+        "labels.choose",
+    }
+)
+"""The settings of images that are derived where they are not given; of volumes also train.batch and net."""
+Found = dict[str, tuple[Any, str]]
+"""A value and its reason, by the dotted name of the setting."""
 
 
-def derive_experiment(root: Path, steps: int = 0) -> Experiment:
-    """The default experiment for the data in `root`: task, pixel size, crop and labels from the data.
+@dataclass(frozen=True)
+class Resolved:
+    """An experiment in which every setting has its value, and a line for each that was derived."""
 
-    downsample brings the median object to about 48 pixels across; crop is at most 256 pixels and fits
-    the smallest image; objects under a tenth of the median area are dropped; the best weights are
-    chosen by SEG for objects and by IoU for classes. steps: 0 for the default.
-    """
+    experiment: Experiment
+    derived: tuple[str, ...] = ()
+
+
+def derive_experiment(root: Path) -> Resolved:
+    """The default experiment for the data in `root`, all its settings derived from them."""
     data = DataSettings(task=guess_task(root), root=str(root))
-    listing = list_data(data)
-    entries = all_entries(listing)
+    return derive_settings(Experiment(name=root.resolve().name, data=data), {"data.root"})
+
+
+def resolve_file(path: Path, *, fold: str | None = None, root: str | None = None) -> Resolved:
+    """The experiment of a TOML file; what it does not say is derived from its data.
+
+    fold: one of its named splits; root: the data folder, in place of data.root.
+    """
+    read = choose_fold(read_experiment(path), fold)
+    given = given_keys(path)
+    data = read.data if root is None else replace(read.data, root=root)
+    train = read.train
+    if train.minutes and "train.steps" not in given:
+        train = replace(train, steps=MOST_STEPS)
+    return derive_settings(replace(read, data=data, train=train), given)
+
+
+def derive_settings(experiment: Experiment, given: Collection[str]) -> Resolved:
+    """The experiment with values derived from its training and validation parts for what is not given.
+
+    given: dotted names of settings, such as "train.crop"; where all of DERIVED are, nothing is read.
+    downsample brings the median object to about 48 pixels across; the crop is at most 256 pixels and fits
+    the smallest image; objects under a tenth of the median area are dropped; the best weights are chosen by
+    SEG for objects and by IoU for classes; label settings are chosen where a validation part has objects.
+    """
+    if set(given) >= DERIVED:
+        return Resolved(experiment)
+    found: Found = {}
+    if "data.task" not in given and experiment.data.root:
+        found["data.task"] = guess_task(find_data(experiment.data.root)), "by what lies in the folder"
+        experiment = _with(experiment, found, given)
+    listing = list_data(experiment.data)
+    parts = split(listing, experiment.data)
+    entries = [*parts.train, *parts.validate]
     samples = [e.read() for e in evenly(entries, LOOKED_AT)]
-    if samples[0].image.ndim == 4:
-        return _of_volumes(Experiment(name=root.resolve().name, data=data), entries, listing.kind, steps)
-    objects = listing.kind == "instances" and data.task != "isbi-em"
+    volumes = bool(samples) and samples[0].image.ndim == 4
+    of = _of_volumes if volumes else _of_images
+    found |= of(experiment, given, entries, samples, listing)
+    found |= _of_labels(experiment, parts, listing)
+    lines = (f"{key} = {value!r} ({why})" for key, (value, why) in found.items() if key not in given)
+    return Resolved(_with(experiment, found, given), tuple(lines))
+
+
+def _of_images(
+    experiment: Experiment,
+    given: Collection[str],
+    entries: Sequence[Entry],
+    samples: Sequence[Sample],
+    listing: Listing,
+) -> Found:
+    objects = has_objects(experiment, listing)
     areas = [a for s in samples for a in _areas(s)] if objects else []
     diameter = statistics.median(areas) ** 0.5 if areas else OBJECT_PX
     side = min(min(e.shape) for e in entries)
     downsample = max(1, min(round(diameter / OBJECT_PX), 4, side // 64))
-    train = TrainSettings(crop=(_crop(side // downsample),), select_by="seg" if objects else "iou")
-    labels = LabelSettings(
-        min_area=int(statistics.median(areas) / 10) if areas else 0, test_time_augmentation=4
-    )
-    return Experiment(
-        name=root.resolve().name,
-        data=replace(data, downsample=downsample),
-        train=replace(train, steps=steps or train.steps),
-        labels=replace(labels, seed_threshold=0.8 if objects else 0.0, choose=objects),
-    )
+    words = f"the median object is {diameter:.0f} px across" if areas else "no objects to go by"
+    if experiment.data.object_diameter:
+        downsample, words = 1, "data.object_diameter is set"
+    seen = -(-side // (experiment.data.downsample if "data.downsample" in given else downsample))
+    size = (min(CROP, seen),) * 2
+    found: Found = {
+        "data.downsample": (downsample, words),
+        "train.crop": (_crop(experiment.net, size, samples)[:1], f"the smallest image has {seen} px a side"),
+    }
+    if areas:
+        found["labels.min_area"] = int(statistics.median(areas) / 10), "a tenth of the median object's area"
+    return found
 
 
-def _of_volumes(experiment: Experiment, entries: Sequence[Entry], kind: LabelKind, steps: int) -> Experiment:
+def _of_volumes(
+    experiment: Experiment,
+    given: Collection[str],
+    entries: Sequence[Entry],
+    samples: Sequence[Sample],
+    listing: Listing,
+) -> Found:
     """A small 3-D net at full resolution, its crop up to 64 pixels along each axis."""
     sides = np.min([e.shape for e in entries], axis=0)
-    crop = tuple(int(min(max(-(-n // VOLUME_STRIDE), 1), 8) * VOLUME_STRIDE) for n in sides)
-    select_by = "seg" if kind == "instances" else "iou"
-    train = replace(experiment.train, crop=crop, batch=2, select_by=select_by)
-    return replace(
-        experiment,
-        net={**experiment.net, "width": 8, "depth": VOLUME_DEPTH, "dims": 3},
-        train=replace(train, steps=steps or train.steps),
-        labels=LabelSettings(test_time_augmentation=4, choose=kind == "instances"),
-    )
+    own = any(key.startswith("net.") for key in given)
+    net = experiment.net if own else experiment.net | VOLUME_NET
+    if net["name"] == "unet":
+        net = {"dims": 3} | net
+    multiple = 2 ** VOLUME_NET["depth"] if not own else 1  # type: ignore[operator]
+    size = tuple(int(min(-(-n // multiple) * multiple, VOLUME_CROP)) for n in sides)
+    found: Found = {
+        "train.crop": (_crop(net, size, samples), f"the smallest volume has {_pixels(sides)} pixels"),
+        "train.batch": (2, "crops of volumes are large"),
+    }
+    if net != experiment.net:
+        found["net"] = net, "the images are volumes"
+    return found
 
 
-def guess_task(root: Path) -> Task:
-    """The layout of a data folder; raises UserError when it is none that is known."""
-    if not root.is_dir():
-        wrong = "a file, not a data folder" if root.exists() else "no such folder"
-        raise UserError(f"{root}: {wrong}. Give the folder that holds images/ and labels/ (or masks/).")
-    if any((root / folder).is_dir() for folder in IMAGE_FOLDERS):
-        return "folder"
-    if (root / "train-volume.tif").is_file():
-        return "isbi-em"
-    if any(p.is_dir() and SEQUENCE.fullmatch(p.name) for p in root.iterdir()):
-        return "cell-tracking"
-    if has_labels_beside_images(root):
-        return "folder"
-    raise UserError(
-        f"{root}: none of the known layouts. {_near(root)}Put images into {root / 'images'} and label "
-        "images of the same names into labels/ (or masks/); or give a Cell Tracking Challenge folder "
-        "(01/, 01_GT/) or the ISBI 2012 files (train-volume.tif, train-labels.tif)."
-    )
+def _of_labels(experiment: Experiment, parts: Split, listing: Listing) -> Found:
+    """How labels are made and scored; label settings are chosen where there are objects to choose them by."""
+    objects = has_objects(experiment, listing)
+    choose = listing.kind != "classes" and any(e.labelled for e in parts.validate)
+    what = "objects" if objects else "classes"
+    found: Found = {
+        "train.select_by": ("seg" if objects else "iou", f"the labels are {what}"),
+        "labels.test_time_augmentation": (4, "the mean of 4 flips is smoother"),
+        "labels.choose": (choose, "the validation part has objects" if choose else "nothing to choose by"),
+    }
+    if objects and listing.block is None:
+        found["labels.seed_threshold"] = SEEDS[experiment.target.kind], "touching objects are split"
+    return found
 
 
-def _near(root: Path) -> str:
-    """A data folder right above or below `root`, as the words that point to it; else nothing."""
-    whole = root.resolve()
-    part = whole.name in ("images", *LABEL_FOLDERS) and (whole.parent / "images").is_dir()
-    sequence = SEQUENCE.fullmatch(whole.name[:2]) and (whole.parent / whole.name[:2]).is_dir()
-    if part or sequence:
-        return f"Did you mean the folder above it, {whole.parent}? "
-    below = sorted(p.name for p in whole.iterdir() if (p / "images").is_dir())
-    return f"Did you mean one in it: {', '.join(below)}? " if below else ""
+def has_objects(experiment: Experiment, listing: Listing) -> bool:
+    """Whether the labels are objects with ids, not classes or the regions between membranes."""
+    return listing.kind == "instances" and experiment.data.task != "isbi-em"
+
+
+def _with(experiment: Experiment, found: Found, given: Collection[str]) -> Experiment:
+    for key, (value, _) in found.items():
+        if key in given:
+            continue
+        table, _, name = key.partition(".")
+        changed = replace(getattr(experiment, table), **{name: value}) if name else value
+        experiment = replace(experiment, **{table: changed})
+    return experiment
 
 
 def _areas(sample: Sample) -> list[int]:
@@ -106,8 +185,22 @@ def _areas(sample: Sample) -> list[int]:
     return np.unique(labels[labels > 0], return_counts=True)[1].tolist()
 
 
-def _crop(side: int) -> int:
-    crop = min(256, side // STRIDE * STRIDE)
-    if crop < STRIDE:
-        raise UserError(f"the images are {side} pixels on their smaller side; at least {STRIDE} are needed.")
-    return crop
+def _crop(net: dict[str, NetOption], size: tuple[int, ...], samples: Sequence[Sample]) -> tuple[int, ...]:
+    """The largest crop up to `size` that the network takes."""
+    options: dict[str, Any] = {k: v for k, v in net.items() if k not in ("name", "weights")}
+    with torch.device("meta"):
+        built = build_net(str(net["name"]), channels=samples[0].image.shape[0], classes=2, **options)
+    if len(size) != built.dims:
+        return size  # another error names the axes
+    crop, _ = built.footprint.nearest_legal(size)
+    least = SMALLEST_CROP if len(size) == 2 else 1
+    if not built.footprint.valid and (any(np.greater(crop, size)) or min(crop) < least):
+        least = max(least, *built.footprint.smallest)
+        raise UserError(
+            f"the images are {min(size)} pixels on their smaller side; at least {least} are needed."
+        )
+    return tuple(int(n) for n in crop)
+
+
+def _pixels(sides: Sequence[int]) -> str:
+    return "×".join(map(str, sides))

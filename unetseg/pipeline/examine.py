@@ -9,12 +9,12 @@ from pathlib import Path
 from unetseg.errors import UserError
 from unetseg.images.formats import image_files, is_volume_file
 from unetseg.images.nifti import read_images
-from unetseg.pipeline.auto import guess_task
 from unetseg.pipeline.dataset import LOOKED_AT, all_entries, annotation_notes, evenly, split_notes
 from unetseg.settings import DataSettings
 from unetseg.tasks import list_task
 from unetseg.tasks.file_summary import FileSummary, summarise
 from unetseg.tasks.folder_files import image_folder_of, paired_files
+from unetseg.tasks.guess import guess_task
 from unetseg.tasks.listing import Listing, split
 
 HEAD = ("image", "size", "channels", "type", "grey values", "µm/pixel", "labels", "values", "pieces")
