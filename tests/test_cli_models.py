@@ -26,7 +26,7 @@ def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     save_model(tmp_path / "cells.pt", recipe, new_net(recipe, seed=0), {})
     content = (tmp_path / "cells.pt").read_bytes()
     (tmp_path / "registry.toml").write_text(
-        '[[models]]\nname = "cells"\ntitle = "Made-up cells"\nurl = "http://127.0.0.1:1/cells.pt"\n'
+        '[[models]]\nname = "cells"\ntitle = "Synthetic cells"\nurl = "http://127.0.0.1:1/cells.pt"\n'
         f'sha256 = "{hashlib.sha256(content).hexdigest()}"\nbytes = {len(content)}\nlicence = "CC0"\n'
         'limits = ["cells that are not made up"]\n'
     )
@@ -42,7 +42,7 @@ def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_list_names_shipped_and_registered_models(registered: Path, unetseg: Unetseg) -> None:
     listed = unetseg("models")
     assert listed.code == 0
-    assert "Made-up cells" in listed.out
+    assert "Synthetic cells" in listed.out
     assert all(name in listed.out for name in shipped_models())
 
 

@@ -17,7 +17,7 @@ from unetseg.catalogue import CatalogueItem, read_catalogue
 from unetseg.download import download_dataset
 from unetseg.errors import UserError
 
-FRAME = b"II*\0 made-up frame"
+FRAME = b"II*\0 synthetic frame"
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 @pytest.fixture
 def catalogue(site: Site, monkeypatch: pytest.MonkeyPatch) -> dict[str, CatalogueItem]:
-    """The catalogue with links to the loopback server and the checksum of a made-up frame."""
+    """The catalogue with links to the loopback server and the checksum of a synthetic frame."""
     sha = hashlib.sha256(FRAME).hexdigest()
     items = [
         replace(
@@ -60,11 +60,11 @@ def test_the_command_prints_the_terms_and_checks_the_files(
     result = unetseg("data", "dic-hela", "--download", "--to", tmp_path / "to")
     assert result.code == 0, result.err
     assert result.out.index("terms: Cell Tracking Challenge") < result.out.index("downloading http://127")
-    assert "downloaded, checksums fit" in result.out
+    assert "downloaded, checksums match" in result.out
     assert (tmp_path / "to" / "DIC-C2DH-HeLa" / "01" / "t000.tif").read_bytes() == FRAME
     assert [p.name for p in (tmp_path / "to").iterdir()] == ["DIC-C2DH-HeLa"]
     again = unetseg("data", "dic-hela", "--download", "--to", tmp_path / "to")
-    assert "there already" in again.out
+    assert "already there" in again.out
     assert site.ranges == [None]
 
 
@@ -80,7 +80,7 @@ def test_reproduce_downloads_the_set_where_it_looks_for_it(
     serve(site, "dic-hela", {"DIC-C2DH-HeLa/01/t000.tif": FRAME})
     result = unetseg("reproduce", "dic-hela", "--download", "--budget", "smoke")
     assert (tmp_path / "sets" / "DIC-C2DH-HeLa" / "01" / "t000.tif").is_file()
-    assert result.code == 2  # the one made-up frame cannot be trained on
+    assert result.code == 2  # the one synthetic frame cannot be trained on
     assert str(tmp_path / "sets" / "DIC-C2DH-HeLa") in result.err
 
 

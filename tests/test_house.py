@@ -1,6 +1,7 @@
 """The architecture's laws: floors, homes of third parties, sizes, no print below the door."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -138,3 +139,47 @@ def test_the_default_path_needs_no_optional_package() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == []
+
+
+ROOT = PACKAGE.parent
+PARAMETERS = 8
+WIDE = {
+    "cli/train_commands.py: train",  # its options, one by one
+    "nets/v_net.py: __init__",  # the keys of [net], one by one
+    "nets/v_net.py: _check",
+}
+
+
+def tree(text: str) -> set[str]:
+    """The rooms that the tree of README names: x/ and x.py."""
+    block = text.split("\nunetseg/\n")[1].split("\ndata/")[0]
+    return {name.removesuffix(".py").rstrip("/") for name in re.findall(r"\b[a-z_]+(?:/|\.py)", block)}
+
+
+def floors_drawn(text: str) -> dict[str, set[str]]:
+    """The rooms on each floor by the map of CONTRIBUTING; an indented line continues its floor."""
+    found: dict[str, set[str]] = {}
+    name = ""
+    for line in text.split("## Floors")[1].split("```")[1].strip().splitlines():
+        floor, rooms = line[:8].strip(), re.split(r" {3,}", line[8:])[0].split()
+        name = floor or name
+        found[name] = found.get(name, set()) | set(rooms)
+    return found
+
+
+def test_the_tree_in_readme_is_the_one_on_disk() -> None:
+    assert tree((ROOT / "README.md").read_text()) == set().union(*FLOORS.values())
+
+
+def test_the_map_in_contributing_is_the_one_on_disk() -> None:
+    assert floors_drawn((ROOT / "CONTRIBUTING.md").read_text()) == FLOORS
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_functions_take_few_parameters(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            count = len([a for a in every if a.arg not in ("self", "cls")])
+            wide = f"{named(path)}: {node.name}" in WIDE
+            assert (count > PARAMETERS) == wide, f"{node.name} takes {count}"

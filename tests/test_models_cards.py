@@ -11,7 +11,7 @@ from unetseg.models import known_models, shipped_models
 ENTRY = """
 [[models]]
 name = "{name}"
-title = "Made-up cells"
+title = "Synthetic cells"
 url = "http://localhost/cells.pt"
 sha256 = "{sha}"
 bytes = 10
@@ -29,7 +29,7 @@ def registry(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_registry_of_ones_own_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     registry(tmp_path, ENTRY.format(name="cells", sha="a" * 64), monkeypatch)
     card = known_models()["cells"]
-    assert (card.title, card.bytes, card.licence) == ("Made-up cells", 10, "CC0")
+    assert (card.title, card.bytes, card.licence) == ("Synthetic cells", 10, "CC0")
 
 
 @pytest.mark.parametrize(

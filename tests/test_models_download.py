@@ -31,7 +31,7 @@ def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelCard]
         Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/cells.pt"
         sha = hashlib.sha256(CONTENT).hexdigest()
-        yield ModelCard("cells", "Made-up cells", sha, len(CONTENT), "CC0", url)
+        yield ModelCard("cells", "Synthetic cells", sha, len(CONTENT), "CC0", url)
         server.shutdown()
 
 

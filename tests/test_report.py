@@ -252,7 +252,7 @@ def test_runs_scored_on_other_images_have_no_best(runs: list[Run], run: Run, tmp
 
 
 def test_the_published_figures_stand_beside_ours(run: Run, tmp_path: Path) -> None:
-    """Told by the data set's folder, even where it is not there any more."""
+    """Identified by the data set's folder, even where it is not there any more."""
     toml = run.path / "experiment.toml"
     text = re.sub(r'root = ".*"', 'root = "DIC-C2DH-HeLa"', toml.read_text())
     toml.write_text(text.replace('task = "folder"', 'task = "cell-tracking"'))

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 def data(folder: Path | None, download: bool, to: Path | None) -> None:
     """Examine your data; list or download public data sets.
 
-    With the FOLDER of your images and labels: a row for every file, what the labels are taken for, how
-    the data would be split, and what is odd. With a folder of public data sets: whether each is
-    complete. With NAME --download: download that set. Without an argument: the sets, and where to get them.
+    With the FOLDER of your images and labels: a row for each file, the detected type of the labels, the
+    split into training and validation, and possible problems. With a folder of public data sets: whether
+    each is complete. With NAME --download: download that set. Without an argument: list the sets, their
+    licences and addresses.
     """
     from unetseg.catalogue import read_catalogue
 
@@ -45,7 +46,7 @@ def data(folder: Path | None, download: bool, to: Path | None) -> None:
     elif not folder.exists() and (named := [item for item in items if item.name == str(folder)]):
         _show_item(named[0])
         if named[0].download:
-            click.echo(f"    next:   unetseg data {folder} --download")
+            click.echo(f"    next:     unetseg data {folder} --download")
     else:
         _examine(folder)
 
@@ -63,8 +64,8 @@ def download_with_progress(item: CatalogueItem, to: Path | None = None) -> Path:
     with _Bar("B") as bytes_bar, _Bar("image") as image_bar:
         there = (to / item.folder).exists()
         path = download_dataset(item, to, received=bytes_bar.show, converted=image_bar.show, say=click.echo)
-    checked = "checksums fit" if item.files else "no checksums known"
-    click.echo(f"{path}: {'there already' if there else 'downloaded'}, {checked}")
+    checked = "checksums match" if item.files else "no checksums known"
+    click.echo(f"{path}: {'already there' if there else 'downloaded'}, {checked}")
     return path
 
 
@@ -91,7 +92,7 @@ class _Bar:
 
 def _show_item(item: CatalogueItem) -> None:
     click.echo(f"{click.style(item.name, bold=True)}: {item.what}")
-    click.echo(f"    get it: {item.download or item.site}\n    terms:  {item.licence}")
+    click.echo(f"    download: {item.download or item.site}\n    terms:    {item.licence}")
 
 
 def _check(items: list[CatalogueItem], folder: Path) -> None:
@@ -99,7 +100,7 @@ def _check(items: list[CatalogueItem], folder: Path) -> None:
 
     for item in items:
         problems = check_dataset(item, folder)
-        whole = "there, checksums fit" if item.files else "there (no checksums known)"
+        whole = "complete, checksums match" if item.files else "found (no checksums known)"
         click.echo(f"{click.style(item.name, bold=True)}: {item.what}")
         click.echo("    " + ("\n    ".join(problems) or f"{whole}: {folder / item.folder}"))
 
