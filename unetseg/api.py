@@ -29,6 +29,7 @@ from unetseg.pipeline.model import DEFAULT_MEMORY, Model, PredictSettings, avera
 from unetseg.pipeline.model import load_model as _load_model
 from unetseg.pipeline.object_size import predict_at_object_size, scale_of_image
 from unetseg.pipeline.run_experiment import Event, run_experiment
+from unetseg.pipeline.tune_run import TuneResult, tune_model
 from unetseg.run import Run
 from unetseg.scores import score
 from unetseg.settings import Experiment
@@ -45,6 +46,7 @@ __all__ = [
     "read_experiment",
     "score",
     "train",
+    "tune",
 ]
 
 
@@ -87,6 +89,15 @@ def train(
         raise UserError(f"{path}: holds a run of another experiment. Choose another folder.")
     run_experiment(opened, resume=resume, progress=progress, stopped=stopped)
     return load_model(path, experiment.device)
+
+
+def tune(
+    run: str | Path, data: str | Path | None = None, out: str | Path | None = None, *, device: str = "auto"
+) -> TuneResult:
+    """Choose the label settings of a run's model again, as `unetseg tune` does; see `tune_model`."""
+    folder = None if data is None else Path(data)
+    target = None if out is None else Path(out)
+    return tune_model(find_model(Path(run)).path, folder, target, device=choose_device(device))
 
 
 def load_model(path: str | Path, device: str = "auto") -> Model:

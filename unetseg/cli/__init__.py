@@ -14,6 +14,7 @@ from unetseg.cli.model_commands import models
 from unetseg.cli.predict_commands import predict
 from unetseg.cli.score_commands import nets, report, score
 from unetseg.cli.train_commands import demo, reproduce, show, train
+from unetseg.cli.tune_commands import tune
 from unetseg.errors import UserError
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "score",
     "show",
     "train",
+    "tune",
 ]
 
 

@@ -1,0 +1,48 @@
+"""The command that chooses label settings again: tune."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from unetseg.cli.group import PATH, cli
+
+
+@cli.command()
+@click.argument("run", type=PATH)
+@click.argument("data", type=PATH, required=False)
+@click.option("--out", type=PATH, help="Model file to write, instead of replacing the run's model.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+def tune(run: Path, data: Path | None, out: Path | None, device: str) -> None:
+    """Choose the label settings of a trained RUN again.
+
+    Nothing is trained.
+
+    Thresholds, smallest areas and growth are chosen by the score of the run's validation part, or of DATA, a
+    folder of other images with labels. RUN is a run folder or, with DATA, a model file. The model as it was
+    trained is kept as best-untuned.pt.
+
+    \b
+    Example:
+      unetseg tune runs/cells newplate --out newplate.pt
+    """  # noqa: D301
+    from unetseg.device import choose_device
+    from unetseg.models import find_model
+    from unetseg.pipeline.tune_run import tune_model
+
+    done = tune_model(find_model(run).path, data, out, device=choose_device(device))
+    tuned, count = done.tuned, len(done.images)
+    click.echo(f"chosen by {count} image{'s' * (count > 1)} of {done.part}: {tuned.words}")
+    click.echo(
+        f"{done.select_by} on these: {tuned.before:.4f} before, {tuned.score:.4f} after "
+        f"({tuned.tried} settings in {tuned.seconds:.0f} s)"
+    )
+    click.echo("These images chose the settings, so their score is no test: score on images that did not.")
+    if done.written is None:
+        click.echo("the model's own settings are the best; nothing is changed")
+        return
+    kept = f"; the model as it was: {done.backup}" if done.backup else ""
+    click.echo(f"wrote {done.written}{kept}")
+    if done.backup:
+        click.echo("Scores and report of the run are those of the settings before.")
