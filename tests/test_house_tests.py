@@ -1,0 +1,105 @@
+"""Every module has a test of its name, or a named test of its room or command that holds it."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "unetseg"
+
+HELD_BY = {
+    "augment": [
+        "augment/apply",
+        "augment/draw",
+        "augment/elastic",
+        "augment/engines",
+        "augment/grey",
+        "augment/pack",
+    ],
+    "benchmark": ["reproduce/published"],
+    "challenge_results": ["evaluation/challenge_folders"],
+    "cli": ["cli/group", "cli/terminal", "cli/train_commands", "pipeline/preview", "reproduce/demo"],
+    "cli_models": ["cli/model_commands"],
+    "config": ["settings"],
+    "decisions": ["pipeline/time_budget"],
+    "download_datasets": ["cli/data_commands", "download/convert"],
+    "evaluation_volumes": ["evaluation/by_kind"],
+    "figures": ["figures/embed", "figures/layers", "figures/pictures"],
+    "images_opening": ["images/lazy"],
+    "images_tiff": ["images/tiff_complete"],
+    "images_tiff_pyramid": ["images/stack_store"],
+    "images_tiff_series": ["images/ome_tiff"],
+    "images_zarr": ["images/chunks", "images/ngff", "images/ome_zarr", "images/zarrs"],
+    "joined": ["nets/quick"],
+    "measuring": ["cli/measure_commands", "exports"],
+    "memory": ["streaming/plan"],
+    "napari_files": ["napari/layers", "napari/reader", "napari/sample_data", "napari/writer"],
+    "nets": ["nets/blocks", "nets/contract", "nets/unet"],
+    "nets_volumes": ["nets/unet3d", "nets/v_net"],
+    "nifti": ["pipeline/volume_prediction"],
+    "predict": [
+        "cli/predict_commands",
+        "pipeline/predict_options",
+        "pipeline/result_names",
+        "pipeline/result_picture",
+    ],
+    "recipe": ["pipeline/model"],
+    "report": [
+        "report/comparison",
+        "report/curves",
+        "report/error_analysis",
+        "report/frames",
+        "report/page",
+        "report/pictures",
+        "report/render",
+        "report/summary",
+        "report/training_pictures",
+    ],
+    "report_browser": ["report/later"],
+    "score_files": ["cli/score_commands", "evaluation/label_files", "evaluation/truth_meaning"],
+    "scores_em": ["scores/of_challenges", "scores/of_probabilities"],
+    "scores_objects": ["scores/of_objects"],
+    "scores_pixels": ["scores/of_classes"],
+    "scores_score": ["scores/entry", "scores/registry", "scores/table"],
+    "streaming": [
+        "streaming/job",
+        "streaming/output",
+        "streaming/source",
+        "streaming/tile_steps",
+        "streaming/watershed_step",
+        "streaming/work",
+    ],
+    "tasks_coverage": ["pipeline/dataset"],
+    "tasks_folder": ["tasks/differences", "tasks/file_summary", "tasks/folder_files"],
+    "tasks_hold_back": ["tasks/channels"],
+    "tasks_listing": ["tasks/films"],
+    "tasks_recognise": ["tasks/class_values", "tasks/label_planes", "tasks/label_statistics", "tasks/labels"],
+    "training": [
+        "cli/training_view",
+        "pipeline/checks",
+        "pipeline/evaluate",
+        "pipeline/provenance",
+        "pipeline/run_experiment",
+        "pipeline/saved_state",
+    ],
+}
+"""A scenario test → the modules that it holds: a command, a page, a whole training or prediction."""
+
+
+def modules() -> list[str]:
+    paths = (p.relative_to(PACKAGE).with_suffix("") for p in PACKAGE.rglob("*.py"))
+    return [p.as_posix() for p in paths if p.name not in ("__init__", "__main__")]
+
+
+def own_tests(module: str) -> list[str]:
+    names = (module.split("/")[-1], module.replace("/", "_"))
+    return [name for name in names if (ROOT / f"tests/test_{name}.py").is_file()]
+
+
+def test_every_module_has_a_test() -> None:
+    held = {module for every in HELD_BY.values() for module in every}
+    assert [m for m in modules() if not own_tests(m) and m not in held] == []
+
+
+def test_the_exceptions_are_modules_without_a_test_of_their_own_and_tests_that_are_there() -> None:
+    every = modules()
+    assert [m for held in HELD_BY.values() for m in held if m not in every or own_tests(m)] == []
+    assert [t for t in HELD_BY if not (ROOT / f"tests/test_{t}.py").is_file()] == []

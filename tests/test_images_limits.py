@@ -1,0 +1,32 @@
+"""Sizes that a file claims, checked before memory is allocated."""
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from unetseg.errors import UserError
+from unetseg.images.limits import PLANES, RATIO, check_claim, check_memory, check_planes
+
+PATH = Path("a.tif")
+
+
+def test_a_claim_is_held_against_the_size_of_the_file() -> None:
+    check_claim(PATH, RATIO * 100, 100)
+    with pytest.raises(
+        UserError, match=r"a\.tif: claims to hold 6\.6 MB of pixels, and is a file of 100 bytes"
+    ):
+        check_claim(PATH, RATIO * 100 + 1, 100)
+
+
+def test_memory_is_held_against_what_is_free() -> None:
+    check_memory(PATH, 1)
+    with pytest.raises(UserError, match=r"a\.tif: takes .* Save it in smaller chunks\.$"):
+        check_memory(PATH, psutil.virtual_memory().total + 1, "Save it in smaller chunks.")
+
+
+@pytest.mark.parametrize("count", [0, -1, PLANES + 1])
+def test_planes_are_bounded(count: int) -> None:
+    check_planes(PATH, PLANES)
+    with pytest.raises(UserError, match=r"allowed are 1 to 1,000,000"):
+        check_planes(PATH, count)
