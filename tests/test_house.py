@@ -42,7 +42,7 @@ TORCH = {
     "nets",
     "train",
 }
-APP = {"api", "evaluation", "figures", "pipeline", "report", "reproduce", "streaming"}
+APP = {"api", "evaluation", "sharing", "figures", "pipeline", "report", "reproduce", "streaming"}
 DOOR = {"cli", "napari"}
 MAY_IMPORT = {
     "ground": GROUND,
@@ -53,6 +53,7 @@ MAY_IMPORT = {
 }
 FLOORS = {"ground": GROUND, "files": FILES, "torch": TORCH, "app": APP, "door": DOOR}
 HOMES = {
+    "bioimageio": {"sharing"},
     "albumentations": {"augment"},
     "click": {"cli"},
     "elasticdeform": {"augment"},
@@ -61,6 +62,7 @@ HOMES = {
     "magicgui": {"napari"},
     "matplotlib": {"figures"},
     "monai": {"nets"},
+    "onnxruntime": {"inference", "sharing"},
     "napari": {"napari"},
     "nibabel": {"images"},
     "pooch": {"download", "models"},
@@ -132,10 +134,10 @@ def test_the_default_path_needs_no_optional_package() -> None:
     """Training, prediction and scoring import no package that is optional or heavy."""
     code = (
         "import sys, unetseg.api, unetseg.pipeline.prediction, unetseg.evaluation.score_files, "
-        "unetseg.reproduce.demo, unetseg.pipeline.evaluate, unetseg.report\n"
+        "unetseg.reproduce.demo, unetseg.pipeline.evaluate, unetseg.report, unetseg.sharing.export\n"
         "print(*sorted({m.split('.')[0] for m in sys.modules} "
         "& {'albumentations', 'cv2', 'elasticdeform', 'monai', 'nibabel', 'edt', 'ctc_metrics', 'zarr', "
-        "'dask', 'distributed', 'pooch', 'requests'}))"
+        "'dask', 'distributed', 'pooch', 'requests', 'bioimageio', 'onnx', 'onnxruntime'}))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == []

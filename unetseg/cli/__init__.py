@@ -8,6 +8,7 @@ from typing import NoReturn
 import click
 
 from unetseg.cli.data_commands import data
+from unetseg.cli.export_commands import export
 from unetseg.cli.group import cli
 from unetseg.cli.measure_commands import export_labels, measure
 from unetseg.cli.model_commands import models
@@ -21,6 +22,7 @@ __all__ = [
     "cli",
     "data",
     "demo",
+    "export",
     "export_labels",
     "main",
     "measure",

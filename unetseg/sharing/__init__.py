@@ -1,0 +1,1 @@
+"""Models for other programs: ONNX, TorchScript and bioimage.io packages, written and read."""
