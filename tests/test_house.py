@@ -71,7 +71,7 @@ HOMES = {
     "tifffile": {"images"},
     "pyarrow": {"pipeline"},
     "roifile": {"exports", "tasks"},
-    "torch": TORCH | {"pipeline", "streaming", "reproduce"},
+    "torch": TORCH | {"pipeline", "sharing", "streaming", "reproduce"},
     "dask": {"streaming"},
     "distributed": {"streaming"},
     "numcodecs": {"images"},
