@@ -153,7 +153,7 @@ def ours(case: Case) -> Step:
     state = new_state(case.build(), case.settings, case.device)
     source = batches(
         examples(),
-        settings=AugmentSettings(),
+        augment=AugmentSettings(),
         crop=case.crop,
         footprint=state.net.footprint,
         train=case.settings,

@@ -38,7 +38,7 @@ def examples(*sizes: tuple[int, int]) -> list[Example]:
 
 
 def make(start: int = 0, seed: int = 3, **changes: Any) -> Any:
-    options: dict[str, Any] = {"settings": AugmentSettings(), "footprint": PADDED}
+    options: dict[str, Any] = {"augment": AugmentSettings(), "footprint": PADDED}
     options |= changes
     options.setdefault("crop", (24, 24))
     options.setdefault("train", TrainSettings(batch=2))
@@ -72,7 +72,7 @@ def test_every_example_is_seen_once_before_any_is_seen_again() -> None:
 def test_a_valid_net_gets_the_central_targets() -> None:
     footprint = unet_footprint(1, valid=True)
     data, settings = examples((40, 50), (40, 50)), replace(AugmentSettings(), noise=0)
-    cut = next(make(data=data, settings=settings, footprint=footprint))
+    cut = next(make(data=data, augment=settings, footprint=footprint))
     chosen, draws = draws_of_batch(settings, [(40, 50)] * 2, (8, 8), 2, seed=3, n=0)
     sources = [load_example(data[i], CPU) for i in chosen]
     whole = [torch.cat([getattr(s, key) for s in sources]) for key in ("images", "targets")]
@@ -86,7 +86,7 @@ def test_a_valid_net_learns_from_every_pixel_of_an_image_smaller_than_its_crop()
     rows, columns = np.mgrid[:20, :20]
     place = (20 * rows + columns + 1).astype(np.float32)  # the weight says where a pixel comes from
     data = [Example("a", place[None], np.zeros((20, 20), np.uint8), place)]
-    source = make(data=data, settings=NO_AUGMENT, footprint=unet_footprint(1, valid=True))
+    source = make(data=data, augment=NO_AUGMENT, footprint=unet_footprint(1, valid=True))
     seen = {int(w) for batch in itertools.islice(source, 300) for w in batch.weight.unique()}
     assert seen == set(range(1, 401))
 
@@ -99,16 +99,14 @@ def test_an_albumentations_pipeline_is_applied_first_and_replayed(tmp_path: Path
         elastic=0, flip=False, rotate=0, scale=0, brightness=0, contrast=0, gamma=0, noise=0
     )
     data = examples((24, 24))
-    plain = next(make(data=data, settings=settings))
-    piped = next(make(data=data, settings=replace(settings, albumentations=str(path))))
+    plain = next(make(data=data, augment=settings))
+    piped = next(make(data=data, augment=replace(settings, albumentations=str(path))))
     assert torch.allclose(piped.images, plain.images.transpose(2, 3), atol=1e-5)
     assert torch.equal(piped.classes, plain.classes.transpose(1, 2))
     assert torch.allclose(piped.weight, plain.weight.transpose(1, 2))
     albumentations.save(albumentations.Compose([albumentations.RandomCrop(24, 24)]), str(path))
     settings = replace(AugmentSettings(), albumentations=str(path))
-    assert equal(
-        next(make(start=4, settings=settings)), list(itertools.islice(make(settings=settings), 5))[4]
-    )
+    assert equal(next(make(start=4, augment=settings)), list(itertools.islice(make(augment=settings), 5))[4])
 
 
 def test_an_albumentations_pipeline_cuts_off_no_grey_values() -> None:
@@ -126,7 +124,7 @@ def test_a_wrong_albumentations_file_is_the_users_error(tmp_path: Path) -> None:
     wrong.write_text("{}")
     for path in (wrong, tmp_path / "none.json"):
         with pytest.raises(UserError, match=path.name):
-            next(make(settings=replace(AugmentSettings(), albumentations=str(path))))
+            next(make(augment=replace(AugmentSettings(), albumentations=str(path))))
 
 
 RARE = Example(
@@ -142,7 +140,7 @@ def test_balanced_crops_lie_around_pixels_of_every_class_alike(settings: Augment
     data = [replace(RARE, image=RARE.classes[None].astype(np.float32))]
     train = TrainSettings(batch=64, class_balanced_crops=True)
     footprint = Footprint((11, 11), (1, 1), True, (0, 0))
-    made = make(data=data, settings=settings, footprint=footprint, crop=(23, 23), train=train)
+    made = make(data=data, augment=settings, footprint=footprint, crop=(23, 23), train=train)
     centres = [next(made) for _ in range(30)]
     classes = torch.cat([b.classes for b in centres]).flatten()
     assert classes.shape == (1920,)

@@ -38,7 +38,7 @@ with process_group("cpu"):
     device, settings = torch.device("cpu"), TrainSettings(steps=4, batch=4, crop=(16,))
     options = {"width": 4, "depth": 2, "padding": "same", "norm": "none", "dropout": 0.0}
     state = new_state(build_net("unet", channels=1, classes=2, seed=1, **options), settings, device)
-    source = batches(disc_examples(), settings=AugmentSettings(), crop=(16, 16), device=device,
+    source = batches(disc_examples(), augment=AugmentSettings(), crop=(16, 16), device=device,
                      footprint=state.net.footprint, train=settings, seed=7, start=0)
     losses = [s.loss for s in train(state, source, weighted_cross_entropy, settings, seed=7, device=device)]
     torch.save({"weights": state.net.state_dict(), "losses": losses}, f"{sys.argv[1]}/{rank()}.pt")

@@ -23,6 +23,12 @@ def test_a_mark_is_read_from_a_tiff_a_png_and_a_folder(tmp_path: Path) -> None:
     assert [read_mark(tmp_path / name) for name in ("a.tif", "a.png", "a.zarr")] == [MARK] * 3
 
 
+@pytest.mark.parametrize("text", ["", "[1]", '{"other": 1}'])
+def test_a_file_of_another_kind_is_no_mark(tmp_path: Path, text: str) -> None:
+    (tmp_path / FILE).write_text(text)
+    assert read_mark(tmp_path) is None
+
+
 def test_a_copy_by_another_program_is_not_ours(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, np.zeros((4, 4), np.uint8), extratags=tiff_tags(MARK))

@@ -57,7 +57,7 @@ def examples(*sizes: tuple[int, int]) -> list[Example]:
 
 def of_one_batch(size: int, data: list[Example]) -> Counted:
     source = batches(
-        data, settings=AugmentSettings(blur=1.0), crop=(32, 32), footprint=unet_footprint(2, valid=False),
+        data, augment=AugmentSettings(blur=1.0), crop=(32, 32), footprint=unet_footprint(2, valid=False),
         train=TrainSettings(batch=size), seed=3, start=0, device=META,
     )  # fmt: skip
     next(source)
@@ -85,7 +85,7 @@ def test_a_step_reads_one_number_and_that_after_backward(optimizer: Any) -> None
     options: Any = {"width": 4, "depth": 2, "padding": "same", "norm": "batch"}
     state = new_state(build_net("unet", channels=1, classes=2, seed=1, **options), settings, META)
     source = batches(
-        examples((40, 50)), settings=AugmentSettings(), crop=(32, 32), footprint=state.net.footprint,
+        examples((40, 50)), augment=AugmentSettings(), crop=(32, 32), footprint=state.net.footprint,
         train=settings, seed=3, start=0, device=META,
     )  # fmt: skip
     with Counted() as counted:

@@ -21,7 +21,7 @@ def test_a_smoothed_mask_has_the_range_of_its_two_clusters() -> None:
         np.zeros((80, 80)),
         np.full((80, 80), 7.0),
         np.random.default_rng(0).normal(100, 20, (80, 80)),  # an image
-        np.where(YX < 25, np.where(YX < 12, 2.0, 1.0), 0.0),  # two classes: the second lies on no edge
+        np.where(YX < 25, np.where(YX < 17, 2.0, 1.0), 0.0),  # two classes: the second lies on no edge
         np.where(YX < 1.5, 255.0, 0.0),  # too few pixels to know
     ],
     ids=["empty", "constant", "image", "classes", "speck"],

@@ -43,7 +43,7 @@ def steps(
     state: State, settings: TrainSettings, count: int | None = None, device: torch.device = CPU
 ) -> list[Any]:
     source = batches(
-        disc_examples(), settings=AugmentSettings(), crop=(16, 16), footprint=state.net.footprint,
+        disc_examples(), augment=AugmentSettings(), crop=(16, 16), footprint=state.net.footprint,
         train=settings, seed=7, start=state.step, device=device,
     )  # fmt: skip
     done = train(state, source, weighted_cross_entropy, settings, seed=7, device=device)
@@ -78,7 +78,7 @@ def test_another_seed_gives_other_weights() -> None:
     one, other = fresh(SMALL), fresh(SMALL)
     steps(one, SMALL)
     source = batches(
-        disc_examples(), settings=AugmentSettings(), crop=(16, 16), footprint=other.net.footprint,
+        disc_examples(), augment=AugmentSettings(), crop=(16, 16), footprint=other.net.footprint,
         train=SMALL, seed=8, start=0, device=CPU,
     )  # fmt: skip
     list(train(other, source, weighted_cross_entropy, SMALL, seed=8, device=CPU))
@@ -163,7 +163,7 @@ def test_several_heads_are_trained_by_the_mean_of_their_losses() -> None:
     state, by_hand = new_state(net, settings, CPU), copy.deepcopy(net)
     (step,) = steps(state, settings, count=1)
     source = batches(
-        disc_examples(), settings=AugmentSettings(), crop=(16, 16), footprint=net.footprint,
+        disc_examples(), augment=AugmentSettings(), crop=(16, 16), footprint=net.footprint,
         train=settings, seed=7, start=0, device=CPU,
     )  # fmt: skip
     batch = next(source)

@@ -115,7 +115,7 @@ def load_example(example: Example, device: torch.device) -> DeviceExample:
 
 
 def draws_of_batch(
-    settings: AugmentSettings,
+    augment: AugmentSettings,
     shapes: Sequence[Sequence[int]],
     crop: Sequence[int],
     size: int,
@@ -132,13 +132,13 @@ def draws_of_batch(
     positions = range(n * size, (n + 1) * size)
     chosen = [_example_at(position, len(shapes), seed) for position in positions]
     rng = np.random.default_rng([seed, n])
-    return chosen, [draw(settings, shapes[i], crop, rng, places[i] if places else ()) for i in chosen]
+    return chosen, [draw(augment, shapes[i], crop, rng, places[i] if places else ()) for i in chosen]
 
 
 def batches(
     examples: Sequence[Example],
     *,
-    settings: AugmentSettings,
+    augment: AugmentSettings,
     crop: Sequence[int],
     footprint: Footprint,
     train: TrainSettings,
@@ -151,16 +151,16 @@ def batches(
     The network's output lies uniformly inside the image, or with `train.class_balanced_crops` around a
     pixel of any class with equal probability; what a valid net reads beyond is mirrored.
     """
-    pipeline = load_albumentations(settings.albumentations) if settings.albumentations else None
+    pipeline = load_albumentations(augment.albumentations) if augment.albumentations else None
     with memory_errors("Use fewer or smaller images, or raise data.downsample."):
         resident = Residents.load(examples, device)
     shapes = [e.classes.shape for e in examples]
-    engine: Engine = apply_with_elasticdeform if settings.engine == "elasticdeform" else apply
+    engine: Engine = apply_with_elasticdeform if augment.engine == "elasticdeform" else apply
     places = [class_places(e.classes, e.weight) for e in examples] if train.class_balanced_crops else []
     learnt, own = footprint.output(crop), own_part(train.batch)
 
     def drawn(n: int) -> tuple[Sequence[int], HostDraws]:
-        chosen, draws = draws_of_batch(settings, shapes, learnt, train.batch, seed=seed, n=n, places=places)
+        chosen, draws = draws_of_batch(augment, shapes, learnt, train.batch, seed=seed, n=n, places=places)
         return _by_source(chosen[own], draws[own])
 
     with ThreadPoolExecutor(1) as ahead:  # draws the next batch while this one is learnt from

@@ -101,15 +101,15 @@ def learnt_labels(sample: Sample) -> NDArray[np.int32]:
 
 
 def make_example(
-    sample: Sample, image: NDArray[np.float32], settings: TargetSettings, class_weights: NDArray[np.float32]
+    sample: Sample, image: NDArray[np.float32], target: TargetSettings, class_weights: NDArray[np.float32]
 ) -> Example:
     """Classes and weights of a labelled sample (the U-Net paper's eq. 2) beside its normalised image."""
     labels = learnt_labels(sample)
-    classes = target_classes(sample, settings)
+    classes = target_classes(sample, target)
     border = np.zeros(labels.shape, np.float32)
-    if sample.kind == "instances" and settings.w0 > 0:
+    if sample.kind == "instances" and target.w0 > 0:
         thickness = relative_spacing(sample)
-        border = border_weights(sample.separated, w0=settings.w0, sigma=settings.sigma, spacing=thickness)
+        border = border_weights(sample.separated, w0=target.w0, sigma=target.sigma, spacing=thickness)
     weight = weight_map(classes, border, class_weights, annotated=labels != NOT_ANNOTATED)
     return Example(sample.name, image, classes, weight)
 
@@ -120,21 +120,21 @@ def relative_spacing(sample: Sample) -> tuple[float, ...] | None:
     return None if sizes is None or len(sizes) < 3 else tuple(size / sizes[-1] for size in sizes)
 
 
-def target_classes(sample: Sample, settings: TargetSettings) -> NDArray[np.uint8]:
+def target_classes(sample: Sample, target: TargetSettings) -> NDArray[np.uint8]:
     """The class map a network is trained on, (*yx) uint8; not annotated pixels are class 0."""
     labels = _labels(sample)
-    if sample.kind == "instances" and settings.kind == "distance":
-        return distance_classes(labels, settings.distances_px)
+    if sample.kind == "instances" and target.kind == "distance":
+        return distance_classes(labels, target.distances_px)
     if sample.kind == "instances":
         return (sample.separated > 0).astype(np.uint8)
     return np.where(labels == NOT_ANNOTATED, 0, labels).astype(np.uint8)
 
 
-def count_classes(sample: Sample, classes: int, settings: TargetSettings) -> NDArray[np.int64]:
+def count_classes(sample: Sample, classes: int, target: TargetSettings) -> NDArray[np.int64]:
     """Annotated pixels of each class, (classes,) int64; a class out of range is the user's error."""
     labels = learnt_labels(sample)
     known = labels != NOT_ANNOTATED
-    present = (labels if sample.kind == "classes" else target_classes(sample, settings))[known]
+    present = (labels if sample.kind == "classes" else target_classes(sample, target))[known]
     if present.size and int(present.max()) >= classes:
         raise UserError(
             f"{sample.name}: the labels hold class {int(present.max())}, but only classes "

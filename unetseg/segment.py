@@ -12,14 +12,14 @@ from unetseg.distance_classes import depth
 from unetseg.settings import LabelSettings
 
 
-def object_labels(probabilities: NDArray[np.float32], settings: LabelSettings) -> NDArray[np.int32]:
+def object_labels(probabilities: NDArray[np.float32], labels: LabelSettings) -> NDArray[np.int32]:
     """Object labels of class probabilities (k, *yx): see `segment`.
 
     With two classes foreground is class 1. With more (background and classes of depth) it is all but
     class 0, and seeds are looked for in the expected depth.
     """
     foreground, core = object_maps(probabilities)
-    return segment(foreground, settings, core)
+    return segment(foreground, labels, core)
 
 
 def object_maps(probabilities: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -87,28 +87,28 @@ class Step:
         return seconds_between(self.marks[0], self.marks[2])
 
 
-def new_state(net: Net, settings: TrainSettings, device: torch.device) -> State:
+def new_state(net: Net, train: TrainSettings, device: torch.device) -> State:
     """The net on the device with a fresh optimizer."""
     layout = torch.channels_last if net.dims == 2 else torch.channels_last_3d
-    if settings.checkpointing:
+    if train.checkpointing:
         recompute_blocks(cast(nn.Module, net))
-    net.to(device, memory_format=layout if settings.channels_last else torch.preserve_format)
-    half = settings.precision == "fp16"
-    return State(net, _optimizer(net, settings), torch.amp.GradScaler(device.type, enabled=half))
+    net.to(device, memory_format=layout if train.channels_last else torch.preserve_format)
+    half = train.precision == "fp16"
+    return State(net, _optimizer(net, train), torch.amp.GradScaler(device.type, enabled=half))
 
 
-def learning_rate(settings: TrainSettings, step: int) -> float:
+def learning_rate(train: TrainSettings, step: int) -> float:
     """The learning rate of step 0, 1, …: a function of the settings and the step alone.
 
     "cosine" falls from the peak to 0; "one-cycle" rises linearly over the first tenth from a
     25th of the peak and then falls as a cosine (Smith & Topin 2018).
     """
-    peak, done = settings.learning_rate, step / settings.steps
-    if settings.schedule == "constant":
+    peak, done = train.learning_rate, step / train.steps
+    if train.schedule == "constant":
         return peak
-    if settings.schedule == "one-cycle" and done < 0.1:
+    if train.schedule == "one-cycle" and done < 0.1:
         return peak * (0.04 + 0.96 * done / 0.1)
-    left = (done - 0.1) / 0.9 if settings.schedule == "one-cycle" else done
+    left = (done - 0.1) / 0.9 if train.schedule == "one-cycle" else done
     return peak * 0.5 * (1 + math.cos(math.pi * left))
 
 
@@ -116,30 +116,30 @@ def train(
     state: State,
     batches: Iterator[Batch],
     loss: Loss,
-    settings: TrainSettings,
+    train: TrainSettings,
     *,
     seed: int,
     device: torch.device,
 ) -> Iterator[Step]:
-    """Steps state.step … settings.steps − 1, one at a time; the state is up to date at each yield.
+    """Steps state.step … train.steps − 1, one at a time; the state is up to date at each yield.
 
     The loss of a net with several heads is the mean of the heads' losses. Dropout is seeded by
     (seed, step), so a resumed run equals an uninterrupted one. Where several processes train
     together, the batches are each one's part and the loss is that of them all. Raises UserError
     where the loss was not finite, at the next step or when that step's loss is read, whichever is first.
     """
-    forward = _forward(state.net, settings, device)
+    forward = _forward(state.net, train, device)
     before: Step | None = None
-    while state.step < settings.steps:
+    while state.step < train.steps:
         started, processor = mark(device), time.process_time()
         batch = next(batches)
         ready = mark(device)
-        rate = learning_rate(settings, state.step)
+        rate = learning_rate(train, state.step)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         torch.manual_seed((seed * 1_000_003 + state.step) * processes() + rank())
-        with memory_errors(f"Lower train.batch ({settings.batch}), train.crop or net.width."):
-            value = _one_step(state, forward, batch, loss, settings)
+        with memory_errors(f"Lower train.batch ({train.batch}), train.crop or net.width."):
+            value = _one_step(state, forward, batch, loss, train)
         state.step += 1
         marks = started, ready, mark(device)
         if before is not None:
@@ -149,32 +149,32 @@ def train(
 
 
 def _one_step(
-    state: State, forward: Callable[[Tensor], Logits], batch: Batch, loss: Loss, settings: TrainSettings
+    state: State, forward: Callable[[Tensor], Logits], batch: Batch, loss: Loss, train: TrainSettings
 ) -> Tensor:
     """The loss, which stays on the device: nothing here waits for it (but fp16's loss scaler)."""
     state.net.train()
     state.optimizer.zero_grad(set_to_none=True)
     images = batch.images
-    if settings.channels_last:
+    if train.channels_last:
         images = images.contiguous(memory_format=_layout(images))
-    with precision_context(settings.precision, images.device, fast=not settings.deterministic):
+    with precision_context(train.precision, images.device, fast=not train.deterministic):
         logits = forward(images)
     heads = logits if isinstance(logits, tuple) else (logits,)
     value = torch.stack([loss(head, batch.classes, batch.weight) for head in heads]).mean()
     state.scaler.scale(value).backward()
-    if settings.clip > 0:
+    if train.clip > 0:
         state.scaler.unscale_(state.optimizer)
-        nn.utils.clip_grad_norm_(state.net.parameters(), settings.clip)
+        nn.utils.clip_grad_norm_(state.net.parameters(), train.clip)
     state.scaler.step(state.optimizer)
     state.scaler.update()
     return mean_of_all(value.detach())
 
 
-def _forward(net: Net, settings: TrainSettings, device: torch.device) -> Callable[[Tensor], Logits]:
+def _forward(net: Net, train: TrainSettings, device: torch.device) -> Callable[[Tensor], Logits]:
     forward = averaging(net, device)
-    if not (settings.compile or settings.cuda_graphs):
+    if not (train.compile or train.cuda_graphs):
         return forward
-    mode = "reduce-overhead" if settings.cuda_graphs else "default"
+    mode = "reduce-overhead" if train.cuda_graphs else "default"
     return cast(Callable[[Tensor], Logits], torch.compile(forward, mode=mode))
 
 
@@ -182,11 +182,11 @@ def _layout(images: Tensor) -> torch.memory_format:
     return torch.channels_last if images.ndim == 4 else torch.channels_last_3d
 
 
-def _optimizer(net: Net, settings: TrainSettings) -> torch.optim.Optimizer:
-    rate, decay, fused = settings.learning_rate, settings.weight_decay, settings.fused
-    match settings.optimizer:
+def _optimizer(net: Net, train: TrainSettings) -> torch.optim.Optimizer:
+    rate, decay, fused = train.learning_rate, train.weight_decay, train.fused
+    match train.optimizer:
         case "sgd":
-            momentum = settings.momentum
+            momentum = train.momentum
             return torch.optim.SGD(net.parameters(), rate, momentum=momentum, weight_decay=decay, fused=fused)
         case "adamw":
             return torch.optim.AdamW(net.parameters(), rate, weight_decay=decay, fused=fused)

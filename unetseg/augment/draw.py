@@ -41,7 +41,7 @@ class Draw:
 
 
 def draw(
-    settings: AugmentSettings,
+    augment: AugmentSettings,
     shape: Sequence[int],
     crop: Sequence[int],
     rng: np.random.Generator,
@@ -58,9 +58,9 @@ def draw(
     dims = len(shape)
     chances = rng.random(dims)
     where = _place(places, shape, crop, chances) if places else _anywhere(shape, crop, chances)
-    centre = where + rng.uniform(-1, 1, dims) * settings.shift
-    matrix = _matrix(settings, dims, rng)
-    control = rng.normal(size=(dims, *[settings.control_points] * dims)) * _elastic(settings, crop)
+    centre = where + rng.uniform(-1, 1, dims) * augment.shift
+    matrix = _matrix(augment, dims, rng)
+    control = rng.normal(size=(dims, *[augment.control_points] * dims)) * _elastic(augment, crop)
     if places:
         control -= _at_centre(control)
     grey = rng.uniform(-1, 1, 3)
@@ -68,23 +68,23 @@ def draw(
     return Draw(
         centre=centre,
         matrix=matrix,
-        control=control if settings.elastic > 0 else None,
-        brightness=float(grey[0] * settings.brightness),
-        contrast=math.exp(grey[1] * settings.contrast),
-        gamma=math.exp(grey[2] * settings.gamma),
-        noise=float(noise * settings.noise),
-        blur=float(blur * settings.blur),
+        control=control if augment.elastic > 0 else None,
+        brightness=float(grey[0] * augment.brightness),
+        contrast=math.exp(grey[1] * augment.contrast),
+        gamma=math.exp(grey[2] * augment.gamma),
+        noise=float(noise * augment.noise),
+        blur=float(blur * augment.blur),
         noise_seed=int(rng.integers(2**31)),
-        invert=bool(rng.random() < settings.invert),
+        invert=bool(rng.random() < augment.invert),
     )
 
 
-def _elastic(settings: AugmentSettings, crop: Sequence[int]) -> NDArray[np.float64]:
+def _elastic(augment: AugmentSettings, crop: Sequence[int]) -> NDArray[np.float64]:
     """Standard deviation of the displacement along each axis, to be multiplied with (d, p, …, p).
 
     Along z by the crop's share of slices, so that a thin crop is strained no more than along y and x.
     """
-    spread = np.full(len(crop), settings.elastic)
+    spread = np.full(len(crop), augment.elastic)
     if len(crop) == 3:
         spread[0] *= min(1, crop[0] / max(crop[1:]))
     return spread.reshape(-1, *[1] * len(crop))
@@ -118,12 +118,12 @@ def _at_centre(control: NDArray[np.float64]) -> NDArray[np.float64]:
     return value.reshape(-1, *[1] * (control.ndim - 1))
 
 
-def _matrix(settings: AugmentSettings, dims: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def _matrix(augment: AugmentSettings, dims: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Zoom · rotation of the last two axes · flips."""
     coins = rng.random(dims)
-    flips = np.where(settings.flip & (coins < 0.5), -1.0, 1.0)
-    angle = math.radians(rng.uniform(-1, 1) * settings.rotate)
-    zoom = math.exp(rng.uniform(-1, 1) * settings.scale)
+    flips = np.where(augment.flip & (coins < 0.5), -1.0, 1.0)
+    angle = math.radians(rng.uniform(-1, 1) * augment.rotate)
+    zoom = math.exp(rng.uniform(-1, 1) * augment.scale)
     rotation = np.eye(dims)
     rotation[-2:, -2:] = [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
     return rotation @ np.diag(flips) / zoom

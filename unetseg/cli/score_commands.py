@@ -64,11 +64,11 @@ def score(prediction: Path, truth: Path, **options: Any) -> None:
     for path in options["out"]:
         check_table_path(path)
     named = {name: options[name] for name in ("labels", "not_annotated", "volumes")}
-    settings = DataSettings(**named)
+    data = DataSettings(**named)
     scoring = Scoring(
         options["names"], options["border"], options["missing_as_empty"], options["partly_annotated"]
     )
-    found = score_files(truth, prediction, settings, scoring)
+    found = score_files(truth, prediction, data, scoring)
     show_comparison(found, options["worst"], options["pictures"], options["images"])
     for path in options["out"]:
         write_table(found, path)

@@ -36,9 +36,9 @@ def show_training(run: Run, *, resume: bool) -> None:
         with Stop(quiet=True).listening() as stop:
             run_experiment(run, resume=resume, stopped=stop)
         return
-    settings = run.experiment.train
-    with Stop().listening() as stop, Progress(None if settings.minutes else settings.steps, "step") as bar:
-        view = TrainingView(bar, settings.steps, settings.select_by)
+    train = run.experiment.train
+    with Stop().listening() as stop, Progress(None if train.minutes else train.steps, "step") as bar:
+        view = TrainingView(bar, train.steps, train.select_by)
         outcome = run_experiment(run, resume=resume, progress=view, stopped=stop)
     if not outcome.finished:
         path = shlex.quote(str(run.path))

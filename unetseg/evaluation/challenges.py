@@ -25,18 +25,18 @@ Frame = tuple[NDArray[Any], NDArray[Any]]
 """Truth and prediction."""
 
 
-def task_scores(run: Run, settings: DataSettings, pairs: Sequence[Pair]) -> dict[str, float]:
+def task_scores(run: Run, data: DataSettings, pairs: Sequence[Pair]) -> dict[str, float]:
     """The own scores of the run's task on frames it was tested on; none for tasks without any.
 
-    settings: those the frames were read with. The probability maps of EM sections are read back
+    data: the settings that the frames were read with. The probability maps of EM sections are read back
     from the run's test folder.
     """
-    own = TASK_SCORES.get(settings.task)
-    return own(run, settings, pairs) if own else {}
+    own = TASK_SCORES.get(data.task)
+    return own(run, data, pairs) if own else {}
 
 
-def _cell_tracking(run: Run, settings: DataSettings, pairs: Sequence[Pair]) -> dict[str, float]:
-    root = find_data(settings.root)
+def _cell_tracking(run: Run, data: DataSettings, pairs: Sequence[Pair]) -> dict[str, float]:
+    root = find_data(data.root)
     paths = [marker_path(root, name) for name, _, _ in pairs]
     marked = [
         (read_frame_labels(path), predicted)
@@ -93,14 +93,14 @@ def inside_border(truth: NDArray[Any], predicted: NDArray[Any], border: int) -> 
     return field_of_interest(truth, border), field_of_interest(predicted, border)
 
 
-def _isbi_em(run: Run, settings: DataSettings, pairs: Sequence[Pair]) -> dict[str, float]:
+def _isbi_em(run: Run, data: DataSettings, pairs: Sequence[Pair]) -> dict[str, float]:
     """Sections pooled; the truth's cells are its objects."""
     maps = [read_stack(run.tested(f"{name}_probability")).pixels[:, 0] for name, _, _ in pairs]
     cells = np.concatenate([truth.reshape(-1, *truth.shape[-2:]) > 0 for _, truth, _ in pairs])
     return score(list(cells), list(np.concatenate(maps)), kind="probabilities")
 
 
-def _drive(run: Run, settings: DataSettings, pairs: Sequence[Pair]) -> dict[str, float]:
+def _drive(run: Run, data: DataSettings, pairs: Sequence[Pair]) -> dict[str, float]:
     """Pixels inside the field of view pooled over the images (Staal et al. 2004), with the ROC's area."""
     maps = [read_stack(run.tested(f"{name}_probability")).pixels[0, 0] for name, _, _ in pairs]
     truths = [truth for _, truth, _ in pairs]

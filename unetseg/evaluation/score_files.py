@@ -65,23 +65,23 @@ class Scoring:
     partly_annotated: bool = False
 
 
-def score_files(truth: Path, predicted: Path, settings: DataSettings, scoring: Scoring) -> Comparison:
+def score_files(truth: Path, predicted: Path, data: DataSettings, scoring: Scoring) -> Comparison:
     """The scores of `predicted` against `truth`.
 
     Both are files, or both folders whose files pair by name; STEM_labels.tif goes with STEM.tif,
     and a challenge's 01_RES/mask000.tif with 01_GT/SEG/man_seg000.tif. Probability maps get the
-    scores of EM sections. Where any file is NIfTI, or with `settings.volumes`, every file is one volume.
+    scores of EM sections. Where any file is NIfTI, or with `data.volumes`, every file is one volume.
     """
     names = scoring.names
     of_maps = any(name in scores_of("probabilities") for name in names)
     files = pair_files(truth, predicted, maps=of_maps, missing_as_empty=scoring.missing_as_empty)
     maps = next(found for _, found in files if found)
-    if settings.volumes or any(is_volume_file(path) for pair in files for path in pair if path):
-        settings = replace(settings, volumes=True)
+    if data.volumes or any(is_volume_file(path) for pair in files for path in pair if path):
+        data = replace(data, volumes=True)
     elif of_maps or (not names and is_probability_map(maps)):
         return Comparison(score_sections(files, names), "cells of EM sections")
-    rule, recognised, note = truth_rule([path for path, _ in files], settings)
-    every = list(_pairs(files, rule, settings))
+    rule, recognised, note = truth_rule([path for path, _ in files], data)
+    every = list(_pairs(files, rule, data))
     pairs = [(name, *_counted(true, found, scoring)) for (name, true, found), _ in every]
     if rule.meaning == "classes" and recognised.doubt and not ids_agree(pairs):
         rule = LabelRule("instances", not_annotated=rule.not_annotated)
@@ -143,13 +143,11 @@ def check_table_path(path: Path) -> None:
         raise UserError(f"{path}: scores are written as .csv or .json.")
 
 
-def _pairs(
-    files: Sequence[FilePair], rule: LabelRule, settings: DataSettings
-) -> Iterator[tuple[Pair, Spacing]]:
+def _pairs(files: Sequence[FilePair], rule: LabelRule, data: DataSettings) -> Iterator[tuple[Pair, Spacing]]:
     """The pairs of pages, or of volumes, and their truth's pixel size."""
     for truth, predicted in files:
-        true = read_label_file(truth, volumes=settings.volumes)
-        found = read_label_file(predicted, volumes=settings.volumes) if predicted else empty_like(true)
+        true = read_label_file(truth, volumes=data.volumes)
+        found = read_label_file(predicted, volumes=data.volumes) if predicted else empty_like(true)
         challenge = CHALLENGE_TRUTH.fullmatch(truth.name)
         if challenge and challenge[2] and predicted:
             found = one_plane(found, int(challenge[2]))

@@ -24,17 +24,17 @@ SAME_OBJECT = 0.5
 """A true and a predicted object of at least this IoU are the same one."""
 
 
-def truth_rule(truths: Sequence[Path], settings: DataSettings) -> tuple[LabelRule, Recognition, str]:
+def truth_rule(truths: Sequence[Path], data: DataSettings) -> tuple[LabelRule, Recognition, str]:
     """How to read the true label files, what was recognised, and the note about it.
 
     Class maps are read with the values of the files, for a prediction may have others than the truth.
     """
     if all(CHALLENGE_TRUTH.fullmatch(path.name) for path in truths):
         return LabelRule("instances"), Recognition("instances"), ""
-    statistics = [s for path in truths for s in _statistics(path, settings)]
+    statistics = [s for path in truths for s in _statistics(path, data)]
     scans = any(is_volume_file(path) for path in truths)
-    rule, found = label_rule(statistics, settings, str(truths[0].parent), scans=scans)
-    override = "--labels" if settings.labels == "auto" else ""
+    rule, found = label_rule(statistics, data, str(truths[0].parent), scans=scans)
+    override = "--labels" if data.labels == "auto" else ""
     return replace(rule, values=()), found, describe(rule, found, statistics, override)
 
 
@@ -56,11 +56,11 @@ def by_rank(pairs: Sequence[Pair]) -> tuple[list[Pair], int]:
     return [(name, ranked(truth), ranked(predicted)) for name, truth, predicted in pairs], len(values)
 
 
-def _statistics(path: Path, settings: DataSettings) -> Iterator[LabelStatistics]:
-    pages = read_label_file(path, volumes=settings.volumes).pixels
+def _statistics(path: Path, data: DataSettings) -> Iterator[LabelStatistics]:
+    pages = read_label_file(path, volumes=data.volumes).pixels
     for i, page in enumerate(pages):
         name = f"{path}[{i}]" if len(pages) > 1 else str(path)
-        yield label_statistics(page, tuple(settings.not_annotated), name)
+        yield label_statistics(page, tuple(data.not_annotated), name)
 
 
 def _agreements(truth: NDArray[Any], predicted: NDArray[Any]) -> list[bool]:

@@ -12,14 +12,12 @@ from unetseg.settings import Experiment
 
 def check_trainable(experiment: Experiment, data: Dataset, net: Net) -> None:
     """Raise UserError where loss, score, axes or crop do not fit the data or the network."""
-    settings = experiment.train
-    if settings.loss not in LOSSES:
-        raise UserError(f"train.loss = {settings.loss!r}: {did_you_mean(settings.loss, LOSSES)}")
+    train = experiment.train
+    if train.loss not in LOSSES:
+        raise UserError(f"train.loss = {train.loss!r}: {did_you_mean(train.loss, LOSSES)}")
     allowed = scores_of(data.kind, data.classes)
-    if settings.select_by not in allowed:
-        raise UserError(
-            f"train.select_by = {settings.select_by!r}: {did_you_mean(settings.select_by, allowed)}"
-        )
+    if train.select_by not in allowed:
+        raise UserError(f"train.select_by = {train.select_by!r}: {did_you_mean(train.select_by, allowed)}")
     if experiment.labels.calibrate and data.classes != 2:
         raise UserError(
             f"labels.calibrate: for two classes, and these data have {data.classes}. Leave it out."
@@ -27,7 +25,7 @@ def check_trainable(experiment: Experiment, data: Dataset, net: Net) -> None:
     axes = data.examples[0].classes.ndim
     if net.dims != axes:
         raise UserError(f"net.dims = {net.dims}: the images have {axes} axes. Set net.dims = {axes}.")
-    crop = crop_of(settings, net.dims)
+    crop = crop_of(train, net.dims)
     if len(crop) != net.dims:
         raise UserError(f"train.crop = {list(crop)}: this network has {net.dims} axes.")
     if not net.footprint.legal(crop):

@@ -55,15 +55,15 @@ class Dataset:
     values: tuple[int, ...] = ()
 
 
-def list_data(settings: DataSettings) -> Listing:
+def list_data(data: DataSettings) -> Listing:
     """The labelled entries of the settings' task and folder, at `object_diameter` if it is set."""
-    if settings.task != "synthetic" and not settings.root:
+    if data.task != "synthetic" and not data.root:
         raise UserError("data.root is missing: the folder of the data set.")
-    root = find_data(settings.root or ".")
-    listing = list_task(root, settings)
-    if settings.object_diameter == 0:
+    root = find_data(data.root or ".")
+    listing = list_task(root, data)
+    if data.object_diameter == 0:
         return listing
-    return replace(listing, entries=tuple(_resized(e, settings.object_diameter) for e in listing.entries))
+    return replace(listing, entries=tuple(_resized(e, data.object_diameter) for e in listing.entries))
 
 
 def _resized(entry: Entry, diameter: float) -> Entry:
@@ -73,12 +73,12 @@ def _resized(entry: Entry, diameter: float) -> Entry:
 
 def read_dataset(experiment: Experiment) -> Dataset:
     """Read the train and validate parts, once, and make the examples."""
-    settings = experiment.data
-    listing = list_data(settings)
-    parts = split(listing, settings)
+    data = experiment.data
+    listing = list_data(data)
+    parts = split(listing, data)
     digest = hashlib.sha256()
-    samples = [shrink_sample(_counted(e.read(), digest), settings.downsample) for e in parts.train]
-    normalisation = fit_normalisation(settings.normalise, [s.image for s in samples])
+    samples = [shrink_sample(_counted(e.read(), digest), data.downsample) for e in parts.train]
+    normalisation = fit_normalisation(data.normalise, [s.image for s in samples])
     normalisation = replace(normalisation, repeat_grey=listing.repeat_grey)
     classes = learnt_classes(listing, experiment.target)
     examples = make_examples(samples, experiment, normalisation, classes)
@@ -97,9 +97,9 @@ def read_dataset(experiment: Experiment) -> Dataset:
     )
 
 
-def crop_of(settings: TrainSettings, dims: int) -> tuple[int, ...]:
+def crop_of(train: TrainSettings, dims: int) -> tuple[int, ...]:
     """The crop along every axis; one number stands for all."""
-    return settings.crop * dims if len(settings.crop) == 1 else settings.crop
+    return train.crop * dims if len(train.crop) == 1 else train.crop
 
 
 def learnt_classes(listing: Listing, target: TargetSettings) -> int:

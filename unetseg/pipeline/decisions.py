@@ -40,11 +40,11 @@ def decide_steps(
 
     started: when the budget began, by `time.monotonic`.
     """
-    settings = experiment.train
-    left = 60 * settings.minutes - (time.monotonic() - started)
-    steps = fitting_steps(left, speed, images, settings)
+    train = experiment.train
+    left = 60 * train.minutes - (time.monotonic() - started)
+    steps = fitting_steps(left, speed, images, train)
     return _changed(experiment, steps=steps, minutes=0.0), (
-        f"budget of {settings.minutes:g} min: {steps} steps of {speed.step:.2g} s, with validation and scores"
+        f"budget of {train.minutes:g} min: {steps} steps of {speed.step:.2g} s, with validation and scores"
     )
 
 

@@ -58,7 +58,7 @@ def evaluate_run(
     the validation part is scored, which chose the weights, and `part` says so; None without both.
     """
     write_curves(run.pictures / "curves.png", run.records())
-    part, settings, entries = scored_part(run)
+    part, data, entries = scored_part(run)
     if not entries:
         return None
     started = time.perf_counter()
@@ -67,28 +67,28 @@ def evaluate_run(
     pairs, spacings = [pair for pair, _ in done], [spacing for _, spacing in done]
     seconds = time.perf_counter() - started
     table = score_pairs(pairs, model.recipe.kind, model.recipe.classes)
-    truth = f", {settings.truth} truth" if settings.task == "cell-tracking" else ""
+    truth = f", {data.truth} truth" if data.task == "cell-tracking" else ""
     what = describe_entries(entries)
-    if settings.task in ("cell-tracking", "synthetic"):
+    if data.task in ("cell-tracking", "synthetic"):
         what = f"{len(entries)} frames of {_groups(entries)}{truth}"
-    own = task_scores(run, settings, pairs)
+    own = task_scores(run, data, pairs)
     own |= volume_scores(pairs, spacings, model.recipe.kind, model.recipe.classes)
     classes = model.recipe.kind == "classes"
     errors = {} if classes else error_counts(frame_errors(truth, found) for _, truth, found in pairs)
-    result = RunScores(part, what, table, own, errors, NOUNS.get(settings.task, "objects"), seconds)
+    result = RunScores(part, what, table, own, errors, NOUNS.get(data.task, "objects"), seconds)
     run.write_json("scores.json", _json(run, result, model))
     return result
 
 
 def scored_part(run: Run) -> tuple[str, DataSettings, tuple[Entry, ...]]:
     """Which part of the data `evaluate_run` scores, the settings that read it, and its entries."""
-    settings = run.experiment.data
-    if not settings.test:
-        return "validate", settings, split(list_data(settings), settings).validate
-    if settings.task == "cell-tracking":
-        settings = replace(settings, truth="gold")
-    listing = list_data(settings)
-    return "test", settings, tuple(volume_blocks(listing, select(listing, settings.test, "test")))
+    data = run.experiment.data
+    if not data.test:
+        return "validate", data, split(list_data(data), data).validate
+    if data.task == "cell-tracking":
+        data = replace(data, truth="gold")
+    listing = list_data(data)
+    return "test", data, tuple(volume_blocks(listing, select(listing, data.test, "test")))
 
 
 def _predicted(

@@ -32,14 +32,14 @@ class Images:
     test: int
 
 
-def fitting_steps(seconds: float, speed: Speed, images: Images, settings: TrainSettings) -> int:
+def fitting_steps(seconds: float, speed: Speed, images: Images, train: TrainSettings) -> int:
     """Steps that fit into `seconds`, of training, validation, choice of labels and scores together.
 
-    At most `settings.steps`, at least FEWEST_STEPS (or all, if there are fewer).
+    At most `train.steps`, at least FEWEST_STEPS (or all, if there are fewer).
 
     >>> fitting_steps(100, Speed(0.5, 0.5), Images(8, 0, 10), TrainSettings(steps=1000, validate_every=20))
     115
     """
     fixed = speed.image * (images.validate + CHOICE * images.choose + images.test)
-    each = speed.step + speed.image * images.validate / settings.validate_every
-    return int(min(max((MARGIN * seconds - fixed) / each, FEWEST_STEPS), settings.steps))
+    each = speed.step + speed.image * images.validate / train.validate_every
+    return int(min(max((MARGIN * seconds - fixed) / each, FEWEST_STEPS), train.steps))

@@ -161,7 +161,7 @@ class _Fit:
         settings, net = self.experiment.train, self.model.net
         return batches(
             self.data.examples,
-            settings=augment,
+            augment=augment,
             crop=crop_of(settings, net.dims),
             footprint=net.footprint,
             train=settings,

@@ -161,14 +161,14 @@ PUBLISHED: dict[str, Benchmark] = {
 PUBLISHED["isbi-em-volume"] = replace(PUBLISHED["isbi-em"], title="ISBI 2012 EM, as volumes")
 
 
-def benchmark_of(settings: DataSettings) -> str | None:
+def benchmark_of(data: DataSettings) -> str | None:
     """The key in PUBLISHED of the data set that the settings read, recognised by its task and folder.
 
     >>> benchmark_of(DataSettings(task="cell-tracking", root="data/DIC-C2DH-HeLa/"))
     'dic-hela'
     """
-    folder = PurePath(settings.root).name.lower()
+    folder = PurePath(data.root).name.lower()
     for key, benchmark in PUBLISHED.items():
-        if settings.task == benchmark.task and benchmark.folder.lower() in ("", folder):
+        if data.task == benchmark.task and benchmark.folder.lower() in ("", folder):
             return key
     return None

@@ -19,19 +19,19 @@ TASKS: dict[str, Callable[[Path, DataSettings], Listing]] = {
 }
 
 
-def list_task(root: Path, settings: DataSettings) -> Listing:
+def list_task(root: Path, data: DataSettings) -> Listing:
     """The listing of the settings' task; a key that the task has no use for is the user's error."""
     default = DataSettings()
     for key in ("labels", "not_annotated", "classes"):
-        if settings.task != "folder" and getattr(settings, key) != getattr(default, key):
+        if data.task != "folder" and getattr(data, key) != getattr(default, key):
             raise UserError(
-                f'data.{key} is for task "folder"; in "{settings.task}" data the layout says what the '
+                f'data.{key} is for task "folder"; in "{data.task}" data the layout says what the '
                 "labels mean. Remove the key."
             )
-    if settings.partly_annotated and settings.task not in ("folder", "cell-tracking"):
+    if data.partly_annotated and data.task not in ("folder", "cell-tracking"):
         raise UserError(
-            f'data.partly_annotated is for the tasks "folder" and "cell-tracking", not "{settings.task}".'
+            f'data.partly_annotated is for the tasks "folder" and "cell-tracking", not "{data.task}".'
         )
-    if settings.volumes and settings.task not in ("folder", "isbi-em"):
-        raise UserError(f'data.volumes is for the tasks "folder" and "isbi-em", not "{settings.task}".')
-    return TASKS[settings.task](root, settings)
+    if data.volumes and data.task not in ("folder", "isbi-em"):
+        raise UserError(f'data.volumes is for the tasks "folder" and "isbi-em", not "{data.task}".')
+    return TASKS[data.task](root, data)

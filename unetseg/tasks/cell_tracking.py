@@ -28,22 +28,22 @@ MOST_MISSED = 0.2
 FRAME = re.compile(r"t(\d{3,4})\.tif")
 
 
-def listing(root: Path, settings: DataSettings) -> Listing:
+def listing(root: Path, data: DataSettings) -> Listing:
     """Every frame that has the truth asked for; entry group = sequence, index = frame number."""
     entries: list[Entry] = []
     for sequence in sequences(root):
         for digits in frames(root / sequence):
-            truth = _truth_path(root, sequence, digits, settings.truth)
+            truth = _truth_path(root, sequence, digits, data.truth)
             if truth is not None:
-                read = partial(_read, root, sequence, digits, truth, settings.partly_annotated)
+                read = partial(_read, root, sequence, digits, truth, data.partly_annotated)
                 entries.append(Entry(f"{sequence}/t{digits}", sequence, int(digits), read))
     if not entries:
         raise UserError(
-            f"{root}: no frame has {settings.truth} truth. Expected ROOT/01_GT/SEG/man_seg000.tif "
+            f"{root}: no frame has {data.truth} truth. Expected ROOT/01_GT/SEG/man_seg000.tif "
             "(gold) or ROOT/01_ST/SEG/man_seg000.tif (silver) beside ROOT/01/t000.tif; choose "
             "another data.truth."
         )
-    return Listing(tuple(entries), notes=(f"truth: {settings.truth}, {len(entries)} frames",))
+    return Listing(tuple(entries), notes=(f"truth: {data.truth}, {len(entries)} frames",))
 
 
 def sequences(root: Path) -> list[str]:

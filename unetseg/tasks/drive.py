@@ -26,7 +26,7 @@ from unetseg.tasks.listing import Listing
 PARTS = ("train", "test")
 
 
-def listing(root: Path, settings: DataSettings) -> Listing:
+def listing(root: Path, data: DataSettings) -> Listing:
     """The photographs of both parts: group "train" or "test", index by name from 0; a class map of 2.
 
     A part without a folder is left out, as the labels of the test part may be missing in a download.

@@ -19,7 +19,7 @@ FRAMES = 16
 SPACING_UM = (0.65, 0.65)
 
 
-def listing(root: Path, settings: DataSettings) -> Listing:
+def listing(root: Path, data: DataSettings) -> Listing:
     """Every frame of both films; `root` is not used."""
     entries = [
         Entry(f"{group}/t{t:03d}", group, t, partial(_read, group, t))

@@ -30,20 +30,20 @@ from unetseg.tasks.listing import Listing, volume_entries
 from unetseg.tasks.recognise import describe, label_rule
 
 
-def listing(root: Path, settings: DataSettings) -> Listing:
+def listing(root: Path, data: DataSettings) -> Listing:
     """Every labelled image, page or slice: group = file name without ending, index = page or slice."""
     read_file.cache_clear()  # files may have changed since
     pairs = paired_files(root)
-    volumes = settings.volumes or any(is_volume_file(image) for image, _ in pairs)
-    files = [summarise(image, label, volumes, tuple(settings.not_annotated)) for image, label in pairs]
+    volumes = data.volumes or any(is_volume_file(image) for image, _ in pairs)
+    files = [summarise(image, label, volumes, tuple(data.not_annotated)) for image, label in pairs]
     statistics = [s for f in files for s in f.statistics]
     if not any(s.values for s in statistics):
         raise UserError(f"{root}: every label image is empty (0 everywhere). Nothing can be learnt.")
     scans = any(is_volume_file(f.label) for f in files)
-    rule, found = label_rule(statistics, settings, str(root), scans=scans)
-    override = "data.labels" if settings.labels == "auto" else ""
+    rule, found = label_rule(statistics, data, str(root), scans=scans)
+    override = "data.labels" if data.labels == "auto" else ""
     channels, mixed = common_channels(files)
-    notes = [describe(rule, found, statistics, override), mixed, *difference_notes(files, settings.normalise)]
+    notes = [describe(rule, found, statistics, override), mixed, *difference_notes(files, data.normalise)]
     reader = _Reader(rule, channels, volumes)
     entries = [e for f in files for e in reader.entries(f)]
     block = partial(reader.block, {plain_stem(f.image): f for f in files}) if volumes else None

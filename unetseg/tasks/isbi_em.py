@@ -24,7 +24,7 @@ SPACING_UM = (0.05, 0.004, 0.004)
 GROUP = "train-volume"
 
 
-def listing(root: Path, settings: DataSettings) -> Listing:
+def listing(root: Path, data: DataSettings) -> Listing:
     """The 30 labelled slices: group "train-volume", index = slice. Cells are the foreground.
 
     Cells are made objects by edge-connected components, so the membranes between them get the
@@ -39,8 +39,8 @@ def listing(root: Path, settings: DataSettings) -> Listing:
         )
     slices = len(volume.pixels)
     notes = (f"{slices} slices; foreground = cells (255)",)
-    rule = LabelRule("mask", values=(0, 255), not_annotated=tuple(settings.not_annotated))
-    if settings.volumes:
+    rule = LabelRule("mask", values=(0, 255), not_annotated=tuple(data.not_annotated))
+    if data.volumes:
         block = partial(_block, volume, labels, rule)
         return Listing(tuple(volume_entries(GROUP, [True] * slices, block)), notes=notes, block=block)
     read = partial(_read, volume, labels, rule)

@@ -54,18 +54,18 @@ class Split:
         return {part: describe_entries(entries) for part, entries in parts.items()}
 
 
-def split(listing: Listing, settings: DataSettings) -> Split:
-    """The split that the selections of `settings` name; raises UserError where parts overlap."""
-    test = select(listing, settings.test, "test") if settings.test else []
-    validate = select(listing, settings.validate, "validate") if settings.validate else []
-    train = select(listing, settings.train, "train")
-    if settings.train == ("*",):  # all that the other parts leave
+def split(listing: Listing, data: DataSettings) -> Split:
+    """The split that the selections of `data` name; raises UserError where parts overlap."""
+    test = select(listing, data.test, "test") if data.test else []
+    validate = select(listing, data.validate, "validate") if data.validate else []
+    train = select(listing, data.train, "train")
+    if data.train == ("*",):  # all that the other parts leave
         names = {e.name for e in (*test, *validate)}
         groups = {e.group for e in test}
-        train = [e for e in train if e.name not in names and not _whole(e, groups, settings)]
-    if not settings.validate:
+        train = [e for e in train if e.name not in names and not _whole(e, groups, data)]
+    if not data.validate:
         train, validate = hold_back(train)
-    _check_apart(train, validate, test, settings)
+    _check_apart(train, validate, test, data)
     return Split(*(tuple(volume_blocks(listing, part)) for part in (train, validate, test)))
 
 
@@ -113,9 +113,9 @@ def _blocks(
             yield Entry(name, name, 0, partial(block, group, first, last + 1), labelled=labelled)
 
 
-def _whole(entry: Entry, tested_groups: set[str], settings: DataSettings) -> bool:
+def _whole(entry: Entry, tested_groups: set[str], data: DataSettings) -> bool:
     """Frames of a tested time-lapse are not trained on, for they show the same cells."""
-    return settings.task in ("cell-tracking", "synthetic") and entry.group in tested_groups
+    return data.task in ("cell-tracking", "synthetic") and entry.group in tested_groups
 
 
 def _selects(selection: str, entry: Entry) -> bool:
@@ -136,12 +136,10 @@ def _counted(selection: str) -> str:
     )
 
 
-def _check_apart(
-    train: list[Entry], validate: list[Entry], test: list[Entry], settings: DataSettings
-) -> None:
+def _check_apart(train: list[Entry], validate: list[Entry], test: list[Entry], data: DataSettings) -> None:
     if not train:
         raise UserError("the training part is empty: nothing is left to train on. See data.train.")
-    by_group = settings.task in ("cell-tracking", "synthetic")
+    by_group = data.task in ("cell-tracking", "synthetic")
     parts = {"train": train, "validate": validate, "test": test}
     for a, b in (("train", "validate"), ("train", "test"), ("validate", "test")):
         key = "group" if by_group and b == "test" else "name"

@@ -31,17 +31,17 @@ class Recognition:
 
 
 def label_rule(
-    statistics: Sequence[LabelStatistics], settings: DataSettings, source: str, *, scans: bool = False
+    statistics: Sequence[LabelStatistics], data: DataSettings, source: str, *, scans: bool = False
 ) -> tuple[LabelRule, Recognition]:
-    """How to read these label images, by `settings` or as recognised.
+    """How to read these label images, by `data` or as recognised.
 
     scans: see `recognise`. Raises UserError for images that hold no labels, and for classes that cannot
     be meant; `source` names the data set there.
     """
-    auto = settings.labels == "auto"
-    found = recognise(statistics, scans=scans) if settings.labels == "auto" else Recognition(settings.labels)
-    unknown_background = 0 in settings.not_annotated
-    if settings.partly_annotated and found.meaning == "classes":
+    auto = data.labels == "auto"
+    found = recognise(statistics, scans=scans) if data.labels == "auto" else Recognition(data.labels)
+    unknown_background = 0 in data.not_annotated
+    if data.partly_annotated and found.meaning == "classes":
         raise UserError(
             f"{source}: data.partly_annotated is for objects, and the labels were detected as classes. Set "
             "data.not_annotated = [0] and give the background a value of its own, or set data.labels."
@@ -50,20 +50,20 @@ def label_rule(
         found = Recognition("classes")
     if auto:
         _check_no_grey_values(statistics)
-    unknown = tuple(settings.not_annotated)
+    unknown = tuple(data.not_annotated)
     if found.meaning == "classes":
-        classes, values = class_values(statistics, unknown, settings.classes, source)
+        classes, values = class_values(statistics, unknown, data.classes, source)
         return LabelRule("classes", "classes", classes, values, not_annotated=unknown), found
-    if settings.classes not in (None, 2):
+    if data.classes not in (None, 2):
         raise UserError(
-            f"{source}: data.classes = {settings.classes}, but the labels were detected as {found.meaning}, "
+            f"{source}: data.classes = {data.classes}, but the labels were detected as {found.meaning}, "
             'which are learnt as 2 classes. Set data.labels = "classes", or leave data.classes out.'
         )
     if found.meaning == "instances":
         rule = LabelRule("instances", not_annotated=unknown)
     else:
         rule = _mask_rule(statistics, unknown, auto)
-    return replace(rule, objects_only=settings.partly_annotated), found
+    return replace(rule, objects_only=data.partly_annotated), found
 
 
 def recognise(statistics: Sequence[LabelStatistics], *, scans: bool = False) -> Recognition:
