@@ -1,5 +1,6 @@
 """The words of the house: no turns of a translation, no name that has a better one today."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -45,3 +46,18 @@ def test_names_are_those_of_today(path: Path) -> None:
     code = path.suffix == ".py"
     found = re.search(rf"\b({NAMES})\b|{KEYS}" if code else KEYS, path.read_text(encoding="utf-8"))
     assert not found, found
+
+
+TABLES = {"DataSettings", "TargetSettings", "AugmentSettings", "TrainSettings", "LabelSettings"}
+SHADOWED = {("decisions.py", "seconds_per_step")}  # calls the function `train`
+
+
+@pytest.mark.parametrize("path", [p for p in TEXTS if p.is_relative_to(ROOT / "unetseg")], ids=named)
+def test_a_table_of_settings_is_called_by_its_name(path: Path) -> None:
+    if path.suffix != ".py":
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef) and (path.name, node.name) not in SHADOWED:
+            every = [*node.args.args, *node.args.kwonlyargs]
+            unclear = [a for a in every if a.arg == "settings" and a.annotation is not None]
+            assert not [a for a in unclear if a.annotation and ast.unparse(a.annotation) in TABLES], node.name

@@ -30,7 +30,7 @@ def object_maps(probabilities: NDArray[np.float32]) -> tuple[NDArray[np.float32]
 
 
 def segment(
-    probability: NDArray[np.float32], settings: LabelSettings, core: NDArray[np.float32] | None = None
+    probability: NDArray[np.float32], labels: LabelSettings, core: NDArray[np.float32] | None = None
 ) -> NDArray[np.int32]:
     """Object labels 0…n (*yx) int32 of a foreground probability map (*yx) in 0…1.
 
@@ -40,19 +40,19 @@ def segment(
     pixels are the seeds of a watershed on the core, and foreground without a seed is dropped. Objects
     of fewer than `min_area` pixels are dropped; the others grow by `grow` pixels, never into each other.
     """
-    foreground = probability > settings.threshold
-    if settings.max_hole_area > 0:
-        foreground = remove_small_holes(foreground, max_size=settings.max_hole_area)
-    if settings.seed_threshold > 0:
+    foreground = probability > labels.threshold
+    if labels.max_hole_area > 0:
+        foreground = remove_small_holes(foreground, max_size=labels.max_hole_area)
+    if labels.seed_threshold > 0:
         core = probability if core is None else core
-        seeds, _ = ndimage.label(foreground & (core > settings.seed_threshold))
-        labels = watershed(-core, _without_small(seeds, settings.min_seed_area), mask=foreground)
+        seeds, _ = ndimage.label(foreground & (core > labels.seed_threshold))
+        objects = watershed(-core, _without_small(seeds, labels.min_seed_area), mask=foreground)
     else:
-        labels, _ = ndimage.label(foreground)
-    labels = _without_small(labels, settings.min_area)
-    if settings.grow > 0:
-        labels = expand_labels(labels, settings.grow)
-    result: NDArray[np.int32] = relabel_sequential(labels)[0].astype(np.int32)
+        objects, _ = ndimage.label(foreground)
+    objects = _without_small(objects, labels.min_area)
+    if labels.grow > 0:
+        objects = expand_labels(objects, labels.grow)
+    result: NDArray[np.int32] = relabel_sequential(objects)[0].astype(np.int32)
     return result
 
 
