@@ -77,7 +77,7 @@ def two_nearest(
     and the exact sums there, (n,) float64, in the unit of sizes.
     """
     code = _code(numbers, sizes, reach)
-    keys = np.full((2, *numbers.shape), code.nothing, code.dtype)
+    keys = np.full((2, *numbers.shape), code.nothing, code.dtype)  # nearest and second nearest, *yx
     np.copyto(keys[0], numbers.astype(code.dtype) + code.dtype(1 << code.bits), where=numbers > 0)
     every, last = np.ones_like(wanted), numbers.ndim - 1
     for axis, (length, size) in enumerate(zip(numbers.shape, sizes, strict=True)):
@@ -89,8 +89,8 @@ def two_nearest(
         else:  # of a sum below reach, the nearer one is below half of it
             near = steps[: math.floor(reach / 2 / size) + 1]
             keys = _along_next(keys, wanted, axis, Search(code, steps, near, code.key(reach / 2)))
-    near, far = keys
-    found = np.flatnonzero(far < code.nothing)
+    near, far = keys  # each *yx
+    found = np.flatnonzero(far < code.nothing)  # pixels with two objects in reach
     return found, code.distances(near.take(found)) + code.distances(far.take(found))
 
 
@@ -122,7 +122,7 @@ def _code(numbers: Numbers, sizes: Sequence[float], reach: float) -> Code:
 def _along_first(keys: Keys, code: Code, steps: Keys) -> Keys:
     """`keys` after the first axis: distances add up along a line, so looks 1, 2, 4, ... far do."""
     table = np.append(steps, code.dtype(code.nothing - (1 << code.bits))) + code.dtype(1 << code.bits)
-    lines = keys.reshape(2, keys.shape[1], -1)
+    lines = keys.reshape(2, keys.shape[1], -1)  # (2, length, lines)
     for start in range(0, lines.shape[2], LINES):
         best = np.ascontiguousarray(lines[:, :, start : start + LINES])
         offset = 1
@@ -130,6 +130,7 @@ def _along_first(keys: Keys, code: Code, steps: Keys) -> Keys:
             for here, there in _shifts(offset):
                 _merge(best[:, here], best[:, there] + code.dtype(offset << code.bits), code)
             offset *= 2
+        # steps along the line → squared distances; out of reach → nothing
         pixels = np.minimum((best >> code.bits) - code.dtype(1), len(steps))
         best = table.take(pixels) | (best & code.number)
         lines[:, :, start : start + LINES] = np.minimum(best, code.nothing)

@@ -24,8 +24,8 @@ def apply(
     is real, where images of several sizes were filled up to one; beyond it they are mirrored.
     The number of operations does not grow with the batch, and nothing is copied from the host.
     """
-    places = source_coordinates(draws, crop, images.device)
-    grid = mirrored_grid(places, shapes, images.shape[2:])
+    places = source_coordinates(draws, crop, images.device)  # (b, d, *crop), pixels
+    grid = mirrored_grid(places, shapes, images.shape[2:])  # (b, *crop, d), -1…1
     cropped, nearest = sample_at(images, grid, "bilinear"), sample_at(targets, grid, "nearest")
     return change_grey_values(cropped, draws), nearest
 
@@ -36,10 +36,11 @@ def source_coordinates(draws: PackedDraws, crop: Sequence[int], device: torch.de
     centre + matrix · (pixel − crop's centre + elastic displacement).
     """
     axes = [torch.arange(n, device=device, dtype=torch.float32) - (n - 1) / 2 for n in crop]
+    # (d, *crop) from the crop's centre → (b, d, *crop)
     offset = torch.stack(torch.meshgrid(*axes, indexing="ij")).expand(len(draws.draws), -1, *crop)
     if draws.control is not None:
         offset = offset + dense_displacement(draws.control, crop)
-    turned = torch.einsum("bij,bj...->bi...", draws.matrix, offset)
+    turned = torch.einsum("bij,bj...->bi...", draws.matrix, offset)  # rotation, zoom and flips
     return turned + draws.centre.reshape(*draws.centre.shape, *[1] * len(crop))
 
 
@@ -52,7 +53,9 @@ def mirrored_grid(places: Tensor, shapes: Tensor, size: Sequence[int]) -> Tensor
     ones = [1] * (places.ndim - 2)
     last = (shapes.to(places) - 1).reshape(*shapes.shape, *ones)
     scale = _per_pixel(tuple(size), places.device).reshape(1, -1, *ones)
+    # mirrored with a period of 2·last: |p mod 2·last − last| is the distance from the far end
     from_end = torch.remainder(places, (2 * last).clamp_min(1)).sub_(last).abs_()
+    # pixels to -1…1, and the axes to the end in the order x, y(, z) that grid_sample takes
     return torch.movedim(from_end.mul_(-scale).add_(last * scale - 1), 1, -1).flip(-1)
 
 

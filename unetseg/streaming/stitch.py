@@ -56,7 +56,7 @@ def split(
     of at most `max_hole_area` pixels is filled where it ends inside the tile; where it meets a border it
     becomes a part of its own, for `object_ids` to decide about.
     """
-    inner = partition.inner(index)
+    inner = partition.inner(index)  # whether top, bottom, left and right meet another tile
     undecided = None
     if max_hole_area > 0:
         foreground, undecided = _fill(foreground, inner, max_hole_area)
@@ -65,8 +65,8 @@ def split(
     if undecided is not None and undecided.any():
         more, extra = ndimage.label(undecided)
         parts, count = np.where(more > 0, more + count, parts), count + extra
-    hole = np.arange(1, count + 1) > objects
-    area = np.bincount(parts.ravel(), minlength=count + 1)[1:].astype(np.int64)
+    hole = np.arange(1, count + 1) > objects  # (n,): the holes are numbered after the objects
+    area = np.bincount(parts.ravel(), minlength=count + 1)[1:].astype(np.int64)  # (n,)
     first = _first_pixels(parts, count, partition, index)
     return parts, TileComponents(first, area, hole, _edges(parts, inner), _touching(parts, hole))
 
@@ -80,12 +80,14 @@ def object_ids(
     whole image, 0 for background and for objects of fewer than `min_area` pixels.
     """
     objects = _join(table, partition, min_area, max_hole_area)
-    base = 0
+    base = 0  # objects in the rows above
     for row in range(partition.rows):
         tiles = [table(i) for i in range(row * partition.columns, (row + 1) * partition.columns)]
         whole = [_whole(parts, min_area) for parts in tiles]
         firsts = [parts.first[w - 1] for parts, w in zip(tiles, whole, strict=True)]
+        # objects that cross borders and have their first pixel in this row of tiles
         begin, end = np.searchsorted(objects.first, [row * partition.band, (row + 1) * partition.band])
+        # whole objects and crossing ones are numbered together, by first pixel
         order = np.concatenate([objects.first[begin:end], *firsts]).argsort()
         ids = np.empty(len(order), np.int64)
         ids[order] = np.arange(base + 1, base + 1 + len(order))
@@ -120,14 +122,16 @@ def _join(
 ) -> _Objects:
     """The objects that open parts make up, after small holes are filled."""
     first, area, hole, pairs, start = _gather(table, partition)
-    same = hole[pairs[:, 0]] == hole[pairs[:, 1]]
+    # holes with holes, objects with objects: the area of a whole hole decides whether it is filled
+    same = hole[pairs[:, 0]] == hole[pairs[:, 1]]  # (m,)
     root = _components(pairs[same], len(first))
     filled = hole & (_sums(root, area)[root] <= max_hole_area)
+    # a filled hole joins the objects that it touches
     joins = same | filled[pairs].any(1)
     root = _components(pairs[joins], len(first))
-    is_object = ~hole | filled
+    is_object = ~hole | filled  # (parts,)
     count = int(root.max(initial=-1)) + 1
-    firsts = np.full(count, np.iinfo(np.int64).max)
+    firsts = np.full(count, np.iinfo(np.int64).max)  # (objects,): the first of its parts' first pixels
     np.minimum.at(firsts, root[is_object], first[is_object])
     kept = np.bincount(root[is_object], minlength=count) > 0
     kept &= _sums(root, np.where(is_object, area, 0)) >= min_area
@@ -143,13 +147,14 @@ def _gather(
     """Of all open parts, numbered through: first, area, hole, the pairs that meet, each tile's start."""
     rows: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]] = []
     pairs, start = [np.zeros((0, 2), np.int64)], [0]
+    # numbers along the last line of the tile above, for each column, and of the tile to the left
     above: list[NDArray[np.int64]] = [np.zeros(0, np.int64)] * partition.columns
     left = np.zeros(0, np.int64)
     for index in range(len(partition)):
         parts, column = table(index), index % partition.columns
         of = parts.open
         rows.append((parts.first[of - 1], parts.area[of - 1], parts.hole[of - 1]))
-        number = np.full(len(parts.area) + 1, -1, np.int64)
+        number = np.full(len(parts.area) + 1, -1, np.int64)  # of a part in the whole image, -1: not open
         number[of] = start[-1] + np.arange(len(of))
         start.append(start[-1] + len(of))
         top, bottom, west, east = (number[e] for e in parts.edges)
@@ -157,6 +162,7 @@ def _gather(
         above[column], left = bottom, east
     first, area, hole = (np.concatenate(part) for part in zip(*rows, strict=True))
     met = np.concatenate(pairs)
+    # a hole beside background that is no part: that background was too large to fill
     alone = (met < 0).any(1)
     beside = met[alone].max(1)
     area[beside[hole[beside]]] = ENDLESS
@@ -216,7 +222,7 @@ def _touching(parts: NDArray[np.int32], hole: NDArray[np.bool_]) -> NDArray[np.i
     beside = [(parts[1:], parts[:-1]), (parts[:, 1:], parts[:, :-1])]
     is_hole = np.append(False, hole)
     found = [np.zeros((0, 2), np.int32)]
-    for a, b in (*beside, *((b, a) for a, b in beside)):
+    for a, b in (*beside, *((b, a) for a, b in beside)):  # both ways: a the hole, b the object
         met = is_hole[a] & (b > 0)
         found.append(np.stack([a[met], b[met]], 1))
     return np.unique(np.concatenate(found), axis=0).astype(np.int32)
@@ -225,9 +231,9 @@ def _touching(parts: NDArray[np.int32], hole: NDArray[np.bool_]) -> NDArray[np.i
 def _first_pixels(
     parts: NDArray[np.int32], count: int, partition: Partition, index: int
 ) -> NDArray[np.int64]:
-    places = np.flatnonzero(parts)[::-1]
+    places = np.flatnonzero(parts)[::-1]  # in the tile, last pixel first
     first = np.zeros(count + 1, np.int64)
-    first[parts.ravel()[places]] = places  # of equal numbers the last assignment stays: the first pixel
+    first[parts.ravel()[places]] = places  # the last assignment stays, which is the first pixel
     y, x = np.divmod(first[1:], parts.shape[1])
     top, left = (s.start for s in partition[index])
     return (y + top) * partition.shape[1] + x + left
