@@ -14,6 +14,7 @@ from unetseg.cli.measure_commands import export_labels, measure
 from unetseg.cli.model_commands import models
 from unetseg.cli.predict_commands import predict
 from unetseg.cli.score_commands import nets, report, score
+from unetseg.cli.settings_commands import settings
 from unetseg.cli.train_commands import demo, reproduce, show, train
 from unetseg.cli.tune_commands import tune
 from unetseg.errors import UserError
@@ -32,6 +33,7 @@ __all__ = [
     "report",
     "reproduce",
     "score",
+    "settings",
     "show",
     "train",
     "tune",
