@@ -145,7 +145,7 @@ def test_what_has_no_mark_is_left_alone(unetseg: Unetseg, best: Path, image: Pat
     for name in ("mine.zarr", "other.zarr", "result.tif"):
         done = unetseg("predict", best, image, "--out", root / name, "--overwrite")
         assert done.code == 2
-        assert "by this command" in done.err or "no result of this command" in done.err
+        assert "not a result of this command" in done.err or "not a result of this command" in done.err
     assert unetseg("predict", best, image, "--out", root / "old.ome.zarr").code == 0
     assert (
         unetseg("predict", best, image, "--out", root / "old.ome.zarr", "--min-area", 7, "--overwrite").code
@@ -167,7 +167,7 @@ def test_labels_saved_by_another_program_are_not_overwritten(
     other = unetseg("predict", best, image, "--out", out, "--min-area", 9)
     assert "min_area (3 → 9)" in other.err
     tifffile.imwrite(out, tifffile.imread(out))
-    assert "no result of this command" in unetseg("predict", best, image, "--out", out, "--overwrite").err
+    assert "not a result of this command" in unetseg("predict", best, image, "--out", out, "--overwrite").err
 
 
 def test_an_ome_tiff_is_resumed_when_it_was_ended_while_it_was_written(
@@ -210,6 +210,6 @@ def test_pictures_of_every_result_and_names_with_dollars(unetseg: Unetseg, best:
     own = strange.parent / "p.png"
     own.write_text("mine")
     done = unetseg("predict", best, strange, "--out", strange.parent / "p.tif", "--pictures")
-    assert "p.png: exists and is no result" in done.err
+    assert "p.png: exists and is not a result" in done.err
     assert own.read_text() == "mine"
     assert json.dumps(read_mark(strange.parent / "o.png")) == '{"settings": {}}'

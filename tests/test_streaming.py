@@ -212,7 +212,7 @@ def test_other_settings_are_refused_and_the_same_ones_find_it_finished(tmp_path:
     list(make_result(job))  # type: ignore[arg-type]
     assert tree(tmp_path / "out.zarr") != before
     (tmp_path / "mine.zarr").mkdir()
-    for there, error in (("image.zarr", "the image itself"), ("mine.zarr", "no result of this command")):
+    for there, error in (("image.zarr", "the image itself"), ("mine.zarr", "not a result of this command")):
         with pytest.raises(UserError, match=error):
             begin(used, tmp_path, there, overwrite=True)
 

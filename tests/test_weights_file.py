@@ -59,7 +59,7 @@ def test_other_content_with_the_old_checksum_is_refused(path: Path) -> None:
     saved = torch.load(path, weights_only=True)
     saved["a"][17] += 1e-3
     torch.save(saved, path)
-    with pytest.raises(UserError, match="its content does not fit its checksum"):
+    with pytest.raises(UserError, match="its content does not match its checksum"):
         load_plain(path, "kind")
 
 

@@ -47,6 +47,6 @@ def test_the_command_lists_them_and_writes_pictures(unetseg: Unetseg, tmp_path: 
     options = ("--labels", "instances", "--pictures", tmp_path / "x", "--images")
     assert unetseg("score", *paths, *options, image.parent).code == 0
     assert (tmp_path / "x" / "t.png").read_bytes() != black
-    assert "--pictures FOLDER too" in unetseg("score", *paths, "--images", image).err
+    assert "--images needs --pictures FOLDER" in unetseg("score", *paths, "--images", image).err
     none = unetseg("score", paths[1], paths[1], "--labels", "instances")
     assert "worst" not in none.out
