@@ -12,11 +12,13 @@ import torch
 from conftest import Unetseg
 from PIL import Image
 
+from unetseg.errors import UserError
 from unetseg.inference.export import to_onnx
 from unetseg.normalise import Normalisation
 from unetseg.pipeline.model import Model, load_model, save_model
 from unetseg.pipeline.recipe import Recipe, new_net
 from unetseg.settings import LabelSettings
+from unetseg.sharing.libraries import load_libraries
 from unetseg.sharing.limits import not_carried
 
 SMALL: dict[str, Any] = {"name": "unet", "width": 2, "depth": 2, "norm": "batch", "dropout": 0.0}
@@ -36,26 +38,31 @@ def saved(path: Path, rule: Normalisation, **changed: Any) -> Path:
     return path
 
 
-@pytest.fixture
-def image(tmp_path: Path) -> Path:
+def written(path: Path) -> Path:
     y, x = np.mgrid[:90, :100]
     blobs = 100 + 80 * np.sin(y / 9) * np.sin(x / 7) + np.random.default_rng(0).normal(0, 5, (90, 100))
-    tifffile.imwrite(tmp_path / "cells.tif", blobs.astype(np.uint8))
-    return tmp_path / "cells.tif"
+    tifffile.imwrite(path, blobs.astype(np.uint8))
+    return path
 
 
-@pytest.fixture
-def bioimageio() -> Any:
-    pytest.importorskip("onnx")
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("bioimageio.core")
-    from unetseg.errors import UserError
-    from unetseg.sharing.package import load_libraries
-
+def libraries() -> Any:
+    """The module bioimageio.spec; skips where a package cannot be written."""
+    for name in ("onnx", "onnxruntime", "bioimageio.core"):
+        pytest.importorskip(name)
     try:
         return load_libraries()
     except UserError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    return written(tmp_path / "cells.tif")
+
+
+@pytest.fixture
+def bioimageio() -> Any:
+    return libraries()
 
 
 def arguments(model: Path, out: Path, image: Path) -> list[object]:
@@ -148,8 +155,6 @@ def test_what_is_left_out_is_named() -> None:
 
 
 def test_onnx_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from unetseg.errors import UserError
-
     monkeypatch.setattr("unetseg.inference.export.find_spec", lambda name: None)
     model: Model = load_model(saved(tmp_path / "m.pt", RULES["none"]), torch.device("cpu"))
     with pytest.raises(UserError, match="bioimageio"):

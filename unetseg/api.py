@@ -26,13 +26,13 @@ from unetseg.pipeline.auto import derive_experiment as _derive_experiment
 from unetseg.pipeline.auto import resolve_file
 from unetseg.pipeline.decisions import same_request
 from unetseg.pipeline.model import DEFAULT_MEMORY, Model, PredictSettings, average_models, pruned
-from unetseg.pipeline.model import load_model as _load_model
 from unetseg.pipeline.object_size import predict_at_object_size, scale_of_image
 from unetseg.pipeline.run_experiment import Event, run_experiment
 from unetseg.pipeline.tune_run import TuneResult, tune_model
 from unetseg.run import Run
 from unetseg.scores import score
 from unetseg.settings import Experiment
+from unetseg.sharing.reading import open_model_file
 from unetseg.streaming.job import Request
 from unetseg.streaming.output import is_streamed, label_array, predict_to
 
@@ -101,9 +101,9 @@ def tune(
 
 
 def load_model(path: str | Path, device: str = "auto") -> Model:
-    """The model of a run folder, a model file, or a name such as "nuclei"; no code in it is run."""
+    """The model of a run folder, a model file, a package or a name such as "nuclei"; no code in it is run."""
     run = find_model(Path(path)).path
-    return _load_model(Run.open(run).best if run.is_dir() else run, choose_device(device))
+    return open_model_file(Run.open(run).best if run.is_dir() else run, choose_device(device))
 
 
 def average(*models: Model) -> Model:

@@ -116,9 +116,9 @@ _speed = partial(click.option, cls=SectionOption, section="Memory and speed")
 def predict(run: Path, images: tuple[Path, ...], out: Path | None, **given: Any) -> None:
     """Segment IMAGES (files or folders) with a trained RUN.
 
-    RUN is a run folder, a model file such as best.pt, or a name that `unetseg models` lists. An image of
-    any size is predicted tile by tile with --out BIG.ome.zarr or BIG.ome.tif; after an interruption, the
-    same command resumes (docs/large-images.md).
+    RUN is a run folder, a model file (best.pt), a bioimage.io package (NAME.zip), or a name of `unetseg
+    models`. An image of any size is predicted tile by tile with --out BIG.ome.zarr or BIG.ome.tif; after
+    an interruption, the same command resumes (docs/large-images.md).
     """
     from unetseg.models import find_model
     from unetseg.pipeline.prediction import choose_targets, open_model

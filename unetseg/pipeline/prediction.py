@@ -13,7 +13,7 @@ from unetseg.images import LazyImage, open_image
 from unetseg.images.marks import existing_mark
 from unetseg.images.rescale import pixel_size_note
 from unetseg.images.stack_store import probabilities_path
-from unetseg.pipeline.model import Model, average_models, labelled_as, load_model, pruned
+from unetseg.pipeline.model import Model, average_models, labelled_as, pruned
 from unetseg.pipeline.object_size import scale_of_image
 from unetseg.pipeline.predict_options import PredictOptions, ProbabilityType
 from unetseg.pipeline.recipe import Recipe
@@ -21,6 +21,7 @@ from unetseg.pipeline.result_names import Target, challenge_targets, find_target
 from unetseg.pipeline.result_picture import picture_path, write_result_picture
 from unetseg.pipeline.volume_prediction import describe_volume, predict_volume
 from unetseg.run import Run
+from unetseg.sharing.reading import open_model_file
 from unetseg.streaming.job import OptionalOutputs, Request, Skipping
 from unetseg.streaming.output import estimate_request, predict_to
 from unetseg.streaming.work import Resumed, Summary, TileDone, TileExecutor, tiles_here
@@ -192,7 +193,7 @@ def _results(target: Target, options: PredictOptions) -> list[Path]:
 
 def _one_model(run: Path, options: PredictOptions) -> Model:
     path = Run.open(run).best if run.is_dir() else run
-    model = load_model(path, choose_device(options.device))
+    model = open_model_file(path, choose_device(options.device))
     if options.level is not None:
         model = pruned(model, options.level)
     labels = replace(model.recipe.labels, **options.labels)

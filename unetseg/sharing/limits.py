@@ -20,6 +20,8 @@ def not_carried(recipe: Recipe) -> list[str]:
         found.append(
             f"Test-time augmentation: no average over {labels.test_time_augmentation} flips and turns."
         )
+        if recipe.calibration:
+            found.append("The weights calibrate before an average; `unetseg predict RUN` does after it.")
     if labels.median_radius > 0:
         found.append(f"The median filter of radius {labels.median_radius} on the probabilities is left out.")
     if recipe.kind == "instances":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,14 +12,14 @@ import numpy as np
 
 from unetseg.errors import UserError
 from unetseg.files import replacing
-from unetseg.inference.export import INSTALL, to_onnx, to_torchscript
+from unetseg.inference.export import to_onnx, to_torchscript
 from unetseg.pipeline.model import Model
 from unetseg.sharing.cover import write_cover
 from unetseg.sharing.description import About, describe, least_size
 from unetseg.sharing.example import Example, make_example
+from unetseg.sharing.libraries import load_libraries
 from unetseg.sharing.limits import not_carried
 
-TOO_NEW = "2.14"
 README = """# {name}
 
 {text}
@@ -58,23 +57,6 @@ def write_package(model: Model, out: Path, about: About, image: Path) -> str:
         temporary.unlink()
         spec.save_bioimageio_package(described, output_path=temporary)
         return _tested(temporary)
-
-
-def load_libraries() -> Any:
-    """The module bioimageio.spec; raises UserError where what a package needs is not installed."""
-    try:
-        import bioimageio.core
-        import bioimageio.spec
-        import onnxruntime  # noqa: F401 (bioimageio.core tests the ONNX weights with it)
-        from loguru import logger
-    except ImportError as error:
-        raise UserError(f"a bioimage.io package needs more packages ({error.name}): {INSTALL}.") from None
-    if version("pydantic") >= TOO_NEW and version("bioimageio.spec") == "0.5.12.0":
-        raise UserError(
-            f"bioimageio.spec 0.5.12.0 does not work with pydantic {version('pydantic')}: {INSTALL}."
-        )
-    logger.disable("bioimageio")
-    return bioimageio.spec
 
 
 def _write_files(folder: Path, model: Model, example: Example, about: About, limits: Sequence[str]) -> None:

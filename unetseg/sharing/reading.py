@@ -1,0 +1,173 @@
+"""bioimage.io packages of segmentation networks, as models for the ordinary prediction."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unetseg.errors import UserError, first_line, reading
+from unetseg.images.limits import check_memory, in_words
+from unetseg.inference.onnx_net import OnnxNet, Output
+from unetseg.normalise import PERCENTILES, Normalisation
+from unetseg.pipeline.model import Model, load_model
+from unetseg.pipeline.recipe import Recipe, read_recipe
+from unetseg.sample import LabelKind
+from unetseg.settings import LabelSettings
+from unetseg.sharing.libraries import load_libraries
+from unetseg.tiles import Footprint
+
+AXES = (["batch", "channel", "y", "x"], ["batch", "channel", "z", "y", "x"])
+RATIO = 200
+"""Bytes that a byte of a package may unpack to."""
+DESCRIPTION_BYTES = 2**20
+
+
+def open_model_file(path: Path, device: torch.device) -> Model:
+    """The model of a model file or of a bioimage.io package (NAME.zip), which is computed on the CPU."""
+    return read_package(path) if path.suffix.lower() == ".zip" else load_model(path, device)
+
+
+def read_package(path: Path) -> Model:
+    """A bioimage.io package with ONNX weights as a model; no code in it is run.
+
+    A package of ours is predicted with the model's own settings; another one of 1 or 2 output channels gives
+    objects, of more, classes. Raises UserError, which names the file, for a damaged package, one without ONNX
+    weights, and for tensors, sizes or processing that are not read here.
+    """
+    spec = load_libraries()
+    try:
+        with reading(path, "bioimage.io package"), zipfile.ZipFile(path) as archive:
+            _check_sizes(archive, path)
+            described = _described(spec, archive)
+            return _model(described, _weights(described, archive, path))
+    except UserError as error:
+        raise UserError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
+
+
+def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
+    claimed, held = sum(e.file_size for e in archive.infolist()), path.stat().st_size
+    large = any(e.filename.endswith(".yaml") and e.file_size > DESCRIPTION_BYTES for e in archive.infolist())
+    if claimed > RATIO * held or large:
+        raise UserError(f"refused: its {in_words(held)} claim to unpack to {in_words(claimed)}.")
+    check_memory(path, 2 * claimed)
+
+
+def _described(spec: Any, archive: zipfile.ZipFile) -> Any:
+    from bioimageio.spec.model.v0_5 import ModelDescr
+
+    found = spec.load_description(archive, format_version="latest", perform_io_checks=False)
+    if not isinstance(found, ModelDescr):
+        errors = found.validation_summary.details[0].errors
+        why = (
+            f"{'.'.join(map(str, errors[0].loc))}: {first_line(ValueError(errors[0].msg))}" if errors else ""
+        )
+        raise UserError(f"not a bioimage.io package of a model that can be read ({why or found.type}).")
+    return found
+
+
+def _weights(described: Any, archive: zipfile.ZipFile, path: Path) -> bytes:
+    onnx = described.weights.onnx
+    if onnx is None or getattr(onnx, "external_data", None) is not None:
+        there = [name for name, weights in described.weights if weights is not None]
+        raise UserError(
+            f"it has weights as {', '.join(there)}, and only ONNX in one file is read: TorchScript and "
+            "pickled weights can hold code, which is not run. Ask its authors for ONNX weights."
+        )
+    name = str(getattr(onnx.source, "path", onnx.source))
+    try:
+        content = archive.read(name)
+    except KeyError:
+        raise UserError(f"its weights {name!r} are missing from the file. Download it again.") from None
+    if onnx.sha256 is not None and hashlib.sha256(content).hexdigest() != str(onnx.sha256):
+        raise UserError(
+            f"its weights {name!r} do not have the SHA-256 of its description. Download it again."
+        )
+    return content
+
+
+def _model(described: Any, onnx: bytes) -> Model:
+    if len(described.inputs) != 1 or len(described.outputs) != 1:
+        raise UserError("its network has several inputs or outputs; one of each is read.")
+    (given,), (found,) = described.inputs, described.outputs
+    if [str(a.id) for a in given.axes] not in AXES or [a.id for a in given.axes] != [
+        a.id for a in found.axes
+    ]:
+        raise UserError("its tensors have other axes than batch, channel, (z,) y, x, which are read.")
+    channels, outputs = (len(t.axes[1].channel_names) for t in (given, found))
+    own = getattr(described.config, "unetseg", None)
+    recipe = _recipe(own, given, max(2, outputs))
+    net = OnnxNet(onnx, _footprint(given, found), channels, outputs, _output(found, known=own is not None))
+    if (recipe.classes, recipe.normalisation.channels) != (net.classes, channels):
+        raise UserError("its settings for unetseg do not fit its tensors. Export it again.")
+    return Model(recipe, net, torch.device("cpu"))
+
+
+def _recipe(own: Any, given: Any, classes: int) -> Recipe:
+    if isinstance(own, dict):
+        return replace(read_recipe(own.get("recipe"), "its settings for unetseg"), calibration=())
+    kind: LabelKind = "instances" if classes == 2 else "classes"
+    rule = _normalisation(given, len(given.axes[1].channel_names))
+    return Recipe({"name": "package"}, classes, kind, rule, 1, LabelSettings(), None)
+
+
+def _footprint(given: Any, found: Any) -> Footprint:
+    sizes, halos = (
+        [axis.size for axis in given.axes[2:]],
+        [getattr(axis, "halo", 0) for axis in found.axes[2:]],
+    )
+    offsets: list[Any] = [getattr(axis.size, "offset", None) for axis in found.axes[2:]]
+    if any(not hasattr(size, "step") for size in sizes):
+        raise UserError("its images have a fixed size; only sizes in steps are read, for tiles of any size.")
+    if any(offset is None or offset > 0 or offset % 2 for offset in offsets) or any(
+        a.scale != b.scale for a, b in zip(given.axes[2:], found.axes[2:], strict=True)
+    ):
+        raise UserError("its output has another scale or an odd offset against its input, which is not read.")
+    steps, phases = tuple(s.step for s in sizes), tuple(s.min % s.step for s in sizes)
+    if any(offsets):
+        return Footprint(tuple(-offset // 2 for offset in offsets), steps, True, phases)
+    if any(phases):
+        raise UserError("its smallest size is no multiple of the step of its sizes, which is not read.")
+    least = [-(-(s.min - s.step) // 2) for s in sizes]  # so that no tile is smaller than its smallest size
+    return Footprint(tuple(map(max, halos, least)), steps, False, phases)
+
+
+def _output(found: Any, *, known: bool) -> Output:
+    steps = [p.id for p in found.postprocessing if p.id not in ("ensure_dtype", "clip")]
+    outputs = len(found.axes[1].channel_names)
+    if steps == ["sigmoid" if outputs == 1 else "softmax"]:
+        return "logits"
+    if steps or (outputs > 1 and not known):
+        raise UserError(
+            f"its {outputs} output channels with post-processing {steps or 'none'} are not known to be "
+            "probabilities of classes. One channel, or several with softmax, are read."
+        )
+    return "probabilities"
+
+
+def _normalisation(given: Any, channels: int) -> Normalisation:
+    steps = [p for p in given.preprocessing if p.id != "ensure_dtype"]
+    if not steps:
+        return Normalisation("none", channels)
+    (step, *more), spaces = steps, {"z", "y", "x"}
+    axes = getattr(step.kwargs, "axes", None)
+    per_channel = channels == 1 or (axes is not None and {str(a) for a in axes} - {"batch"} <= spaces)
+    if not more and per_channel:
+        match step.id:
+            case "zero_mean_unit_variance":
+                return Normalisation("per-image", channels)
+            case "fixed_zero_mean_unit_variance":
+                mean, std = (
+                    [v] * channels if isinstance(v, float) else v for v in (step.kwargs.mean, step.kwargs.std)
+                )
+                return Normalisation("training-set", channels, tuple(mean), tuple(std))
+            case "scale_range" if (step.kwargs.min_percentile, step.kwargs.max_percentile) == PERCENTILES:
+                return Normalisation("percentile", channels)
+    raise UserError(
+        f"its pre-processing ({', '.join(p.id for p in steps)}) is not one of those read: "
+        "zero_mean_unit_variance, fixed_zero_mean_unit_variance, or scale_range from 1 to 99.8, per channel."
+    )
