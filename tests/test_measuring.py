@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from click.testing import CliRunner
+from PIL import Image
 from skimage.draw import polygon2mask
 
 from unetseg.cli import cli
@@ -58,6 +59,14 @@ def test_folders_are_paired_by_name(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "images" / "c.tif", FILM[0])
     with pytest.raises(UserError, match="no image for a_labels"):
         list(measure_files(tmp_path / "labels", tmp_path / "images"))
+
+
+def test_pictures_beside_labels_are_no_labels(tmp_path: Path) -> None:
+    """What `predict --pictures` writes into one folder."""
+    tifffile.imwrite(tmp_path / "a_labels.tif", FILM[0])
+    Image.fromarray(np.zeros((30, 40, 3), np.uint8)).save(tmp_path / "a_labels.png")
+    (table,) = measure_files(tmp_path)
+    assert table.columns["id"].tolist() == [4]
 
 
 def test_volumes_have_volumes(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetseg.errors import UserError
+from unetseg.evaluation.paired_predictions import result_files
 from unetseg.exports import FORMATS, LabelledPage
 from unetseg.files import plain_stem, replacing
 from unetseg.images import LazyImage, open_image
-from unetseg.images.formats import image_files, is_volume_file
+from unetseg.images.formats import is_volume_file
 from unetseg.images.nifti import read_volume
 from unetseg.images.zarrs import is_zarr
 from unetseg.measurements import Columns, measure_objects
@@ -49,12 +50,15 @@ class Summary:
 
 
 def label_files(path: Path) -> list[Path]:
-    """The label files that a path means: itself, or those of a folder, of a prediction only its labels."""
+    """The label files that a path means: itself, or those of a folder, of a prediction only its labels.
+
+    A PNG beside another file of its name is only a picture of it.
+    """
     if is_zarr(path) or path.is_file():
         return [path]
     if not path.exists():
         raise UserError(f"{path}: no such file or folder.")
-    found = image_files(path) + sorted(p for p in path.iterdir() if p.is_dir() and is_zarr(p))
+    found = result_files(path) + sorted(p for p in path.iterdir() if p.is_dir() and is_zarr(p))
     if not found:
         raise UserError(f"{path}: no label images in this folder.")
     return [p for p in found if p.stem.endswith("_labels")] or found
