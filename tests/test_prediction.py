@@ -145,7 +145,7 @@ def test_what_has_no_mark_is_left_alone(unetseg: Unetseg, best: Path, image: Pat
     for name in ("mine.zarr", "other.zarr", "result.tif"):
         done = unetseg("predict", best, image, "--out", root / name, "--overwrite")
         assert done.code == 2
-        assert "not a result of this command" in done.err or "not a result of this command" in done.err
+        assert "not a result of this command" in done.err or "was not made by this command" in done.err
     assert unetseg("predict", best, image, "--out", root / "old.ome.zarr").code == 0
     assert (
         unetseg("predict", best, image, "--out", root / "old.ome.zarr", "--min-area", 7, "--overwrite").code
