@@ -22,6 +22,7 @@ HELD_BY = {
     "decisions": ["pipeline/time_budget"],
     "download_datasets": ["download/convert"],
     "evaluation_volumes": ["evaluation/by_kind"],
+    "export_nets": ["inference/export"],
     "figures": ["figures/embed", "figures/layers", "figures/pictures"],
     "images_opening": ["images/lazy"],
     "images_tiff": ["images/tiff_complete"],
@@ -54,6 +55,14 @@ HELD_BY = {
     "scores_objects": ["scores/of_objects"],
     "scores_pixels": ["scores/of_classes"],
     "scores_score": ["scores/entry", "scores/registry", "scores/table"],
+    "sharing_export": [
+        "sharing/cover",
+        "sharing/description",
+        "sharing/example",
+        "sharing/libraries",
+        "sharing/limits",
+    ],
+    "sharing_reading": ["inference/onnx_net", "sharing/package"],
     "streaming": [
         "streaming/job",
         "streaming/output",

@@ -59,6 +59,8 @@ def he_normal(module: nn.Module) -> None:
         incoming = module.in_features
     else:
         return
+    if module.weight.is_meta:  # no values to draw, and torch would load its compiler for them (1 s)
+        return
     nn.init.normal_(module.weight, std=math.sqrt(2 / incoming))
     if module.bias is not None:
         nn.init.zeros_(module.bias)
