@@ -85,6 +85,9 @@ def test_the_command_takes_a_package_for_any_image(
         result = unetseg("predict", package, image, "--out", tmp_path / out)
         assert result.code == 0, result.err
     assert (tmp_path / "a" / "cells_labels.tif").is_file()
+    result = unetseg("predict", package, image, "--out", tmp_path / "c.ome.zarr", "--workers", 2)
+    assert "predicted by one process" in result.err
+    assert not list(tmp_path.glob("c.*"))
     assert "is an export already" in unetseg("export", package, tmp_path / "q.onnx", "--to", "onnx").err
 
 
@@ -159,6 +162,15 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "cut off": (cut, "bioimage.io package"),
 }
+
+
+def test_a_network_alone_is_refused(package: Path, image: Path, tmp_path: Path, unetseg: Unetseg) -> None:
+    for to, name in (("onnx", "n.onnx"), ("torchscript", "n.pt")):
+        assert unetseg("export", package.with_name("m.pt"), tmp_path / name, "--to", to).code == 0
+        result = unetseg("predict", tmp_path / name, image, "--out", tmp_path / "out")
+        assert (result.code, result.err.count("\n")) == (2, 1)
+        assert "a network alone" in result.err
+    assert "no such file" in unetseg("predict", tmp_path / "none.zip", image).err
 
 
 @pytest.mark.parametrize("what", BAD)

@@ -13,6 +13,7 @@ from unetseg.images import LazyImage, open_image
 from unetseg.images.marks import existing_mark
 from unetseg.images.rescale import pixel_size_note
 from unetseg.images.stack_store import probabilities_path
+from unetseg.inference.onnx_net import OnnxNet
 from unetseg.pipeline.model import Model, average_models, labelled_as, pruned
 from unetseg.pipeline.object_size import scale_of_image
 from unetseg.pipeline.predict_options import PredictOptions, ProbabilityType
@@ -52,6 +53,10 @@ def choose_targets(model: Model, images: Sequence[Path], out: Path, options: Pre
     of one name, and results that would replace what is not ours.
     """
     volumes = model.net.dims == 3
+    if (options.workers > 1 or options.scheduler) and any(
+        isinstance(m.net, OnnxNet) for m in (model, *model.others)
+    ):
+        raise UserError("--workers: a bioimage.io package is predicted by one process. Leave the option out.")
     if options.challenge:
         targets = challenge_targets(images, out)
     else:

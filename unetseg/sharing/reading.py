@@ -28,8 +28,25 @@ DESCRIPTION_BYTES = 2**20
 
 
 def open_model_file(path: Path, device: torch.device) -> Model:
-    """The model of a model file or of a bioimage.io package (NAME.zip), which is computed on the CPU."""
+    """The model of a model file or of a bioimage.io package (NAME.zip), which is computed on the CPU.
+
+    Raises UserError for the file of a network alone, which does not tell how images are normalised.
+    """
+    if path.suffix.lower() == ".onnx" or _is_torchscript(path):
+        raise UserError(
+            f"{path}: a network alone, without its normalisation and settings (and TorchScript is "
+            "code, not run). Give the run, the model file, or a bioimage.io package with ONNX weights."
+        )
     return read_package(path) if path.suffix.lower() == ".zip" else load_model(path, device)
+
+
+def _is_torchscript(path: Path) -> bool:
+    """Whether the file is an archive with TorchScript code."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile, ValueError):
+        return False
 
 
 def read_package(path: Path) -> Model:
@@ -39,6 +56,8 @@ def read_package(path: Path) -> Model:
     objects, of more, classes. Raises UserError, which names the file, for a damaged package, one without ONNX
     weights, and for tensors, sizes or processing that are not read here.
     """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file. Give a package, a run folder, or a name of `unetseg models`.")
     spec = load_libraries()
     try:
         with reading(path, "bioimage.io package"), zipfile.ZipFile(path) as archive:
