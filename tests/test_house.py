@@ -1,6 +1,7 @@
 """The architecture's laws: floors, homes of third parties, sizes, no print below the door."""
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
@@ -185,3 +186,18 @@ def test_functions_take_few_parameters(path: Path) -> None:
             count = len([a for a in every if a.arg not in ("self", "cls")])
             wide = f"{named(path)}: {node.name}" in WIDE
             assert (count > PARAMETERS) == wide, f"{node.name} takes {count}"
+
+
+def modules_taken(path: Path, known: set[str]) -> set[str]:
+    """The modules of ours that a file imports, also for types; `from package import module` is the module."""
+    nodes = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom)]
+    taken = {(n.module or "", alias.name) for n in nodes for alias in n.names}
+    return {f"{m}.{name}" if f"{m}.{name}" in known else m for m, name in taken} & known
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    every = {
+        ".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in MODULES
+    }
+    order = graphlib.TopologicalSorter({m: modules_taken(p, set(every)) for m, p in every.items()})
+    order.prepare()  # raises CycleError, which names the circle

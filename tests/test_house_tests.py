@@ -50,7 +50,7 @@ HELD_BY = {
         "report/training_pictures",
     ],
     "report_browser": ["report/later"],
-    "score_files": ["evaluation/label_files", "evaluation/truth_meaning"],
+    "score_files": ["evaluation/label_files", "evaluation/scoring", "evaluation/truth_meaning"],
     "scores_em": ["scores/of_challenges", "scores/of_probabilities"],
     "scores_objects": ["scores/of_objects"],
     "scores_pixels": ["scores/of_classes"],

@@ -56,7 +56,8 @@ def score(prediction: Path, truth: Path, **options: Any) -> None:
     Give two files, or two folders whose files are paired by name. Also a challenge's 01_RES and 01_GT, or
     probability maps and the labelled cells of EM sections.
     """
-    from unetseg.evaluation.score_files import Scoring, check_table_path, score_files, write_table
+    from unetseg.evaluation.score_files import check_table_path, score_files, write_table
+    from unetseg.evaluation.scoring import Scoring
     from unetseg.settings import DataSettings
 
     if options["images"] is not None and options["pictures"] is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,10 +12,8 @@ from unetseg.evaluation.by_kind import Pair
 from unetseg.evaluation.challenges import challenge_scores, inside_border
 from unetseg.evaluation.label_files import read_frame_labels
 from unetseg.evaluation.paired_predictions import by_frame_number, label_folder, result_files
+from unetseg.evaluation.scoring import Scoring
 from unetseg.images.formats import image_files
-
-if TYPE_CHECKING:
-    from unetseg.evaluation.score_files import Scoring
 
 
 def score_challenge(

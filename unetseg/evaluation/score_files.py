@@ -18,6 +18,7 @@ from unetseg.evaluation.challenges import inside_border
 from unetseg.evaluation.em_sections import is_probability_map, score_sections
 from unetseg.evaluation.label_files import empty_like, one_plane, read_label_file, size_text
 from unetseg.evaluation.paired_predictions import CHALLENGE_TRUTH, FilePair, pair_files
+from unetseg.evaluation.scoring import Scoring
 from unetseg.evaluation.truth_meaning import by_rank, ids_agree, truth_rule
 from unetseg.evaluation.volumes import Spacing, volume_scores
 from unetseg.files import plain_stem, replacing, write_json
@@ -48,21 +49,6 @@ class Comparison:
     pairs: tuple[Pair, ...] = ()
     volumes: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """How to score: the names of the scores (none: the standard ones), and what counts.
-
-    border: leave out objects that lie wholly within so many pixels of the image's edge. missing_as_empty:
-    a truth without a prediction counts as one in which nothing was found. partly_annotated: only some
-    objects are annotated, so nothing is known to be background.
-    """
-
-    names: tuple[str, ...] = ()
-    border: int = 0
-    missing_as_empty: bool = False
-    partly_annotated: bool = False
 
 
 def score_files(truth: Path, predicted: Path, data: DataSettings, scoring: Scoring) -> Comparison:

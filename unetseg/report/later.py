@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from unetseg.errors import UserError
-from unetseg.evaluation.score_files import Comparison, Scoring, score_files
+from unetseg.evaluation.score_files import Comparison, score_files
+from unetseg.evaluation.scoring import Scoring
 from unetseg.report.frames import FileFrames, Frames
 from unetseg.scores.mistakes import error_counts, frame_errors
 from unetseg.settings import DataSettings

@@ -1,0 +1,20 @@
+"""How label files are scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How to score: the names of the scores (none: the standard ones), and what counts.
+
+    border: leave out objects that lie wholly within so many pixels of the image's edge. missing_as_empty:
+    a truth without a prediction counts as one in which nothing was found. partly_annotated: only some
+    objects are annotated, so nothing is known to be background.
+    """
+
+    names: tuple[str, ...] = ()
+    border: int = 0
+    missing_as_empty: bool = False
+    partly_annotated: bool = False
