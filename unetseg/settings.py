@@ -118,6 +118,9 @@ class TrainSettings:
     for replay by CUDA graphs, where launching operations takes longer than computing them; fused: the
     optimizer's update as one operation on a GPU. deterministic: the same seed, data and device give the
     same bits; without it CUDA takes its fastest convolutions, in TF32 where precision is "float32".
+    start_from: a run folder, model file or name of a model whose weights are the start, "" for fresh ones.
+    Its network, target, grey values and pixel size are then the defaults. freeze: the contracting path
+    keeps the weights of start_from.
     """
 
     steps: Annotated[int, Interval(gt=0, le=1_000_000_000)] = 1000
@@ -142,6 +145,8 @@ class TrainSettings:
     validate_every: Annotated[int, Interval(gt=0, le=1_000_000_000)] = 200
     validate_images: Annotated[int, Interval(gt=0, le=1_000_000)] = 12
     select_by: str = "iou"
+    start_from: str = ""
+    freeze: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from unetseg.device import Mark, mark, memory_errors, precision_context, seconds
 from unetseg.distributed import averaging, mean_of_all, processes, rank
 from unetseg.errors import UserError
 from unetseg.losses import Loss
-from unetseg.nets.contract import Net
+from unetseg.nets.contract import Contracting, Net
 from unetseg.settings import TrainSettings
 
 Logits = Tensor | tuple[Tensor, ...]
@@ -92,9 +92,19 @@ def new_state(net: Net, train: TrainSettings, device: torch.device) -> State:
     layout = torch.channels_last if net.dims == 2 else torch.channels_last_3d
     if train.checkpointing:
         recompute_blocks(cast(nn.Module, net))
+    if train.freeze:
+        freeze_contracting_path(net)
     net.to(device, memory_format=layout if train.channels_last else torch.preserve_format)
     half = train.precision == "fp16"
     return State(net, _optimizer(net, train), torch.amp.GradScaler(device.type, enabled=half))
+
+
+def freeze_contracting_path(net: Net) -> None:
+    """Keep the weights and the batch-norm statistics of the net's contracting path, until `net.train()`."""
+    if not isinstance(net, Contracting):
+        raise UserError("train.freeze: this network has no contracting path. Leave it out.")
+    for block in net.contracting_path():
+        block.requires_grad_(False).eval()
 
 
 def learning_rate(train: TrainSettings, step: int) -> float:
@@ -153,6 +163,8 @@ def _one_step(
 ) -> Tensor:
     """The loss, which stays on the device: nothing here waits for it (but fp16's loss scaler)."""
     state.net.train()
+    if train.freeze:
+        freeze_contracting_path(state.net)
     state.optimizer.zero_grad(set_to_none=True)
     images = batch.images
     if train.channels_last:

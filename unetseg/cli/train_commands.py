@@ -69,6 +69,7 @@ def show(data: Path, out: Path) -> None:
 @click.option("--data", type=PATH, help="Folder of images and labels, instead of an experiment file.")
 @click.option("--run", "run_path", type=PATH, help="Run folder to create (default: runs/NAME).")
 @click.option("--resume", type=PATH, metavar="RUN", help="Continue a run that was interrupted.")
+@click.option("--from", "start_from", metavar="MODEL", help="Start from a run, a model file or a name.")
 @click.option("--fold", help="One of the experiment's named splits.")
 @click.option("--root", help="The data set's folder, instead of data.root.")
 @click.option("--steps", type=click.IntRange(1), help="Training steps, instead of train.steps.")
@@ -84,6 +85,7 @@ def train(
     data: Path | None,
     run_path: Path | None,
     resume: Path | None,
+    start_from: str | None,
     fold: str | None,
     root: str | None,
     steps: int | None,
@@ -107,7 +109,7 @@ def train(
     if sum(x is not None for x in (experiment, data, resume)) != 1:
         raise UserError("give one of: an EXPERIMENT.toml, --data FOLDER, or --resume RUN.")
     if resume is not None:
-        if any(x is not None for x in (run_path, fold, root, steps, minutes, seed, device)):
+        if any(x is not None for x in (run_path, start_from, fold, root, steps, minutes, seed, device)):
             raise UserError("--resume continues a run as it was started; it takes no other option.")
         run = Run.open(resume)
         with process_group(run.experiment.device):
@@ -116,9 +118,9 @@ def train(
     if fold is not None and experiment is None:
         raise UserError("--fold goes with an EXPERIMENT.toml that has folds.")
     resolved = (
-        resolve_file(experiment, fold=fold, root=root)
+        resolve_file(experiment, fold=fold, root=root, start_from=start_from)
         if experiment is not None
-        else derive_experiment(Path(root) if root else data or Path())
+        else derive_experiment(Path(root) if root else data or Path(), start_from=start_from or "")
     )
     settings = resolved.experiment
     changed = replace(

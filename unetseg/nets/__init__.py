@@ -14,7 +14,7 @@ import torch
 
 from unetseg.device import memory_limit
 from unetseg.errors import UserError, did_you_mean
-from unetseg.nets.contract import Fitted, Net, check_input, nearest_sizes, parameter_count
+from unetseg.nets.contract import Contracting, Fitted, Net, check_input, nearest_sizes, parameter_count
 from unetseg.nets.fcn import FCN8s, FCN16s, FCN32s
 from unetseg.nets.unet import UNet
 from unetseg.nets.unet3d import UNet3d
@@ -25,6 +25,7 @@ from unetseg.nets.window_sp import WindowSP
 
 __all__ = [
     "NETS",
+    "Contracting",
     "Fitted",
     "Net",
     "build_net",

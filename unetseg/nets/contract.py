@@ -50,6 +50,13 @@ class Fitted(Protocol):
 
 
 @runtime_checkable
+class Contracting(Protocol):
+    """What a network may offer besides: the modules of its contracting path, which training can freeze."""
+
+    def contracting_path(self) -> Sequence[nn.Module]: ...
+
+
+@runtime_checkable
 class PartNet(Protocol):
     """A network that can spare itself what a part of its output does not need."""
 

@@ -77,6 +77,10 @@ class FCN(nn.Module):
         self.refine = nn.ModuleList(_bilinear(classes, 2, learned=True) for _ in inputs[1:])
         self.last = _bilinear(classes, stride, learned=False)
 
+    def contracting_path(self) -> list[nn.Module]:
+        """The blocks before any up-sampling."""
+        return [*self.blocks, self.fc6, self.fc7]
+
     def forward(self, images: Tensor) -> Tensor:
         """Logits of a batch of images whose sides are multiples of 32."""
         check_input(self, images)

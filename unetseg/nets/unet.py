@@ -76,6 +76,10 @@ class UNet(nn.Module):
         self.joined = nn.ModuleList()
         self.apply(he_normal)
 
+    def contracting_path(self) -> list[nn.Module]:
+        """The blocks before any up-sampling."""
+        return list(self.down)
+
     def forward(self, images: Tensor) -> Tensor:
         """Logits of a batch of images of legal size (see `footprint`)."""
         if self.joined:

@@ -68,6 +68,10 @@ class UNet3d(nn.Module):
         self.head = nn.Conv3d(2 * width, classes, 1)
         self.apply(he_normal)
 
+    def contracting_path(self) -> list[nn.Module]:
+        """The blocks before any up-sampling."""
+        return list(self.down)
+
     def forward(self, images: Tensor) -> Tensor:
         """Logits of a batch of volumes of legal size (see `footprint`)."""
         check_input(self, images)

@@ -61,6 +61,10 @@ class UNetPlusPlus(nn.Module):
         self.head = nn.ModuleDict({str(j): nn.Conv2d(width, classes, 1) for j in columns})
         self.apply(he_normal)
 
+    def contracting_path(self) -> list[nn.Module]:
+        """The blocks before any up-sampling."""
+        return [self.node[f"{i}-0"] for i in range(self.depth + 1)]
+
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Logits of a batch; in training with deep supervision those of every head."""
         check_input(self, images)

@@ -76,6 +76,10 @@ class VNet(nn.Module):
         else:
             self.head = monai.OutputTransition(3, 2 * width, classes, act)
 
+    def contracting_path(self) -> list[nn.Module]:
+        """The blocks before any up-sampling."""
+        return [self.first, *self.down]
+
     def forward(self, images: Tensor) -> Tensor:
         """Logits of a batch of volumes of legal size (see `footprint`)."""
         check_input(self, images)

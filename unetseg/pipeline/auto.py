@@ -15,9 +15,10 @@ from unetseg.config import choose_fold, find_data, given_keys, read_experiment
 from unetseg.errors import UserError
 from unetseg.nets import build_net
 from unetseg.pipeline.dataset import evenly, list_data
+from unetseg.pipeline.start_from import inherited
 from unetseg.pipeline.time_budget import MOST_STEPS
 from unetseg.sample import Entry, Sample
-from unetseg.settings import DataSettings, Experiment, NetOption
+from unetseg.settings import DataSettings, Experiment, NetOption, TrainSettings
 from unetseg.tasks.guess import guess_task
 from unetseg.tasks.listing import Listing, Split, split
 
@@ -54,23 +55,31 @@ class Resolved:
     derived: tuple[str, ...] = ()
 
 
-def derive_experiment(root: Path) -> Resolved:
-    """The default experiment for the data in `root`, all its settings derived from them."""
+def derive_experiment(root: Path, *, start_from: str = "") -> Resolved:
+    """The default experiment for the data in `root`, all its settings derived from them.
+
+    start_from: as train.start_from, a model whose settings come before the data's.
+    """
     data = DataSettings(task=guess_task(root), root=str(root))
-    return derive_settings(Experiment(name=root.resolve().name, data=data), {"data.root"})
+    train = TrainSettings(start_from=start_from)
+    return derive_settings(Experiment(name=root.resolve().name, data=data, train=train), {"data.root"})
 
 
-def resolve_file(path: Path, *, fold: str | None = None, root: str | None = None) -> Resolved:
+def resolve_file(
+    path: Path, *, fold: str | None = None, root: str | None = None, start_from: str | None = None
+) -> Resolved:
     """The experiment of a TOML file; what it does not say is derived from its data.
 
-    fold: one of its named splits; root: the data folder, in place of data.root.
+    fold: one of its named splits; root: the data folder, in place of data.root; start_from: in place of
+    train.start_from.
     """
     read = choose_fold(read_experiment(path), fold)
     given = given_keys(path)
     data = read.data if root is None else replace(read.data, root=root)
-    train = read.train
+    train = replace(read.train, start_from=start_from or read.train.start_from)
     if train.minutes and "train.steps" not in given:
         train = replace(train, steps=MOST_STEPS)
+        given |= {"train.steps"}
     return derive_settings(replace(read, data=data, train=train), given)
 
 
@@ -82,8 +91,14 @@ def derive_settings(experiment: Experiment, given: Collection[str]) -> Resolved:
     the smallest image; objects under a tenth of the median area are dropped; the best weights are chosen by
     SEG for objects and by IoU for classes; label settings are chosen where a validation part has objects.
     """
+    from_model: Found = {}
+    if experiment.train.start_from:
+        from_model = _from_model(experiment, given)
+        experiment = _with(experiment, from_model, given)
+        given = {*given, *from_model} | ({"net.name"} if "net" in from_model else set())
+    told = tuple(f"{key} = {value!r} ({why})" for key, (value, why) in from_model.items())
     if set(given) >= DERIVED:
-        return Resolved(experiment)
+        return Resolved(experiment, told)
     found: Found = {}
     if "data.task" not in given and experiment.data.root:
         found["data.task"] = guess_task(find_data(experiment.data.root)), "by what lies in the folder"
@@ -97,7 +112,14 @@ def derive_settings(experiment: Experiment, given: Collection[str]) -> Resolved:
     found |= of(experiment, given, entries, samples, listing)
     found |= _of_labels(experiment, parts, listing)
     lines = (f"{key} = {value!r} ({why})" for key, (value, why) in found.items() if key not in given)
-    return Resolved(_with(experiment, found, given), tuple(lines))
+    return Resolved(_with(experiment, found, given), (*told, *lines))
+
+
+def _from_model(experiment: Experiment, given: Collection[str]) -> Found:
+    """What the model in train.start_from says of settings that are not given."""
+    own_net = any(key.startswith("net.") for key in given)
+    found = inherited(experiment)
+    return {k: v for k, v in found.items() if k not in given and not (k == "net" and own_net)}
 
 
 def _of_images(

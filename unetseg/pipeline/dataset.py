@@ -71,14 +71,19 @@ def _resized(entry: Entry, diameter: float) -> Entry:
     return replace(entry, size=None, read=lambda: at_object_diameter(entry.read(), diameter))
 
 
-def read_dataset(experiment: Experiment) -> Dataset:
-    """Read the train and validate parts, once, and make the examples."""
+def read_dataset(experiment: Experiment, grey_values: Normalisation | None = None) -> Dataset:
+    """Read the train and validate parts, once, and make the examples.
+
+    grey_values: a rule that was fitted to other images; it is kept where method and channels are the same.
+    """
     data = experiment.data
     listing = list_data(data)
     parts = split(listing, data)
     digest = hashlib.sha256()
     samples = [shrink_sample(_counted(e.read(), digest), data.downsample) for e in parts.train]
     normalisation = fit_normalisation(data.normalise, [s.image for s in samples])
+    if grey_values is not None and _same_rule(grey_values, normalisation):
+        normalisation = grey_values
     normalisation = replace(normalisation, repeat_grey=listing.repeat_grey)
     classes = learnt_classes(listing, experiment.target)
     examples = make_examples(samples, experiment, normalisation, classes)
@@ -95,6 +100,10 @@ def read_dataset(experiment: Experiment) -> Dataset:
         notes=(*listing.notes, *split_notes(parts), *annotation_notes(samples)),
         values=listing.values if max(listing.values, default=0) <= MOST_VALUE else (),
     )
+
+
+def _same_rule(one: Normalisation, other: Normalisation) -> bool:
+    return (one.method, one.channels) == (other.method, other.channels)
 
 
 def crop_of(train: TrainSettings, dims: int) -> tuple[int, ...]:

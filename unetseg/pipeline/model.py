@@ -7,11 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from annotated_types import Len
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from unetseg.calibration import calibrated
 from unetseg.device import one_thread
@@ -27,6 +30,16 @@ from unetseg.tiles import TileGrid
 
 KIND = "unetseg-model"
 DEFAULT_MEMORY = 2 * 2**30
+
+
+class Ancestor(TypedDict):
+    """A model that a training was started from: its name as given, and the SHA-256 of its file."""
+
+    name: str
+    sha256: str
+
+
+_LINEAGE = TypeAdapter(Annotated[tuple[Ancestor, ...], Len(0, 100)])
 
 
 @dataclass(frozen=True)
@@ -46,7 +59,8 @@ class PredictSettings:
 class Model:
     """A recipe with its network on a device, and other models that it is averaged with.
 
-    notes: what the user should know of the file that it was loaded from.
+    notes: what the user should know of the file that it was loaded from. lineage: name and SHA-256 of the
+    models that its training was started from, the nearest first.
     """
 
     recipe: Recipe
@@ -54,6 +68,7 @@ class Model:
     device: torch.device
     others: tuple[Model, ...] = ()
     notes: tuple[str, ...] = ()
+    lineage: tuple[Ancestor, ...] = ()
 
     def normalised(self, image: NDArray[Any], name: str) -> NDArray[np.float32]:
         """Image (c, *yx) as on disk to the network's input, shrunk and normalised."""
@@ -199,4 +214,13 @@ def load_model(path: Path, device: torch.device) -> Model:
         net.load_state_dict(weights)
         net.to(device, memory_format=torch.channels_last if net.dims == 2 else torch.channels_last_3d)
     net.eval()
-    return Model(recipe, net, device, notes=(saved.note,) if saved.note else ())
+    notes = (saved.note,) if saved.note else ()
+    return Model(recipe, net, device, notes=notes, lineage=_lineage(saved.values.get("lineage"), path))
+
+
+def _lineage(value: Any, path: Path) -> tuple[Ancestor, ...]:
+    """The models that a file says it was started from."""
+    try:
+        return _LINEAGE.validate_python(value or (), strict=True)
+    except ValidationError:
+        raise UserError(f"{path}: the model's lineage is damaged.") from None

@@ -34,6 +34,7 @@ def environment(device: torch.device, data: Dataset) -> dict[str, Any]:
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "data_sha256": data.checksum,
         "split": data.split.describe(),
+        "images": data.split.names(),
     }
 
 

@@ -15,7 +15,7 @@ from unetseg.nets import Net, build_net
 from unetseg.normalise import Normalisation
 from unetseg.renamed import with_present_names
 from unetseg.sample import LabelKind
-from unetseg.settings import LabelSettings, NetOption, Probability
+from unetseg.settings import LabelSettings, NetOption, Probability, TargetSettings
 
 FLOATING = (torch.float32, torch.float16, torch.bfloat16)
 DECIDED = {
@@ -34,7 +34,7 @@ class Recipe:
     spacing_um: pixel size of the network's input, per axis of yx; calibration: the coefficients of
     `calibrated`, empty for none; values: what class maps hold for each class, as in the label files that
     were learnt, empty for 0, 1, 2, …; object_diameter: that of the training images' objects in pixels, if
-    all were brought to one, else 0.
+    all were brought to one, else 0; target: what was learnt, None in older files.
     """
 
     net: dict[str, NetOption]
@@ -47,6 +47,7 @@ class Recipe:
     calibration: Annotated[tuple[Probability, ...], Len(0, 4)] = ()
     values: Annotated[tuple[Annotated[int, Interval(ge=0, le=255)], ...], Len(0, 255)] = ()
     object_diameter: Annotated[float, Interval(ge=0, le=100_000)] = 0.0
+    target: TargetSettings | None = None
 
 
 def read_recipe(table: Any, source: str) -> Recipe:

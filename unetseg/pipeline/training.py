@@ -32,6 +32,13 @@ from unetseg.pipeline.pretrained import start_from_weights
 from unetseg.pipeline.provenance import environment
 from unetseg.pipeline.recipe import Recipe, new_net
 from unetseg.pipeline.saved_state import load_state, save_state
+from unetseg.pipeline.start_from import (
+    known_grey_values,
+    origin,
+    read_parent,
+    recorded_lineage,
+    start_from_parent,
+)
 from unetseg.pipeline.time_budget import Speed
 from unetseg.pipeline.tune_labels import calibrate_model, choose_labels
 from unetseg.run import Run
@@ -71,19 +78,23 @@ def _prepare(run: Run, resume: bool, device: torch.device) -> tuple[_Fit, list[s
     started, experiment = time.monotonic(), run.experiment
     experiment, decided = (experiment, []) if resume else decide_precision(experiment, device)
     make_deterministic(experiment.train.deterministic)
-    data = read_dataset(experiment)
+    parent = read_parent(experiment.train.start_from) if experiment.train.start_from and not resume else None
+    data = read_dataset(experiment, known_grey_values(run, parent))
     recipe = _recipe(experiment, data)
     net = new_net(recipe, experiment.seed)
     settings = experiment.train
     check_trainable(experiment, data, net)
-    if not resume:
+    if parent is not None:
+        decided += start_from_parent(net, recipe, parent, experiment, data.split.names())
+    elif not resume:
         start_from_weights(net, experiment.net)
     state = new_state(net, settings, device)
     best, note = _resume(run, state, data.checksum) if resume else (-math.inf, "")
     if not resume:
-        run.write_json("environment.json", environment(device, data))
-    fit = _Fit(run, experiment, data, Model(recipe, net, device), state, best)
-    if isinstance(net, Fitted) and not resume:
+        run.write_json("environment.json", environment(device, data) | origin(parent))
+    model = Model(recipe, net, device, lineage=recorded_lineage(run))
+    fit = _Fit(run, experiment, data, model, state, best)
+    if isinstance(net, Fitted) and not resume and parent is None:
         net.fit(batch.images for batch in fit.batches(NO_AUGMENT))
     if settings.minutes and not resume:
         decided.append(fit.keep_to_budget(started))
@@ -205,7 +216,7 @@ class _Fit:
             best, note = self._choose_labels(best)
             yield note
         with self.run.replacing(self.run.best.name) as path:
-            save_model(path, best.recipe, best.net, {"step": self.state.step, "scores": {}})
+            save_model(path, best.recipe, best.net, self._metadata({}))
 
     def _choose_labels(self, best: Model) -> tuple[Model, Note]:
         select_by = self.experiment.train.select_by
@@ -220,7 +231,10 @@ class _Fit:
     def _save_model(self, scores: dict[str, float]) -> None:
         """The present weights as the model to predict with."""
         with self.run.replacing(self.run.best.name) as path:
-            save_model(path, self.model.recipe, self.model.net, {"step": self.state.step, "scores": scores})
+            save_model(path, self.model.recipe, self.model.net, self._metadata(scores))
+
+    def _metadata(self, scores: dict[str, float]) -> dict[str, Any]:
+        return {"step": self.state.step, "scores": scores, "lineage": self.model.lineage}
 
     def _save(self) -> None:
         with self.run.replacing(self.run.last.name) as path:
@@ -252,6 +266,7 @@ def _recipe(experiment: Experiment, data: Dataset) -> Recipe:
         spacing_um=data.spacing_um,
         values=data.values,
         object_diameter=experiment.data.object_diameter,
+        target=experiment.target,
     )
 
 

@@ -12,6 +12,7 @@ from unetseg.errors import UserError
 from unetseg.evaluation.by_kind import number
 from unetseg.nets import parameter_count
 from unetseg.pipeline.model import load_model
+from unetseg.pipeline.start_from import in_words
 from unetseg.report.saved import damaged_lines, read_saved
 from unetseg.report.words import UNKNOWN, duration, whole
 from unetseg.run import Run
@@ -194,6 +195,7 @@ def _training(summary: RunSummary) -> list[Pair]:
         ("precision", train.precision),
         ("weights chosen by", f"{train.select_by} of the validate part, every {train.validate_every} steps"),
         ("time", duration(summary.seconds)),
+        *([("started from", in_words(lineage))] if (lineage := summary.environment.get("lineage")) else []),
     ]
 
 

@@ -53,6 +53,11 @@ class Split:
         parts = {"train": self.train, "validate": self.validate, "test": self.test}
         return {part: describe_entries(entries) for part, entries in parts.items()}
 
+    def names(self) -> dict[str, list[str]]:
+        """The names of the entries of each part."""
+        parts = {"train": self.train, "validate": self.validate, "test": self.test}
+        return {part: [entry.name for entry in entries] for part, entries in parts.items()}
+
 
 def split(listing: Listing, data: DataSettings) -> Split:
     """The split that the selections of `data` name; raises UserError where parts overlap."""
