@@ -49,6 +49,12 @@ def test_a_budget_is_kept_and_the_schedule_runs_to_its_end(tmp_path: Path) -> No
     assert any(isinstance(e, Note) and f"{decided.steps} steps" in e.text for e in events)
 
 
+def test_a_budget_that_is_too_short_is_said(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", with_budget(make_folder(tmp_path / "data"), 1e-4))
+    notes = [e.text for e in finish(run) if isinstance(e, Note)]
+    assert any(f"{FEWEST_STEPS} steps" in text and "give a longer one" in text for text in notes)
+
+
 def test_steps_timed_leave_no_trace(tmp_path: Path) -> None:
     """A budget that allows all steps ends with the weights of a run without one."""
     root = make_folder(tmp_path / "data")

@@ -73,6 +73,8 @@ def fast_precision(device: torch.device) -> tuple[str, str]:
 
 def slow_precision(precision: str, device: torch.device) -> str:
     """A warning where the precision is slower than float32 on the device; else an empty text."""
+    if precision == "float32":
+        return ""
     fast, reason = fast_precision(device)
     slow = {"cpu": {"bf16", "fp16"}, "cuda": {"bf16"} if fast != "bf16" else set()}
     if precision == fast or precision not in slow.get(device.type, set()):

@@ -42,9 +42,12 @@ def decide_steps(
     train = experiment.train
     left = 60 * train.minutes - (time.monotonic() - started)
     steps = fitting_steps(left, speed, images, train)
-    return _changed(experiment, steps=steps, minutes=0.0), (
-        f"budget of {train.minutes:g} min: {steps} steps of {speed.step:.2g} s, with validation and scores"
+    note = (
+        f"budget of {settings.minutes:g} min: {steps} steps of {speed.step:.2g} s, and validation and scores"
     )
+    if steps <= FEWEST_STEPS < settings.steps:
+        note += "; warning: so few teach little, give a longer one"
+    return _changed(experiment, steps=steps, minutes=0.0), note
 
 
 def seconds_per_step(
