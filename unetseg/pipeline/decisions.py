@@ -14,7 +14,7 @@ from unetseg.config import settled
 from unetseg.device import fast_precision, slow_precision
 from unetseg.distributed import mean_of_all
 from unetseg.losses import LOSSES
-from unetseg.pipeline.time_budget import Images, Speed, fitting_steps
+from unetseg.pipeline.time_budget import FEWEST_STEPS, Images, Speed, fitting_steps
 from unetseg.settings import Experiment, TrainSettings
 from unetseg.train import State, train
 
@@ -42,10 +42,8 @@ def decide_steps(
     train = experiment.train
     left = 60 * train.minutes - (time.monotonic() - started)
     steps = fitting_steps(left, speed, images, train)
-    note = (
-        f"budget of {settings.minutes:g} min: {steps} steps of {speed.step:.2g} s, and validation and scores"
-    )
-    if steps <= FEWEST_STEPS < settings.steps:
+    note = f"budget of {train.minutes:g} min: {steps} steps of {speed.step:.2g} s, with validation and scores"
+    if steps <= FEWEST_STEPS < train.steps:
         note += "; warning: so few teach little, give a longer one"
     return _changed(experiment, steps=steps, minutes=0.0), note
 
