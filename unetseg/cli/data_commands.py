@@ -63,7 +63,14 @@ def download_with_progress(item: CatalogueItem, to: Path | None = None) -> Path:
         click.echo(f"{'resuming' if start else 'downloading'} {item.download}")
     with _Bar("B") as bytes_bar, _Bar("image") as image_bar:
         there = (to / item.folder).exists()
-        path = download_dataset(item, to, received=bytes_bar.show, converted=image_bar.show, say=click.echo)
+        try:
+            path = download_dataset(
+                item, to, received=bytes_bar.show, converted=image_bar.show, say=click.echo
+            )
+        except KeyboardInterrupt:
+            if unfinished_bytes(item, to):
+                click.echo("the same command resumes the download", err=True)
+            raise
     checked = "checksums match" if item.files else "no checksums known"
     click.echo(f"{path}: {'already there' if there else 'downloaded'}, {checked}")
     return path
