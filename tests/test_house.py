@@ -201,3 +201,22 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     }
     order = graphlib.TopologicalSorter({m: modules_taken(p, set(every)) for m, p in every.items()})
     order.prepare()  # raises CycleError, which names the circle
+
+
+CONTRACT = {"unetseg.nets", "unetseg.nets.contract", "unetseg.nets.footprint"}
+CLASSES = {"UNet", "UNet3d", "UNetPlusPlus", "VNet", "FCN8s", "FCN16s", "FCN32s", "Window", "WindowSP"}
+ASKING = {"pipeline/model.py", "pipeline/pretrained.py"}  # not yet by a Protocol
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if room(p) not in ("nets", "inference")], ids=named)
+def test_networks_are_known_by_their_contract_alone(path: Path) -> None:
+    """What a network may offer besides is asked by a Protocol, never by its class or an attribute's name."""
+    ours = {name for name in imports(path) if name.startswith("unetseg.nets")}
+    assert ours <= CONTRACT
+    calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call) and len(n.args) > 1]
+    for call in calls:
+        function, of, what = map(ast.unparse, (call.func, *call.args[:2]))
+        if function in ("getattr", "hasattr") and named(path) not in ASKING:
+            assert not re.search(r"\bnet$", of), f"line {call.lineno}"
+        if function == "isinstance":
+            assert what not in CLASSES, f"line {call.lineno}"
