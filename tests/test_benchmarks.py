@@ -55,7 +55,7 @@ def test_one_command_runs_them_all(tmp_path: Path) -> None:
         assert word in names
 
 
-def test_differences_are_told_apart_at_the_border_and_inside(tmp_path: Path) -> None:
+def test_differences_are_separate_at_the_border_and_inside(tmp_path: Path) -> None:
     whole = np.full((6, 6), 0.4, np.float32)
     other = whole.copy()
     other[0, 3], other[2, 2] = 0.9, 0.45

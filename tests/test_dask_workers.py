@@ -82,7 +82,7 @@ def test_a_job_that_has_travelled_does_the_same(model: Model, picture: Path) -> 
             np.testing.assert_array_equal(a, b)
 
 
-def test_a_damaged_tile_is_told_from_afar(model: Model, picture: Path) -> None:
+def test_a_damaged_tile_is_reported_by_a_worker(model: Model, picture: Path) -> None:
     sent = job_spec(job(model, picture, "there.zarr"))
     picture.write_bytes(picture.read_bytes()[:9000])
     found = do_tiles(pickle.loads(pickle.dumps(sent)), "predict", 1, [3])  # noqa: S301
@@ -155,7 +155,7 @@ def test_a_scheduler_of_the_users_own(model: Model, picture: Path) -> None:
     assert tree(out) == expected
 
 
-def test_no_scheduler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_scheduler_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unetseg.streaming.dask_workers.PATIENCE_SECONDS", 0.2)
     with (
         pytest.raises(UserError, match="no Dask scheduler answers there"),

@@ -17,7 +17,7 @@ TEXTS = sorted(
 )
 SAID = (
     "said aloud|gone on with|whoever|whomever|to be had|nobody['’]s|numbers of (a|the) net|net is spared|"
-    "is told|was told|told apart|told of|told by|made-up|taken for|begun with"
+    "is told|was told|told apart|told of|told by|made-up|(?<!mis)taken for|begun with"
 )
 """Turns that a native reader stops at; write printed, resumed, weights, reported, detected, synthetic."""
 NAMES = (
@@ -37,7 +37,7 @@ def named(path: Path) -> str:
 @pytest.mark.parametrize("path", TEXTS, ids=named)
 def test_the_words_are_those_of_the_field(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    found = re.search(rf"\b({SAID})\b", re.sub(r"\s+", " ", text), re.IGNORECASE)
+    found = re.search(rf"\b({SAID})\b", re.sub(r"[\s_]+", " ", text), re.IGNORECASE)
     assert not found, found
 
 

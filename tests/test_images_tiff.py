@@ -139,7 +139,7 @@ def test_series_levels_and_channels(tmp_path: Path) -> None:
         ({"axes": "ZYX"}, "axes ZYX are given, but it has 2"),
     ],
 )
-def test_what_is_not_there_is_told(tmp_path: Path, options: Any, why: str) -> None:
+def test_what_is_not_there_is_reported(tmp_path: Path, options: Any, why: str) -> None:
     tifffile.imwrite(tmp_path / "a.tif", noise(70, 90))
     with pytest.raises(UserError, match=why):
         open_image(tmp_path / "a.tif", **options)

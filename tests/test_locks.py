@@ -31,7 +31,7 @@ def holder(path: Path) -> subprocess.Popen[str]:
     return process
 
 
-def test_the_second_process_is_told_who_holds_it_and_a_killed_one_holds_nothing(tmp_path: Path) -> None:
+def test_the_second_process_gets_the_name_of_the_first_and_a_killed_one_holds_nothing(tmp_path: Path) -> None:
     path = tmp_path / "new" / "out.ome.zarr"
     process = holder(path)
     try:

@@ -10,7 +10,7 @@ from scipy import ndimage
 from unetseg.figures.palette import NEAR_PX, PALETTE, colours, neighbours
 
 
-def test_the_colours_are_easily_told_apart() -> None:
+def test_the_colours_are_easy_to_distinguish() -> None:
     assert min(np.linalg.norm(a - b) for a, b in combinations(PALETTE, 2)) > 0.4
 
 

@@ -85,7 +85,7 @@ def test_mistakes_end_with_2_and_one_line(
     assert not list(big.parent.glob("x.ome.zarr*"))
 
 
-def test_what_skipping_saved_is_told_in_seconds() -> None:
+def test_what_skipping_saved_is_reported_in_seconds() -> None:
     """Two computed tiles took 16 s, so two skipped ones save as much; not reported for a resumed run."""
     predicting = TileTimes(before=100.0)
     for step, now in (("predict", 103.0), ("label", 104.0), ("predict", 109.0), ("predict", 113.0)):

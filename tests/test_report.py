@@ -264,7 +264,7 @@ def test_the_published_figures_stand_beside_ours(run: Run, tmp_path: Path) -> No
     assert f"this run, 1 image: 5 (the test part) {seg:.4f}" in report.text
 
 
-def test_benchmarks_are_told_by_task_and_folder() -> None:
+def test_benchmarks_are_identified_by_task_and_folder() -> None:
     assert benchmark_of(DataSettings(task="cell-tracking", root="/x/PhC-C2DH-U373")) == "phc-u373"
     assert benchmark_of(DataSettings(task="isbi-em", root="anything")) == "isbi-em"
     assert benchmark_of(DataSettings(task="folder", root="DIC-C2DH-HeLa")) is None

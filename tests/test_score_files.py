@@ -186,7 +186,7 @@ def test_a_challenges_result_and_truth(unetseg: Unetseg, tmp_path: Path) -> None
     assert table["man_seg001"]["iou"] is None  # nothing is known to be background
 
 
-def test_a_score_that_the_truth_does_not_have_says_what_it_was_taken_for(
+def test_a_score_that_the_truth_does_not_have_names_the_detected_type(
     unetseg: Unetseg, tmp_path: Path
 ) -> None:
     for name in "abc":

@@ -161,7 +161,7 @@ def test_an_array_in_memory_gives_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("labels", [RULES[1], RULES[5]], ids=["components", "watershed"])
-def test_gone_on_with_after_any_tile_it_ends_in_the_same_bytes(labels: LabelSettings, tmp_path: Path) -> None:
+def test_resumed_after_any_tile_it_ends_in_the_same_bytes(labels: LabelSettings, tmp_path: Path) -> None:
     used = balanced(labels, pixels())
     run(used, tmp_path, "whole.zarr")
     out, stops, times = tmp_path / "out.zarr", 0, 0

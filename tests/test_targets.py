@@ -99,7 +99,7 @@ def test_exactly_pixels_beside_another_object_are_removed(labels: Array) -> None
         assert apart[index] == (0 if beside_another else own)
 
 
-def test_ids_up_to_two_to_the_31_are_told_apart() -> None:
+def test_ids_up_to_two_to_the_31_stay_distinct() -> None:
     labels = np.array([[2**31, 2**31, 2**31 - 1, 2**31 - 1]])
     np.testing.assert_array_equal(separate_touching(labels), [[2**31, 0, 0, 2**31 - 1]])
 

@@ -82,7 +82,7 @@ def test_missing_truth_says_where_it_is_expected(tmp_path: Path) -> None:
         listing(tmp_path, DataSettings(task="cell-tracking", truth="gold"))
 
 
-def test_a_folder_of_another_layout_is_told(tmp_path: Path) -> None:
+def test_a_folder_of_another_layout_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         sequences(tmp_path / "none")
     with pytest.raises(UserError, match="there is no folder 01/"):

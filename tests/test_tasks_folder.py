@@ -124,7 +124,7 @@ def test_layouts_that_are_none(tmp_path: Path) -> None:
         paired_files(tmp_path)
 
 
-def test_jpeg_images_are_told_apart_from_missing_ones(tmp_path: Path) -> None:
+def test_jpeg_images_are_distinguished_from_missing_ones(tmp_path: Path) -> None:
     make(tmp_path, {"a.tif": MASK})
     (tmp_path / "images" / "b.jpg").write_bytes(b"x")
     with pytest.raises(UserError, match=r"b\.jpg: \.jpg images are not read\. Convert them to TIFF"):
@@ -303,7 +303,7 @@ def test_an_image_and_labels_of_different_size_are_an_error(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("folder", ["images", "labels"])
-def test_a_file_damaged_inside_is_told_when_the_folder_is_listed(tmp_path: Path, folder: str) -> None:
+def test_a_file_damaged_inside_is_reported_when_the_folder_is_listed(tmp_path: Path, folder: str) -> None:
     rng = np.random.default_rng(0)
     make(tmp_path, {"a.tif": rng.integers(0, 9, (64, 64)).astype(np.uint8)})
     path = tmp_path / folder / "a.tif"

@@ -62,7 +62,7 @@ def test_other_names_do_not_pair(first: str, second: str) -> None:
     assert pairs([first], [second]) == []
 
 
-def test_files_without_partner_are_told_by_side() -> None:
+def test_files_without_partner_are_reported_by_side() -> None:
     found = pair_names([Path("a"), Path("b")], [Path("b_mask"), Path("c")], "")
     assert (found.lone_first, found.lone_second) == ((Path("a"),), (Path("c"),))
 

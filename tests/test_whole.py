@@ -228,7 +228,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_temporary(tmp_path: Path) -> 
     assert [p.name for p in path.parent.iterdir()] == ["a.tif"]
 
 
-def test_a_full_disk_is_told_with_the_files_name(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_with_the_files_name(tmp_path: Path) -> None:
     with (
         pytest.raises(UserError, match=r"a\.tif: cannot be written \(No space left"),
         replacing(tmp_path / "a.tif"),
@@ -237,7 +237,7 @@ def test_a_full_disk_is_told_with_the_files_name(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_or_folder_in_the_way_is_told(tmp_path: Path) -> None:
+def test_a_file_or_folder_in_the_way_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
     for path, why in (
@@ -379,6 +379,6 @@ def test_images_of_another_format_are_not_passed_over(tmp_path: Path, name: str)
         image_files(tmp_path)
 
 
-def test_a_missing_folder_is_told(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         image_files(tmp_path / "none")
