@@ -5,15 +5,17 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 import torch
 from conftest import Unetseg
-from test_sharing_export import RULES, libraries, saved, written
+from test_sharing_export import RULES, SMALL, libraries, saved, written
 
 from unetseg.errors import UserError
+from unetseg.normalise import Normalisation
 from unetseg.pipeline.model import PredictSettings, load_model
 from unetseg.settings import LabelSettings
 from unetseg.sharing.description import About
@@ -76,6 +78,35 @@ def test_a_package_is_predicted_as_its_model(package: Path, side: int) -> None:
 def test_the_calibration_is_in_the_weights(tmp_path: Path) -> None:
     libraries()
     agree(made(tmp_path, LabelSettings(), (0.0, 0.2, 0.5, 1.0)), 0)
+
+
+VOLUMES = SMALL | {"dims": 3, "depth": 1, "padding": "valid"}
+COLOURS = Normalisation("training-set", 3, (90.0, 80.0, 100.0), (30.0, 20.0, 10.0))
+
+
+@pytest.mark.parametrize(
+    ("rule", "changed", "shape"),
+    [
+        (RULES["per-image"], {"padding": "valid"}, (1, 90, 100)),
+        (COLOURS, {}, (3, 70, 80)),
+        (RULES["percentile"], {"net": VOLUMES}, (1, 12, 40, 44)),
+    ],
+    ids=["valid", "colours", "volumes"],
+)
+def test_other_networks_make_the_round_trip(
+    tmp_path: Path, rule: Normalisation, changed: dict[str, Any], shape: tuple[int, ...]
+) -> None:
+    libraries()
+    pixels = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
+    axes = {3: "CYX", 4: "ZYX"}[len(shape)]
+    page = pixels if shape[0] == 3 else pixels[0]
+    tifffile.imwrite(tmp_path / "i.tif", page, imagej=True, metadata={"axes": axes[-page.ndim :]})
+    model = load_model(saved(tmp_path / "m.pt", rule, **changed), CPU)
+    about = About("made up", "MIT", ("A. Author",))
+    export_model(model, tmp_path / "p.zip", "bioimageio", about=about, image=tmp_path / "i.tif")
+    twin = read_package(tmp_path / "p.zip")
+    expected, found = (m.probabilities(pixels, "image", PredictSettings()) for m in (model, twin))
+    np.testing.assert_allclose(found, expected, atol=5e-5)
 
 
 def test_the_command_takes_a_package_for_any_image(
