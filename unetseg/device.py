@@ -1,4 +1,4 @@
-"""Which device computes, and how it is said."""
+"""Which device computes, and its name."""
 
 from __future__ import annotations
 

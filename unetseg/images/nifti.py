@@ -25,7 +25,7 @@ from unetseg.images.scale import Scale
 from unetseg.images.whole import Stack, check_values, read_stack, write_stack
 
 NIFTI_UM = {0: 1e3, 1: 1e6, 2: 1e3, 3: 1.0}
-"""NIfTI's units of length by their codes, in µm; where none is said (0), millimetres."""
+"""NIfTI's units of length by their codes, in µm; where none is given (0), millimetres."""
 
 
 def read_volume(path: Path, *, palette: bool = False) -> Stack:
