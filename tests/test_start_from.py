@@ -73,19 +73,25 @@ def test_what_does_not_fit_is_an_error_that_names_the_first_tensor() -> None:
 
 
 def test_a_resumed_run_needs_no_parent_and_equals_an_uninterrupted_one(tmp_path: Path) -> None:
-    parent = trained(tmp_path)
-    settings = experiment(tmp_path / "data", start_from=str(parent.path))
+    dark = experiment(make_folder(tmp_path / "dark", count=7))
+    dark = replace(dark, data=replace(dark.data, normalise="training-set"))
+    parent = Run.create(tmp_path / "parent", dark)
+    finish(parent)
+    settings = experiment(make_folder(tmp_path / "data"), start_from=str(parent.path))
     settings = replace(settings, data=replace(settings.data, normalise="training-set"))
     whole, cut = (Run.create(tmp_path / name, settings) for name in ("whole", "cut"))
     finish(whole)
     count = itertools.count()
     list(train_run(cut, resume=False, stopped=lambda: next(count) >= 3))
+    grey_values = load_model(parent.best, CPU).recipe.normalisation
     shutil.rmtree(parent.path)
     finish(cut, resume=True)
     for file, key in (("last.pt", "state"), ("best.pt", "weights")):
         one, other = weights(whole.path / file, key), weights(cut.path / file, key)
         assert all(torch.equal(one[k], other[k]) for k in one), file
-    assert load_model(whole.best, CPU).lineage == load_model(cut.best, CPU).lineage
+    models = [load_model(path, CPU) for path in (whole.best, cut.best)]
+    assert models[0].lineage == models[1].lineage
+    assert [m.recipe.normalisation.offset for m in models] == [grey_values.offset] * 2
 
 
 def test_the_lineage_is_a_chain(tmp_path: Path) -> None:

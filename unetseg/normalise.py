@@ -44,7 +44,7 @@ class Normalisation:
         if not self.accepts(len(image)):
             raise UserError(
                 f"{name}: {len(image)} channels, but {self.channels} are expected. Give images "
-                "with the same channels as in training."
+                "with the same channels as in training; `unetseg predict --channel N` takes one of them."
             )
         if len(image) < self.channels:
             image = np.repeat(image, self.channels, axis=0)

@@ -133,7 +133,9 @@ def train(
     with process_group(changed.device):
         if rank() == 0:
             Run.create(folder, changed)
-            show_derived(resolved)
+            overruled = "train.steps = " if steps or minutes else ()
+            lines = (line for line in resolved.derived if not line.startswith(overruled))
+            show_derived(replace(resolved, derived=tuple(lines)))
         wait_for_all()
         show_training(Run.open(folder), resume=False)
 

@@ -39,7 +39,7 @@ class Ancestor(TypedDict):
     sha256: str
 
 
-_LINEAGE = TypeAdapter(Annotated[tuple[Ancestor, ...], Len(0, 100)])
+_LINEAGE: TypeAdapter[tuple[Ancestor, ...]] = TypeAdapter(Annotated[tuple[Ancestor, ...], Len(0, 100)])
 
 
 @dataclass(frozen=True)
