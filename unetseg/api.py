@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,10 +23,25 @@ from unetseg.images import open_image
 from unetseg.images.arrays import array_image
 from unetseg.images.ome_zarr import open_labels
 from unetseg.models import find_model
+from unetseg.pipeline.annotation import (
+    annotated_experiment,
+    annotation_classes,
+    most_uncertain,
+    write_annotation,
+)
 from unetseg.pipeline.auto import derive_experiment as _derive_experiment
 from unetseg.pipeline.auto import resolve_file
 from unetseg.pipeline.decisions import same_request
-from unetseg.pipeline.model import DEFAULT_MEMORY, Model, PredictSettings, average_models, pruned
+from unetseg.pipeline.measuring import summarise, write_measurements
+from unetseg.pipeline.measuring_arrays import export_array, measure_array
+from unetseg.pipeline.model import (
+    DEFAULT_MEMORY,
+    Model,
+    PredictSettings,
+    average_models,
+    labelled_as,
+    pruned,
+)
 from unetseg.pipeline.object_size import predict_at_object_size, scale_of_image
 from unetseg.pipeline.run_experiment import Event, run_experiment
 from unetseg.pipeline.tune_run import TuneResult, tune_model
@@ -34,19 +50,32 @@ from unetseg.scores import score
 from unetseg.settings import Experiment
 from unetseg.sharing.reading import open_model_file
 from unetseg.streaming.job import Request
+from unetseg.streaming.layers import predict_layer
 from unetseg.streaming.output import is_streamed, label_array, predict_to
 
 __all__ = [
     "Prediction",
+    "annotated_experiment",
+    "annotation_classes",
     "average",
     "derive_experiment",
+    "export_array",
+    "labelled_as",
     "load_model",
+    "measure_array",
+    "most_uncertain",
     "predict",
+    "predict_large",
+    "predict_layer",
     "pruned",
     "read_experiment",
     "score",
+    "summarise",
     "train",
     "tune",
+    "with_label_settings",
+    "write_annotation",
+    "write_measurements",
 ]
 
 
@@ -104,6 +133,11 @@ def load_model(path: str | Path, device: str = "auto") -> Model:
     """The model of a run folder, a model file, a package or a name such as "nuclei"; no code in it is run."""
     run = find_model(Path(path)).path
     return open_model_file(Run.open(run).best if run.is_dir() else run, choose_device(device))
+
+
+def with_label_settings(model: Model, **changed: Any) -> Model:
+    """The model with other settings of `LabelSettings`, such as threshold=0.6."""
+    return replace(model, recipe=replace(model.recipe, labels=replace(model.recipe.labels, **changed)))
 
 
 def average(*models: Model) -> Model:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetseg.errors import UserError
-from unetseg.images.lazy import LazyImage
+from unetseg.images.lazy import LazyImage, plane_names
 from unetseg.images.scale import Scale
 
 SAMPLES = 16
@@ -51,4 +51,54 @@ def _identity(array: Any, shape: tuple[int, ...]) -> str:
     for y in np.linspace(0, shape[-2] - 1, SAMPLES).astype(int):
         row = np.asarray(array[..., int(y) : int(y) + 1, :])
         found.update(np.ascontiguousarray(row[..., :: max(1, shape[-1] // 1024)]).tobytes())
+    return found.hexdigest()[:16]
+
+
+def array_stack(array: Any, channel_axis: int | None = None, scale: Scale | None = None) -> LazyImage:
+    """An image of many planes from an array (…, y, x) that slices like numpy; planes run over the other axes.
+
+    channel_axis: the axis of the channels, None of a single one; it may be the last one, as in RGB.
+    """
+    shape = tuple(int(n) for n in array.shape)
+    axis = None if channel_axis is None else channel_axis % len(shape)
+    others = [i for i in range(len(shape)) if i != axis]
+    if len(others) < 2 or 0 in shape:
+        raise UserError(f"an image of shape {shape}: give (…, y, x).")
+    outer, lengths = others[:-2], tuple(shape[i] for i in others[:-2])
+    y_axis, x_axis = others[-2:]
+
+    def read(plane: int, channels: Sequence[int], y: slice, x: slice) -> NDArray[Any]:
+        index: list[Any] = [slice(None)] * len(shape)
+        for i, at in zip(outer, np.unravel_index(plane, lengths) if lengths else (), strict=True):
+            index[i] = int(at)
+        index[y_axis], index[x_axis] = y, x
+        pixels = np.asarray(array[tuple(index)])
+        if axis is None:
+            return pixels[None]
+        place = sum(i not in outer for i in range(axis))
+        return np.moveaxis(pixels, place, 0)[list(channels)]
+
+    axes = dict(zip("tzvw"[: len(lengths)] if len(lengths) < 5 else "", lengths, strict=True))
+    full = (1 if axis is None else shape[axis], shape[y_axis], shape[x_axis])
+    return LazyImage(
+        path=Path("array"),
+        planes=plane_names(axes) if axes else ("",),
+        axes=axes,
+        shape=full,
+        dtype=np.dtype(array.dtype),
+        scale=scale or Scale(),
+        chunks=full[1:],
+        identity=_identity_of_planes(array, shape),
+        read=read,
+    )
+
+
+def _identity_of_planes(array: Any, shape: tuple[int, ...]) -> str:
+    """As `_identity`, from a few rows of the first and the last plane."""
+    found = hashlib.sha256(repr((shape, str(array.dtype))).encode())
+    for end in (0, -1):
+        part = array
+        for n in shape[:-3]:
+            part = part[n - 1 if end else 0]
+        found.update(np.ascontiguousarray(np.asarray(part)).tobytes())
     return found.hexdigest()[:16]

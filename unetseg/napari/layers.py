@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unetseg.errors import UserError
 from unetseg.images import LazyImage
 from unetseg.images.scale import UM, Scale
 
@@ -77,3 +78,28 @@ def spacing_of(
     if len(factors) < dims or None in factors:
         return None
     return tuple(float(s) * float(f or 1) for s, f in zip(list(scale)[-dims:], factors, strict=True))
+
+
+def channel_axis(shape: tuple[int, ...], channels: int, *, rgb: bool) -> int | None:
+    """Which axis of a layer holds the channels of a network; None for a network of one."""
+    if rgb:
+        if channels != shape[-1]:
+            raise UserError(
+                f"The layer has {shape[-1]} colours and the model takes {channels} channel"
+                f"{'s' if channels > 1 else ''}. Right click the layer > Split RGB, and choose one."
+            )
+        return len(shape) - 1
+    if channels == 1:
+        return None
+    fitting = [axis for axis in range(len(shape) - 2) if shape[axis] == channels]
+    if not fitting:
+        raise UserError(
+            f"The layer is {'×'.join(map(str, shape))}: no axis of {channels} channels, as the model needs. "
+            "Choose all channel layers, right click > Merge to Stack."
+        )
+    return fitting[-1]
+
+
+def full_size(layer: Any) -> Any:
+    """The data of a layer, of a pyramid its full size."""
+    return layer.data[0] if getattr(layer, "multiscale", False) else layer.data

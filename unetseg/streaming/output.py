@@ -79,7 +79,7 @@ def open_job(request: Request, out: Path, *, overwrite: bool = False) -> Job | S
         check_same(out, mark["settings"], request.settings)
         if beside is not None:
             return Summary.of(mark["summary"])
-    return request.job(_stack_store(request, out), MemoryJournal())
+    return request.job(stack_store(request, out), MemoryJournal())
 
 
 def make_result(job: Job, perform: TileExecutor = tiles_here) -> Iterator[Resumed | TileDone | Summary]:
@@ -93,7 +93,7 @@ def make_result(job: Job, perform: TileExecutor = tiles_here) -> Iterator[Resume
 
 def label_array(request: Request) -> NDArray[Any]:
     """Labels (planes, y, x) in memory: the same as `make_result` writes."""
-    store = _stack_store(request, None)
+    store = stack_store(request, None)
     for _ in make_result(request.job(store, MemoryJournal())):
         pass
     return store.labels
@@ -139,7 +139,8 @@ def _create(request: Request, out: Path) -> LabelStore:
     )
 
 
-def _stack_store(request: Request, out: Path | None) -> StackStore:
+def stack_store(request: Request, out: Path | None) -> StackStore:
+    """An empty store in memory, written to `out` when it is complete, if that is given."""
     recipe, probabilities = request.model.recipe, request.outputs.probabilities
     return StackStore(
         out,

@@ -1,0 +1,139 @@
+"""The panels in a real viewer without a display: predict, annotate, train, correct, train on, measure."""
+
+import csv
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+NEEDED = ("napari", "qtpy", "PySide6", "pytestqt")
+MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+pytestmark = [
+    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default"),
+]
+
+
+@pytest.fixture
+def viewer(make_napari_viewer: Callable[[], Any]) -> Any:
+    from unetseg.napari.sample_data import touching_cells
+
+    viewer = make_napari_viewer()
+    for data, arguments, kind in touching_cells():
+        getattr(viewer, f"add_{kind}")(data[:3], **arguments)
+    return viewer
+
+
+def docked(viewer: Any, panel: Any) -> Any:
+    viewer.window.add_dock_widget(panel, name="panel")
+    return panel
+
+
+def finish(qtbot: Any, panel: Any) -> str:
+    qtbot.waitUntil(lambda: not panel.busy, timeout=60_000)
+    return str(panel.status.value)
+
+
+def test_predict_fills_a_layer_of_the_stack_and_can_be_stopped(viewer: Any, qtbot: Any) -> None:
+    from unetseg.napari.predict_panel import PredictPanel
+
+    panel = docked(viewer, PredictPanel(viewer))
+    panel.diameter.value = 20
+    panel.predict()
+    assert finish(qtbot, panel).startswith("Done")
+    found = viewer.layers["touching cells labels"]
+    assert found.data.shape == viewer.layers["touching cells"].data.shape
+    assert all(page.max() > 3 for page in found.data)
+    np.testing.assert_allclose(found.scale, viewer.layers["touching cells"].scale)
+    panel.predict()
+    panel.stop()
+    assert finish(qtbot, panel).startswith("Stopped")
+
+
+def test_predict_to_disk_gives_the_labels_in_memory(viewer: Any, qtbot: Any, tmp_path: Path) -> None:
+    from unetseg.napari.predict_panel import PredictPanel
+
+    panel = docked(viewer, PredictPanel(viewer))
+    panel.diameter.value = 20
+    panel.predict()
+    finish(qtbot, panel)
+    in_memory = np.asarray(viewer.layers["touching cells labels"].data)
+    panel.out.value = tmp_path / "cells.ome.zarr"
+    panel.predict()
+    assert "cells.ome.zarr" in finish(qtbot, panel)
+    np.testing.assert_array_equal(np.asarray(viewer.layers["touching cells labels"].data[:]), in_memory)
+
+
+def test_errors_are_shown_in_the_panel(viewer: Any, tmp_path: Path) -> None:
+    from unetseg.napari.predict_panel import FROM_FILE, PredictPanel
+    from unetseg.napari.train_panel import AnnotatePanel
+
+    panel = docked(viewer, PredictPanel(viewer))
+    panel.model.value = FROM_FILE
+    panel.file.value = tmp_path
+    assert str(tmp_path) in panel.status.value
+    annotate = docked(viewer, AnnotatePanel(viewer))
+    annotate.train()
+    assert "project folder" in annotate.status.value
+
+
+def test_train_predict_correct_and_train_on(viewer: Any, qtbot: Any, tmp_path: Path) -> None:
+    from unetseg.napari.measure_panel import MeasurePanel
+    from unetseg.napari.predict_panel import FROM_FILE, PredictPanel
+    from unetseg.napari.train_panel import AnnotatePanel, CorrectPanel
+
+    truth = viewer.layers["touching cells (truth)"].data
+    annotate = docked(viewer, AnnotatePanel(viewer))
+    annotate.folder.value = tmp_path
+    annotate.image.value = viewer.layers["touching cells"]
+    annotate.add_layer()
+    drawn = annotate.labels.value
+    drawn.data[0] = np.where(truth[0] > 0, 2, 1) * (np.arange(truth.shape[2]) % 8 < 3)
+    annotate.save()
+    assert sorted(p.name for p in (tmp_path / "labels").iterdir()) == ["touching cells_t0.tif"]
+    annotate.steps.value = 8
+    annotate.train()
+    assert "round1" in finish(qtbot, annotate)
+    assert len(annotate.curve.losses) == 8
+    assert "touching cells preview" in viewer.layers
+
+    predict = docked(viewer, PredictPanel(viewer))
+    predict.model.value = FROM_FILE
+    predict.file.value = tmp_path / "runs" / "round1"
+    predict.layer.value = viewer.layers["touching cells"]
+    predict.predict()
+    assert finish(qtbot, predict).startswith("Done")
+
+    correct = docked(viewer, CorrectPanel(viewer))
+    correct.folder.value = tmp_path
+    correct.suggest()
+    assert finish(qtbot, correct).startswith("Next: touching cells_t")
+    assert len(correct.ranking) == 3
+    assert [v for _, v in correct.ranking] == sorted((v for _, v in correct.ranking), reverse=True)
+    labels = viewer.layers["touching cells labels"]
+    labels.data[correct.page()] = truth[correct.page()]
+    correct.image.value, correct.labels.value = viewer.layers["touching cells"], labels
+    correct.add()
+    assert len(list((tmp_path / "labels").iterdir())) == 2
+    correct.steps.value = 4
+    correct.train()
+    assert "round2" in finish(qtbot, correct)
+
+    measure = docked(viewer, MeasurePanel(viewer))
+    measure.labels.value, measure.image.value = labels, viewer.layers["touching cells"]
+    measure.table.value = tmp_path / "cells.csv"
+    measure.measure()
+    assert "objects" in finish(qtbot, measure)
+    rows = list(csv.DictReader((tmp_path / "cells.csv").open(encoding="utf-8")))
+    page = f"t{correct.page()}"
+    assert sum(row["frame"] == page for row in rows) == len(np.unique(truth[correct.page()])) - 1
+    assert float(rows[0]["area_um2"]) == pytest.approx(float(rows[0]["area_px"]) * 0.65**2, rel=1e-3)
+    measure.file.value = tmp_path / "cells.geojson"
+    measure.format.value = "QuPath GeoJSON (.geojson)"
+    measure.export()
+    assert "objects" in finish(qtbot, measure)
+    assert (tmp_path / "cells.geojson").is_file()

@@ -1,0 +1,106 @@
+"""What the panels have in common: a bar, a line of text, a stop button, and one job at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import napari
+from magicgui.widgets import Container, Label, ProgressBar, PushButton, create_widget
+
+from unetseg.errors import UserError
+from unetseg.images import LazyImage
+from unetseg.images.arrays import array_stack
+from unetseg.images.scale import Scale
+from unetseg.napari.background import Job, Work
+from unetseg.napari.layers import channel_axis, full_size, spacing_of
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Labels, Layer
+
+COUNTED = 1000
+
+
+class Panel(Container):
+    """A column of widgets; `viewer` is the window that it belongs to."""
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.job: Job | None = None
+        self.status = Label(value="")
+        self.bar = ProgressBar(min=0, max=COUNTED, value=0, visible=False)
+        self.stop_button = PushButton(text="Stop", enabled=False)
+        self.stop_button.clicked.connect(self.stop)
+        self.status.native.setWordWrap(True)
+
+    def run(self, work: Work, on_event: Callable[[Any], None], on_result: Callable[[Any], None]) -> None:
+        """Do the work beside the window; what it raises is shown."""
+        if self.busy:
+            self.tell("Something is running. Stop it first.")
+            return
+        self.stop_button.enabled, self.bar.value, self.bar.visible = True, 0, True
+        self.job = Job(work, on_event, on_result, self._failed)
+        self.job.worker.finished.connect(self._ended)
+        self.job.start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job is running."""
+        return self.job is not None and self.job.running
+
+    def stop(self) -> None:
+        """Stop the job; what is done stays."""
+        if self.job is not None:
+            self.job.stop()
+            self.tell("Stopping …")
+
+    def tell(self, text: str) -> None:
+        """Show a line of text."""
+        self.status.value = text
+
+    def attempt(self, act: Callable[[], Any]) -> Any:
+        """What `act` returns; None where it raises UserError, which is shown."""
+        try:
+            return act()
+        except (UserError, OSError) as error:
+            self.tell(str(error))
+            return None
+
+    def show_labels(self, labels: Any, like: Layer, name: str) -> Labels:
+        """The labels layer of that name over `like`, with new labels, its scale and place."""
+        scale, units = list(like.scale)[-labels.ndim :], list(like.units)[-labels.ndim :]
+        if name in self.viewer.layers:
+            layer = self.viewer.layers[name]
+            if layer.data is labels:
+                layer.refresh()
+                return layer
+            if layer.data.shape == labels.shape:
+                layer.data = labels
+                return layer
+            self.viewer.layers.remove(name)
+        return self.viewer.add_labels(labels, name=name, scale=scale, units=units)
+
+    def _failed(self, error: Exception) -> None:
+        self.tell(str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}")
+
+    def _ended(self) -> None:
+        self.stop_button.enabled, self.bar.visible = False, False
+
+
+def layer_choice(kind: type, label: str) -> Any:
+    """A list of the viewer's layers of one kind."""
+    return create_widget(annotation=kind, label=label)
+
+
+def image_of(layer: Image | None, channels: int) -> LazyImage:
+    """The layer as an image of `channels` channels, read by regions; UserError where it has none so."""
+    if layer is None:
+        raise UserError("Open an image first (or File > Open Sample > unetseg).")
+    data = full_size(layer)
+    axis = channel_axis(data.shape, channels, rgb=bool(layer.rgb))
+    return array_stack(data, axis, Scale(_pair(spacing_of(layer.scale, layer.units))))
+
+
+def _pair(spacing: tuple[float, ...] | None) -> tuple[float, float] | None:
+    return None if spacing is None else (spacing[-2], spacing[-1])

@@ -1,0 +1,121 @@
+"""The project folder behind the panels: annotations, and a run for every round of training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetseg import api
+from unetseg.errors import UserError
+from unetseg.images import LazyImage
+from unetseg.pipeline.annotation import Zero
+from unetseg.pipeline.events import Validated
+from unetseg.pipeline.model import Model
+from unetseg.pipeline.run_experiment import Event
+from unetseg.run import Run
+
+RUNS = "runs"
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The labels (y, x) that the best model so far gives of the page on screen."""
+
+    step: int
+    labels: NDArray[Any]
+
+
+def save_pages(
+    folder: Path,
+    name: str,
+    image: LazyImage,
+    drawn: Any,
+    *,
+    zero: Zero,
+    background: int | None,
+    pages: Sequence[int] | None = None,
+) -> list[Path]:
+    """Write the pages of a labels layer (…, y, x) that something is drawn on; returns their label files.
+
+    pages: their numbers, None for every page with a value above 0. Raises UserError where there is none.
+    """
+    labels = np.asarray(drawn).reshape(-1, *drawn.shape[-2:])
+    if (len(labels), labels.shape[1:]) != (len(image.planes), image.shape[1:]):
+        raise UserError(
+            f"The labels layer is {drawn.shape}, the image has {len(image.planes)} pages of "
+            f"{image.shape[1:]}. "
+            "Choose the labels that belong to the image."
+        )
+    chosen = [i for i in range(len(labels)) if labels[i].any()] if pages is None else list(pages)
+    if not chosen:
+        raise UserError("Nothing is drawn yet. Draw some background and some objects.")
+    written = []
+    for i in chosen:
+        page = f"{name}_{image.planes[i]}" if image.planes[i] else name
+        classes = api.annotation_classes(labels[i], zero=zero, background=background)
+        pixels = np.asarray(image.plane(i)[...])
+        written.append(api.write_annotation(folder, page, pixels, classes, image.spacing_um))
+    return written
+
+
+def next_run(folder: Path) -> Path:
+    """The run folder of a new round."""
+    return folder / RUNS / f"round{len(rounds(folder)) + 1}"
+
+
+def rounds(folder: Path) -> list[Path]:
+    """The run folders of a project, oldest first."""
+    found = (folder / RUNS).glob("round*") if (folder / RUNS).is_dir() else []
+    return sorted((p for p in found if p.name[5:].isdecimal()), key=lambda p: int(p.name[5:]))
+
+
+def last_model(folder: Path) -> Model:
+    """The model of the last round that has one, as a model of objects; UserError where there is none."""
+    trained = [path for path in rounds(folder) if Run(path).best.is_file()]
+    if not trained:
+        raise UserError(f"{folder}: no model yet. Train first.")
+    return api.labelled_as(api.load_model(trained[-1]), "instances")
+
+
+def train_round(
+    folder: Path,
+    run: Path,
+    steps: int,
+    page: NDArray[Any] | None,
+    progress: Callable[[Event | Preview], None],
+    stopped: Callable[[], bool],
+) -> Path:
+    """Train on the annotations of a folder, or resume the run; returns the run folder.
+
+    page: (c, y, x) that is predicted whenever the model has become better: a Preview to `progress`.
+    """
+
+    def report(event: Event) -> None:
+        progress(event)
+        if isinstance(event, Validated) and event.best and page is not None:
+            model = api.labelled_as(api.load_model(run), "instances")
+            progress(Preview(event.step, api.predict(model, page).labels))
+
+    begun = Run(run).last.is_file()
+    experiment = Run.open(run).experiment if begun else api.annotated_experiment(folder, steps)
+    api.train(experiment, run, progress=report, stopped=stopped)
+    return run
+
+
+def resumable(folder: Path) -> Path:
+    """The last round, if it was stopped before its end; UserError where there is nothing to resume."""
+    found = rounds(folder)
+    if not found or not Run(found[-1]).last.is_file() or (found[-1] / "report.html").is_file():
+        raise UserError(f"{folder}: no stopped training. Train starts a new round.")
+    return found[-1]
+
+
+def pages_of(name: str, image: LazyImage) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The name and the pixels (c, y, x) of every page."""
+    for i, plane in enumerate(image.planes):
+        yield (f"{name} {plane}" if plane else name), np.asarray(image.plane(i)[...])

@@ -1,0 +1,133 @@
+"""Annotations drawn on screen as training data on disk, and the image that is worth annotating next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import tomli_w
+from numpy.typing import NDArray
+
+from unetseg.config import experiment_table
+from unetseg.errors import UserError
+from unetseg.files import replacing
+from unetseg.images.formats import image_files
+from unetseg.images.whole import read_stack, write_stack
+from unetseg.pipeline.model import Model, PredictSettings
+from unetseg.settings import DataSettings, Experiment, LabelSettings, TrainSettings
+
+Zero = Literal["not annotated", "background"]
+NOT_ANNOTATED, BACKGROUND, OBJECT = 0, 1, 2
+"""Values of the label files that are written: those of docs/scribbles.md."""
+CROP, STRIDE = 96, 16
+
+
+def annotation_classes(
+    drawn: NDArray[Any], *, zero: Zero = "not annotated", background: int | None = 1
+) -> NDArray[np.uint8]:
+    """Labels (y, x) as drawn to the values of a training label file: 0 not annotated, 1 background, 2 object.
+
+    zero: what 0 means in `drawn`; background: the value that was drawn as background, None if every value
+    above 0 is an object. Where two objects touch, the pixels on both sides of their border become background,
+    so that a network that learns two classes keeps them apart.
+
+    >>> annotation_classes(np.array([[0, 1, 5, 6]])).tolist()
+    [[0, 1, 1, 1]]
+    """
+    objects = (drawn > 0) if background is None else (drawn > 0) & (drawn != background)
+    found = np.full(drawn.shape, BACKGROUND if zero == "background" else NOT_ANNOTATED, np.uint8)
+    found[objects] = OBJECT
+    if background is not None:
+        found[drawn == background] = BACKGROUND
+    found[_touching(np.where(objects, drawn, 0))] = BACKGROUND
+    return found
+
+
+def write_annotation(
+    folder: Path,
+    name: str,
+    image: NDArray[Any],
+    classes: NDArray[np.uint8],
+    spacing_um: tuple[float, ...] | None = None,
+) -> Path:
+    """Write an image (c, y, x) and its annotation (y, x) to images/NAME.tif and labels/NAME.tif.
+
+    An annotation of that name is replaced. Returns the label file; raises UserError where nothing is drawn.
+    """
+    if not classes.any():
+        raise UserError(f"{name}: nothing is annotated. Draw some background and some objects.")
+    pixels, axes = (image[0], "YX") if len(image) == 1 else (image, "CYX")
+    write_stack(folder / "images" / f"{name}.tif", pixels, spacing_um=spacing_um, axes=axes)
+    path = folder / "labels" / f"{name}.tif"
+    write_stack(path, classes, spacing_um=spacing_um, axes="YX")
+    return path
+
+
+def annotated_experiment(folder: Path, steps: int = 300) -> Experiment:
+    """The experiment that learns a folder's annotations; written to FOLDER/experiment.toml as well.
+
+    Crops are drawn around annotated pixels of both classes. Raises UserError while one of the two is missing.
+    """
+    labels = [read_stack(p).pixels for p in image_files(folder / "labels")] if folder.is_dir() else []
+    there = {int(v) for label in labels for v in np.unique(label)}
+    for value, what in ((BACKGROUND, "background"), (OBJECT, "objects")):
+        if value not in there:
+            raise UserError(f"{folder}: no {what} annotated yet. Draw some, and save the annotation.")
+    side = min(min(label.shape[-2:]) for label in labels)
+    if side < STRIDE:
+        raise UserError(
+            f"{folder}: the smallest image is {side} pixels across; at least {STRIDE} are needed."
+        )
+    experiment = Experiment(
+        name=folder.resolve().name,
+        data=DataSettings(root=str(folder.resolve()), labels="classes", not_annotated=(NOT_ANNOTATED,)),
+        train=TrainSettings(
+            steps=steps,
+            crop=(min(CROP, side // STRIDE * STRIDE),),
+            class_balanced_crops=True,
+            validate_every=max(1, steps // 4),
+        ),
+        labels=LabelSettings(test_time_augmentation=4),
+    )
+    with replacing(folder / "experiment.toml") as file:
+        file.write_text(tomli_w.dumps(experiment_table(experiment)), encoding="utf-8")
+    return experiment
+
+
+def uncertainty(model: Model, image: NDArray[Any]) -> float:
+    """How uncertain the model is of an image (c, y, x), 0…1: the mean entropy of its pixels' classes."""
+    maps = np.clip(model.probabilities(image, "image", PredictSettings()), 1e-7, 1)
+    return float(-(maps * np.log(maps)).sum(0).mean() / np.log(len(maps)))
+
+
+def most_uncertain(
+    model: Model,
+    images: Iterable[tuple[str, NDArray[Any]]],
+    *,
+    progress: Callable[[str], None] = lambda name: None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> list[tuple[str, float]]:
+    """The names of images (c, y, x) with their uncertainty, highest first: annotate the first one next."""
+    found = []
+    for name, image in images:
+        if stopped():
+            break
+        found.append((name, uncertainty(model, image)))
+        progress(name)
+    return sorted(found, key=lambda pair: -pair[1])
+
+
+def _touching(ids: NDArray[Any]) -> NDArray[np.bool_]:
+    """Pixels of an object with a pixel of another object next to them along an axis."""
+    found = np.zeros(ids.shape, bool)
+    for axis in range(ids.ndim):
+        one = [slice(None)] * ids.ndim
+        other = list(one)
+        one[axis], other[axis] = slice(1, None), slice(None, -1)
+        a, b = ids[tuple(one)], ids[tuple(other)]
+        border = (a != b) & (a > 0) & (b > 0)
+        found[tuple(one)] |= border
+        found[tuple(other)] |= border
+    return found
