@@ -43,6 +43,7 @@ from unetseg.pipeline.model import (
     pruned,
 )
 from unetseg.pipeline.object_size import predict_at_object_size, scale_of_image
+from unetseg.pipeline.relabel import label_settings, relabel_maps
 from unetseg.pipeline.run_experiment import Event, run_experiment
 from unetseg.pipeline.tune_run import TuneResult, tune_model
 from unetseg.run import Run
@@ -69,6 +70,7 @@ __all__ = [
     "predict_layer",
     "pruned",
     "read_experiment",
+    "relabel",
     "score",
     "summarise",
     "train",
@@ -201,3 +203,11 @@ def predict_large(
     for _ in predict_to(request, Path(out)):
         pass
     return open_labels(Path(out), "classes" if model.recipe.kind == "classes" else "labels")
+
+
+def relabel(model: Model, probabilities: NDArray[np.float32], **labels: Any) -> NDArray[np.int32]:
+    """Object labels (y, x) of probabilities (k, y, x) that `predict` gave, without running the network.
+
+    labels: label settings that replace the model's, such as threshold, seed_threshold and min_area.
+    """
+    return relabel_maps(probabilities, label_settings(model, **labels))

@@ -13,6 +13,7 @@ from unetseg.cli.group import cli
 from unetseg.cli.measure_commands import export_labels, measure
 from unetseg.cli.model_commands import models
 from unetseg.cli.predict_commands import predict
+from unetseg.cli.relabel_commands import relabel
 from unetseg.cli.score_commands import nets, report, score
 from unetseg.cli.settings_commands import settings
 from unetseg.cli.train_commands import demo, reproduce, show, train
@@ -30,6 +31,7 @@ __all__ = [
     "models",
     "nets",
     "predict",
+    "relabel",
     "report",
     "reproduce",
     "score",

@@ -1,0 +1,42 @@
+"""The command that makes labels again from kept probabilities: relabel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from unetseg.cli.group import PATH, cli
+
+
+@cli.command()
+@click.argument("run", type=PATH)
+@click.argument("probabilities", type=PATH)
+@click.option("--out", type=PATH, required=True, help="Folder for the labels.")
+@click.option("--threshold", type=click.FloatRange(0, 1), help="Foreground probability of an object.")
+@click.option("--seed-threshold", type=click.FloatRange(0, 1),
+              help="Split touching objects by seeds above this probability; 0: off.")  # fmt: skip
+@click.option("--min-seed-area", type=click.IntRange(0), help="Drop seeds below this area in pixels.")
+@click.option("--min-area", type=click.IntRange(0), help="Remove objects below this area in pixels.")
+@click.option("--max-hole-area", type=click.IntRange(0), help="Fill holes up to this area in pixels.")
+@click.option("--grow", type=click.IntRange(0, 10_000), help="Grow objects by this many pixels.")
+@click.option("--overwrite", is_flag=True, help="Replace label files that are there.")
+def relabel(run: Path, probabilities: Path, out: Path, overwrite: bool, **given: Any) -> None:
+    """Make labels again from kept PROBABILITIES.
+
+    The network is not run. PROBABILITIES is a TIFF, or a folder of them, that `predict RUN --probabilities`
+    wrote. What is not given is taken from the model RUN. Images that were resized for the network are
+    labelled at their own size.
+
+    \b
+    Example:
+      unetseg relabel runs/cells runs/cells/predictions --threshold 0.6 --out stricter
+    """  # noqa: D301
+    from unetseg import api
+    from unetseg.pipeline.relabel import label_settings, relabel_file, relabel_targets
+
+    targets = relabel_targets(probabilities, out, overwrite=overwrite)
+    labels = label_settings(api.load_model(run, "cpu"), **given)
+    for source, target in targets:
+        click.echo(f"{target}: {relabel_file(source, target, labels)} objects")
