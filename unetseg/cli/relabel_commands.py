@@ -9,6 +9,8 @@ import click
 
 from unetseg.cli.group import PATH, cli
 
+RESIZED = "this model resizes images, so objects can differ a little from those of predict"
+
 
 @cli.command()
 @click.argument("run", type=PATH)
@@ -26,8 +28,9 @@ def relabel(run: Path, probabilities: Path, out: Path, overwrite: bool, **given:
     """Make labels again from kept PROBABILITIES.
 
     The network is not run. PROBABILITIES is a TIFF, or a folder of them, that `predict RUN --probabilities`
-    wrote. What is not given is taken from the model RUN. Images that were resized for the network are
-    labelled at their own size.
+    wrote. What is not given is taken from the model RUN. With the
+    same settings the labels are those of predict, except for images that were resized for the network
+    (--scale, --rescale, models such as nuclei): objects can differ a little there.
 
     \b
     Example:
@@ -37,6 +40,9 @@ def relabel(run: Path, probabilities: Path, out: Path, overwrite: bool, **given:
     from unetseg.pipeline.relabel import label_settings, relabel_file, relabel_targets
 
     targets = relabel_targets(probabilities, out, overwrite=overwrite)
-    labels = label_settings(api.load_model(run, "cpu"), **given)
+    model = api.load_model(run, "cpu")
+    labels = label_settings(model, **given)
+    if model.recipe.object_diameter > 0:
+        click.echo(f"note: {RESIZED}", err=True)
     for source, target in targets:
         click.echo(f"{target}: {relabel_file(source, target, labels)} objects")
