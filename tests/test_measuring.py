@@ -162,3 +162,9 @@ def test_labels_in_a_result_are_found(tmp_path: Path) -> None:
     assert open_labels_of(tmp_path / "r.zarr").shape == (1, 30, 40)
     (table,) = measure_files(tmp_path / "r.zarr")
     assert table.columns["area_um2"].tolist() == [10.5, 25.0]
+
+
+def test_a_cellpose_seg_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "a_seg.npy").write_bytes(b"x")
+    with pytest.raises(UserError, match="Save masks as PNG"):
+        list(measure_files(tmp_path / "a_seg.npy"))

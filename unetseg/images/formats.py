@@ -16,6 +16,16 @@ FOREIGN_ENDINGS = (*PICTURE_ENDINGS, *MICROSCOPE_ENDINGS, *SCANNER_ENDINGS)
 """Images of other formats: in a folder of images they are the user's mistake, not to be passed over."""
 
 
+def check_no_pickle(path: Path) -> None:
+    """Refuse a _seg.npy file of Cellpose with what to do: to load pickled objects is to run their code."""
+    if path.name.lower().endswith("_seg.npy"):
+        raise UserError(
+            f"{path}: Cellpose's _seg.npy files hold pickled Python objects, which are not loaded. In "
+            "Cellpose, use File > Save masks as PNG/tif: it writes NAME_cp_masks, which is read. Then move "
+            "the _seg.npy files to another folder."
+        )
+
+
 def check_readable(path: Path) -> None:
     """Raise UserError unless the path is a TIFF or PNG file."""
     if path.is_dir():
@@ -27,6 +37,7 @@ def check_readable(path: Path) -> None:
             f"{path}: a volume, but images are expected. Save its slices as a TIFF stack; "
             "volumes are for networks with dims = 3."
         )
+    check_no_pickle(path)
     if path.suffix.lower() not in ENDINGS:
         raise UserError(f"{path}: cannot read {path.suffix or 'such'} files. {_convert(path.suffix.lower())}")
 

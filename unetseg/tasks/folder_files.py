@@ -6,7 +6,7 @@ from pathlib import Path
 
 from unetseg.errors import UserError
 from unetseg.files import plain_stem
-from unetseg.images.formats import image_files
+from unetseg.images.formats import check_no_pickle, image_files
 from unetseg.tasks.pairing import labels_beside_images, pair_names
 
 IMAGE_FOLDERS = ("images", "imagesTr")
@@ -76,11 +76,7 @@ def _check_no_pickles(folder: Path | None) -> None:
     """Refuse Cellpose's _seg.npy files with what to do: to load pickled objects is to run their code."""
     path = next(iter(sorted(folder.glob("*_seg.npy"))), None) if folder else None
     if path is not None:
-        raise UserError(
-            f"{path}: Cellpose's _seg.npy files hold pickled Python objects, which are not loaded. In "
-            "Cellpose, use File > Save masks as PNG/tif: it writes NAME_cp_masks, which is read. Then move "
-            "the _seg.npy files to another folder."
-        )
+        check_no_pickle(path)
 
 
 def _check_found(
