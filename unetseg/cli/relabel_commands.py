@@ -30,7 +30,7 @@ def relabel(run: Path, probabilities: Path, out: Path, overwrite: bool, **given:
     The network is not run. PROBABILITIES is a TIFF, or a folder of them, that `predict RUN --probabilities`
     wrote. What is not given is taken from the model RUN. With the
     same settings the labels are those of predict, except for images that were resized for the network
-    (--scale, --rescale, models such as nuclei): objects can differ a little there.
+    (--scale, --rescale, models such as nuclei) or kept as uint8: objects can differ a little there.
 
     \b
     Example:
