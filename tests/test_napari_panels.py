@@ -137,3 +137,12 @@ def test_train_predict_correct_and_train_on(viewer: Any, qtbot: Any, tmp_path: P
     measure.export()
     assert "objects" in finish(qtbot, measure)
     assert (tmp_path / "cells.geojson").is_file()
+
+
+@pytest.mark.parametrize("name", ["Predict", "Annotate and train", "Correct and train on", "Measure and export"])
+def test_napari_opens_each_panel_of_the_manifest(
+    make_napari_viewer: Callable[[], Any], npe2pm: Any, name: str
+) -> None:
+    with npe2pm.tmp_plugin("unetseg-microscopy"):
+        _, panel = make_napari_viewer().window.add_plugin_dock_widget("unetseg-microscopy", name)
+    assert panel.viewer is not None

@@ -27,8 +27,8 @@ NAMES = {
 class MeasurePanel(Panel):
     """Measure the objects of a labels layer, and write their outlines."""
 
-    def __init__(self, viewer: napari.Viewer) -> None:
-        super().__init__(viewer)
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__(napari_viewer)
         self.labels = layer_choice(Labels, "Labels")
         self.image = layer_choice(Image, "Image")
         self.grey = CheckBox(text="Grey values of the image, too", value=True)

@@ -22,11 +22,11 @@ COUNTED = 1000
 
 
 class Panel(Container):
-    """A column of widgets; `viewer` is the window that it belongs to."""
+    """A column of widgets; napari passes `napari_viewer`, by that name, the window that it belongs to."""
 
-    def __init__(self, viewer: napari.Viewer) -> None:
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
-        self.viewer = viewer
+        self.viewer = napari_viewer
         self.job: Job | None = None
         self.status = Label(value="")
         self.bar = ProgressBar(min=0, max=COUNTED, value=0, visible=False)

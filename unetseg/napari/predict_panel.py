@@ -23,13 +23,13 @@ FROM_FILE = "a run folder or model file below"
 class PredictPanel(Panel):
     """Choose a model and an image layer, and predict; labels of a big image go to an OME-Zarr."""
 
-    def __init__(self, viewer: napari.Viewer) -> None:
-        super().__init__(viewer)
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__(napari_viewer)
         names = [*shipped_models(), *(str(path) for path in local_runs())]
         self.model = ComboBox(
             label="Model", choices=[*names, FROM_FILE], value=names[0] if names else FROM_FILE
         )
-        self.file = FileEdit(label="Run or file", mode="EXISTING_DIRECTORY", nullable=True)
+        self.file = FileEdit(label="Run or file", mode="d", nullable=True)
         self.layer = layer_choice(Image, "Image")
         self.diameter = FloatSpinBox(label="Diameter (px)", value=0, min=0, max=10_000, step=1)
         self.diameter.tooltip = "Of the objects; 0: estimated, or not used by this model"

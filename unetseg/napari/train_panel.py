@@ -36,8 +36,8 @@ BACKGROUND: Zero = "background"
 class TrainingPanel(Panel):
     """What both panels share: a project folder, an image, labels, and rounds of training."""
 
-    def __init__(self, viewer: napari.Viewer) -> None:
-        super().__init__(viewer)
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__(napari_viewer)
         self.folder = FileEdit(label="Project folder", mode="d", nullable=True)
         self.image = layer_choice(Image, "Image")
         self.labels = layer_choice(Labels, "Labels")
@@ -127,8 +127,8 @@ class TrainingPanel(Panel):
 class AnnotatePanel(TrainingPanel):
     """Draw a little, save, train."""
 
-    def __init__(self, viewer: napari.Viewer) -> None:
-        super().__init__(viewer)
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__(napari_viewer)
         self.new_layer = PushButton(text="New labels layer")
         self.zero = ComboBox(label="0 means", choices=[NOT_ANNOTATED, BACKGROUND], value=NOT_ANNOTATED)
         self.background = SpinBox(label="Background value", value=1, min=1, max=65_535)
@@ -184,8 +184,8 @@ class AnnotatePanel(TrainingPanel):
 class CorrectPanel(TrainingPanel):
     """Edit predicted labels, add them to the training data, see which image is worth it next."""
 
-    def __init__(self, viewer: napari.Viewer) -> None:
-        super().__init__(viewer)
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__(napari_viewer)
         self.add_button = PushButton(text="Use this page as training data")
         self.suggest_button = PushButton(text="Which page next?")
         self.convention = Label(value="0 background · 1, 2, … objects: correct all of the page")
