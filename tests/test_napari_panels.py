@@ -2,6 +2,8 @@
 
 import csv
 import importlib.util
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,10 @@ NEEDED = ("napari", "qtpy", "PySide6", "pytestqt")
 MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
 pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
+    pytest.mark.skipif(
+        sys.platform == "linux" and not os.environ.get("DISPLAY"),
+        reason="the canvas of napari needs a display: xvfb-run python -m pytest",
+    ),
     pytest.mark.slow,
     pytest.mark.filterwarnings("default"),
 ]
