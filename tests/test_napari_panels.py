@@ -134,7 +134,7 @@ def test_train_predict_correct_and_train_on(viewer: Any, qtbot: Any, tmp_path: P
     measure.table.value = tmp_path / "cells.csv"
     measure.measure()
     assert "objects" in finish(qtbot, measure)
-    rows = list(csv.DictReader((tmp_path / "cells.csv").open(encoding="utf-8")))
+    rows = list(csv.DictReader((tmp_path / "cells.csv").read_text(encoding="utf-8").splitlines()))
     page = f"t{correct.page()}"
     assert sum(row["frame"] == page for row in rows) == len(np.unique(truth[correct.page()])) - 1
     assert float(rows[0]["area_um2"]) == pytest.approx(float(rows[0]["area_px"]) * 0.65**2, rel=1e-3)
