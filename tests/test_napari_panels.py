@@ -151,4 +151,4 @@ def test_napari_passes_its_window_to_a_parameter_of_this_name(panel: str) -> Non
     from unetseg.napari import measure_panel, predict_panel, train_panel
 
     (found,) = {getattr(m, panel) for m in (measure_panel, predict_panel, train_panel) if hasattr(m, panel)}
-    assert list(inspect.signature(found).parameters) == ["napari_viewer"]
+    assert list(inspect.signature(found.__init__).parameters) == ["self", "napari_viewer"]
