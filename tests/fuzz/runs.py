@@ -18,7 +18,7 @@ from .models import damaged, make_run
 from .mutations import damage_bytes, damage_values
 
 EXPERIMENT = "stranger.toml"
-SETTINGS = ("train.", "net.", "data.", "labels.", "device", "not a run folder")
+SETTINGS = ("train.", "net.", "data.", "labels.", "device")
 TEXTS = ("", "[]", "null", "3", '"x"', "{}", "[1, 2", "\0\0", "NaN", "[[[[]]]]", "{}\n[]\n3\n")
 
 
