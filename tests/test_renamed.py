@@ -14,7 +14,7 @@ from test_training import finish, make_folder
 from unetseg.config import parse_experiment
 from unetseg.errors import UserError
 from unetseg.pipeline.model import PredictSettings, load_model
-from unetseg.renamed import RENAMED
+from unetseg.renamed import RENAMED, with_present_names
 from unetseg.run import Run
 from unetseg.settings import LabelSettings
 
@@ -62,3 +62,20 @@ def test_an_old_run_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     steps = [r["step"] for r in run.records() if "loss" in r]
     assert steps == list(range(1, 9))
     assert json.loads((run.path / "environment.json").read_text())["commit"] == "180f26e01308"
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"nets": "x"},
+        {"nets": {"a": 3}},
+        {"labels": {"holes": "x"}},
+        {"target": {"kind": ["depth"]}},
+        {"target": 3},
+    ],
+    ids=str,
+)
+def test_values_of_another_type_are_left_to_the_checks(table: dict[str, object]) -> None:
+    """Which give the one error; renaming has no opinion of them."""
+    renamed = {"labels": {"max_hole_area": "x"}} if "labels" in table else table
+    assert with_present_names(table) == renamed

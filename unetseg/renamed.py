@@ -30,17 +30,20 @@ def with_present_names(table: dict[str, Any]) -> dict[str, Any]:
     one filled.
     """
     found = {key: _renamed(key, value) if isinstance(value, dict) else value for key, value in table.items()}
-    if "nets" in table:
-        found["nets"] = {name: with_present_names(net) for name, net in table["nets"].items()}
+    if isinstance(table.get("nets"), dict):
+        found["nets"] = {
+            name: with_present_names(net) if isinstance(net, dict) else net
+            for name, net in table["nets"].items()
+        }
     if "shrink" in table:  # a model's recipe
         found["downsample"] = found.pop("shrink")
     return found
 
 
 def _renamed(section: str, table: dict[str, Any]) -> dict[str, Any]:
-    if "holes" in table:
+    if isinstance(table.get("holes"), int):
         table = {**table, "holes": max(table["holes"] - 1, 0)}
-    if section == "target" and table.get("kind") in OLD_KINDS:
-        table = {**table, "kind": OLD_KINDS[table["kind"]]}
+    if section == "target" and str(table.get("kind")) in OLD_KINDS:
+        table = {**table, "kind": OLD_KINDS[str(table["kind"])]}
     names = {key: RENAMED.get(f"{section}.{key}", f".{key}").split(".")[1] for key in table}
     return {names[key]: value for key, value in table.items()}

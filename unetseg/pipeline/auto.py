@@ -15,6 +15,7 @@ from unetseg.config import choose_fold, find_data, given_keys, read_experiment
 from unetseg.errors import UserError
 from unetseg.nets import build_net
 from unetseg.pipeline.dataset import evenly, list_data
+from unetseg.pipeline.recipe import name_and_options
 from unetseg.pipeline.start_from import inherited
 from unetseg.pipeline.time_budget import MOST_STEPS
 from unetseg.sample import Entry, Sample
@@ -209,9 +210,9 @@ def _areas(sample: Sample) -> list[int]:
 
 def _crop(net: dict[str, NetOption], size: tuple[int, ...], samples: Sequence[Sample]) -> tuple[int, ...]:
     """The largest crop up to `size` that the network takes."""
-    options: dict[str, Any] = {k: v for k, v in net.items() if k not in ("name", "weights")}
+    name, options = name_and_options(net)
     with torch.device("meta"):
-        built = build_net(str(net["name"]), channels=samples[0].image.shape[0], classes=2, **options)
+        built = build_net(name, channels=samples[0].image.shape[0], classes=2, **options)
     if len(size) != built.dims:
         return size  # another error names the axes
     crop, _ = built.footprint.nearest_legal(size)

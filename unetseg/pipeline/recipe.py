@@ -81,14 +81,22 @@ def read_recipe(table: Any, source: str) -> Recipe:
 
 def new_net(recipe: Recipe, seed: int) -> Net:
     """The recipe's network with fresh weights; for those of a file see `start_from_weights`."""
-    options = {k: v for k, v in recipe.net.items() if k not in ("name", "weights")}
-    for key, source in DECIDED.items():
-        if key in options:
-            raise UserError(f"net.{key}: not an option of a network: {source}. Leave it out.")
-    name = str(recipe.net.get("name", "unet"))
+    name, options = name_and_options(recipe.net)
     return build_net(
         name, channels=recipe.normalisation.channels, classes=recipe.classes, seed=seed, **options
     )
+
+
+def name_and_options(net: dict[str, NetOption]) -> tuple[str, dict[str, Any]]:
+    """What the table of a network says: its name, and its options for `build_net`.
+
+    Raises UserError for one that the data decide.
+    """
+    options = {k: v for k, v in net.items() if k not in ("name", "weights")}
+    for key, source in DECIDED.items():
+        if key in options:
+            raise UserError(f"net.{key}: not an option of a network: {source}. Leave it out.")
+    return str(net.get("name", "unet")), options
 
 
 def checked_weights(weights: Any, recipe: Recipe) -> dict[str, Tensor]:
