@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def array_image(array: Any) -> LazyImage:
     full = (1, *shape[-2:]) if len(shape) == 2 else (shape[0], shape[1], shape[2])
     chunk = getattr(array, "chunks", None)
     chunks = (int(chunk[-2]), int(chunk[-1])) if chunk and isinstance(chunk[-1], int) else full[1:]
-    return LazyImage(
+    image = LazyImage(
         path=Path("array"),
         planes=("",),
         axes={},
@@ -40,18 +41,10 @@ def array_image(array: Any) -> LazyImage:
         dtype=np.dtype(array.dtype),
         scale=Scale(),
         chunks=chunks,
-        identity=_identity(array, shape),
+        identity="",
         read=read,
     )
-
-
-def _identity(array: Any, shape: tuple[int, ...]) -> str:
-    """A short text that changes with the shape, the dtype, or some of the pixels."""
-    found = hashlib.sha256(repr((shape, str(array.dtype))).encode())
-    for y in np.linspace(0, shape[-2] - 1, SAMPLES).astype(int):
-        row = np.asarray(array[..., int(y) : int(y) + 1, :])
-        found.update(np.ascontiguousarray(row[..., :: max(1, shape[-1] // 1024)]).tobytes())
-    return found.hexdigest()[:16]
+    return replace(image, identity=_identity(image, shape))
 
 
 def array_stack(array: Any, channel_axis: int | None = None, scale: Scale | None = None) -> LazyImage:
@@ -80,7 +73,7 @@ def array_stack(array: Any, channel_axis: int | None = None, scale: Scale | None
 
     axes = dict(zip("tzvw"[: len(lengths)] if len(lengths) < 5 else "", lengths, strict=True))
     full = (1 if axis is None else shape[axis], shape[y_axis], shape[x_axis])
-    return LazyImage(
+    image = LazyImage(
         path=Path("array"),
         planes=plane_names(axes) if axes else ("",),
         axes=axes,
@@ -88,17 +81,18 @@ def array_stack(array: Any, channel_axis: int | None = None, scale: Scale | None
         dtype=np.dtype(array.dtype),
         scale=scale or Scale(),
         chunks=full[1:],
-        identity=_identity_of_planes(array, shape),
+        identity="",
         read=read,
     )
+    return replace(image, identity=_identity(image, shape))
 
 
-def _identity_of_planes(array: Any, shape: tuple[int, ...]) -> str:
-    """As `_identity`, from a few rows of the first and the last plane."""
-    found = hashlib.sha256(repr((shape, str(array.dtype))).encode())
-    for end in (0, -1):
-        part = array
-        for n in shape[:-3]:
-            part = part[n - 1 if end else 0]
-        found.update(np.ascontiguousarray(np.asarray(part)).tobytes())
+def _identity(image: LazyImage, shape: tuple[int, ...]) -> str:
+    """A short text that changes with the array's shape, its dtype, or some pixels of the outer planes."""
+    found = hashlib.sha256(repr((shape, str(image.dtype))).encode())
+    channels, rows, columns = image.shape
+    for plane in sorted({0, len(image.planes) - 1}):
+        for y in np.linspace(0, rows - 1, SAMPLES).astype(int):
+            row = image.read(plane, range(channels), slice(int(y), int(y) + 1), slice(0, columns))
+            found.update(np.ascontiguousarray(row[..., :: max(1, columns // 1024)]).tobytes())
     return found.hexdigest()[:16]
