@@ -56,6 +56,38 @@ class Resolved:
     derived: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What settings are derived from: the experiment, the settings that are given, and its data.
+
+    entries: of the training and validation parts; samples: a few of them, read.
+    """
+
+    experiment: Experiment
+    given: Collection[str]
+    listing: Listing
+    parts: Split
+    entries: Sequence[Entry]
+    samples: Sequence[Sample]
+
+    @classmethod
+    def of(cls, experiment: Experiment, given: Collection[str]) -> _Seen:
+        listing = list_data(experiment.data)
+        parts = split(listing, experiment.data)
+        entries = [*parts.train, *parts.validate]
+        samples = [e.read() for e in evenly(entries, LOOKED_AT)]
+        return cls(experiment, given, listing, parts, entries, samples)
+
+    @property
+    def volumes(self) -> bool:
+        return bool(self.samples) and self.samples[0].image.ndim == 4
+
+    @property
+    def objects(self) -> bool:
+        """Whether the labels are objects with ids, not classes or the regions between membranes."""
+        return self.listing.kind == "instances" and self.experiment.data.task != "isbi-em"
+
+
 def derive_experiment(root: Path, *, start_from: str = "") -> Resolved:
     """The default experiment for the data in `root`, all its settings derived from them.
 
@@ -104,14 +136,9 @@ def derive_settings(experiment: Experiment, given: Collection[str]) -> Resolved:
     if "data.task" not in given and experiment.data.root:
         found["data.task"] = guess_task(find_data(experiment.data.root)), "by what lies in the folder"
         experiment = _with(experiment, found, given)
-    listing = list_data(experiment.data)
-    parts = split(listing, experiment.data)
-    entries = [*parts.train, *parts.validate]
-    samples = [e.read() for e in evenly(entries, LOOKED_AT)]
-    volumes = bool(samples) and samples[0].image.ndim == 4
-    of = _of_volumes if volumes else _of_images
-    found |= of(experiment, given, entries, samples, listing)
-    found |= _of_labels(experiment, parts, listing)
+    seen = _Seen.of(experiment, given)
+    found |= _of_volumes(seen) if seen.volumes else _of_images(seen)
+    found |= _of_labels(seen)
     lines = (f"{key} = {value!r} ({why})" for key, (value, why) in found.items() if key not in given)
     return Resolved(_with(experiment, found, given), (*told, *lines))
 
@@ -123,49 +150,40 @@ def _from_model(experiment: Experiment, given: Collection[str]) -> Found:
     return {k: v for k, v in found.items() if k not in given and not (k == "net" and own_net)}
 
 
-def _of_images(
-    experiment: Experiment,
-    given: Collection[str],
-    entries: Sequence[Entry],
-    samples: Sequence[Sample],
-    listing: Listing,
-) -> Found:
-    objects = has_objects(experiment, listing)
-    areas = [a for s in samples for a in _areas(s)] if objects else []
+def _of_images(seen: _Seen) -> Found:
+    experiment = seen.experiment
+    areas = [a for s in seen.samples for a in _areas(s)] if seen.objects else []
     diameter = statistics.median(areas) ** 0.5 if areas else OBJECT_PX
-    side = min(min(e.shape) for e in entries)
+    side = min(min(e.shape) for e in seen.entries)
     downsample = max(1, min(round(diameter / OBJECT_PX), 4, side // 64))
     words = f"the median object is {diameter:.0f} px across" if areas else "no objects to go by"
     if experiment.data.object_diameter:
         downsample, words = 1, "data.object_diameter is set"
-    seen = -(-side // (experiment.data.downsample if "data.downsample" in given else downsample))
-    size = (min(CROP, seen),) * 2
+    shrunk = -(-side // (experiment.data.downsample if "data.downsample" in seen.given else downsample))
+    size = (min(CROP, shrunk),) * 2
     found: Found = {
         "data.downsample": (downsample, words),
-        "train.crop": (_crop(experiment.net, size, samples)[:1], f"the smallest image has {seen} px a side"),
+        "train.crop": (
+            _crop(experiment.net, size, seen.samples)[:1],
+            f"the smallest image has {shrunk} px a side",
+        ),
     }
     if areas:
         found["labels.min_area"] = int(statistics.median(areas) / 10), "a tenth of the median object's area"
     return found
 
 
-def _of_volumes(
-    experiment: Experiment,
-    given: Collection[str],
-    entries: Sequence[Entry],
-    samples: Sequence[Sample],
-    listing: Listing,
-) -> Found:
+def _of_volumes(seen: _Seen) -> Found:
     """A small 3-D net at full resolution, its crop up to 64 pixels along each axis."""
-    sides = np.min([e.shape for e in entries], axis=0)
-    own = any(key.startswith("net.") for key in given)
+    experiment, sides = seen.experiment, np.min([e.shape for e in seen.entries], axis=0)
+    own = any(key.startswith("net.") for key in seen.given)
     net = experiment.net if own else experiment.net | VOLUME_NET
     if net["name"] == "unet":
         net = {"dims": 3} | net
     multiple = 2 ** VOLUME_NET["depth"] if not own else 1  # type: ignore[operator]
     size = tuple(int(min(-(-n // multiple) * multiple, VOLUME_CROP)) for n in sides)
     found: Found = {
-        "train.crop": (_crop(net, size, samples), f"the smallest volume has {_pixels(sides)} pixels"),
+        "train.crop": (_crop(net, size, seen.samples), f"the smallest volume has {_pixels(sides)} pixels"),
         "train.batch": (2, "crops of volumes are large"),
     }
     if net != experiment.net:
@@ -173,24 +191,18 @@ def _of_volumes(
     return found
 
 
-def _of_labels(experiment: Experiment, parts: Split, listing: Listing) -> Found:
+def _of_labels(seen: _Seen) -> Found:
     """How labels are made and scored; label settings are chosen where there are objects to choose them by."""
-    objects = has_objects(experiment, listing)
-    choose = listing.kind != "classes" and any(e.labelled for e in parts.validate)
-    what = "objects" if objects else "classes"
+    choose = seen.listing.kind != "classes" and any(e.labelled for e in seen.parts.validate)
+    what = "objects" if seen.objects else "classes"
     found: Found = {
-        "train.select_by": ("seg" if objects else "iou", f"the labels are {what}"),
+        "train.select_by": ("seg" if seen.objects else "iou", f"the labels are {what}"),
         "labels.test_time_augmentation": (4, "the mean of 4 flips is smoother"),
         "labels.choose": (choose, "the validation part has objects" if choose else "nothing to choose by"),
     }
-    if objects and listing.block is None:
-        found["labels.seed_threshold"] = SEEDS[experiment.target.kind], "touching objects are split"
+    if seen.objects and seen.listing.block is None:
+        found["labels.seed_threshold"] = SEEDS[seen.experiment.target.kind], "touching objects are split"
     return found
-
-
-def has_objects(experiment: Experiment, listing: Listing) -> bool:
-    """Whether the labels are objects with ids, not classes or the regions between membranes."""
-    return listing.kind == "instances" and experiment.data.task != "isbi-em"
 
 
 def _with(experiment: Experiment, found: Found, given: Collection[str]) -> Experiment:
