@@ -62,7 +62,7 @@ class MeasurePanel(Panel):
         if table is not None:
             check_table_name(table)
         grey = self.image.value if self.grey.value else None
-        image = None if grey is None else image_of(grey, grey.data.shape[-1] if grey.rgb else 1)
+        image = None if grey is None else image_of(grey)
         spacing, data, name = spacing_of(layer.scale, layer.units), np.asarray(full_size(layer)), layer.name
 
         def work(progress: Any, stopped: Any) -> list[Measured]:

@@ -93,11 +93,16 @@ def layer_choice(kind: type, label: str) -> Any:
     return create_widget(annotation=kind, label=label)
 
 
-def image_of(layer: Image | None, channels: int) -> LazyImage:
-    """The layer as an image of `channels` channels, read by regions; UserError where it has none so."""
+def image_of(layer: Image | None, channels: int | None = None) -> LazyImage:
+    """The layer as an image of `channels` channels, read by regions; UserError where it has none so.
+
+    Without `channels` it has those of its colours as RGB, else one.
+    """
     if layer is None:
         raise UserError("Open an image first (or File > Open Sample > unetseg).")
     data = full_size(layer)
+    if channels is None:
+        channels = data.shape[-1] if layer.rgb else 1
     axis = channel_axis(data.shape, channels, rgb=bool(layer.rgb))
     return array_stack(data, axis, Scale(_pair(spacing_of(layer.scale, layer.units))))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,11 +56,17 @@ def save_pages(
         raise UserError("Nothing is drawn yet. Draw some background and some objects.")
     written = []
     for i in chosen:
-        page = f"{name}_{image.planes[i]}" if image.planes[i] else name
         classes = api.annotation_classes(labels[i], zero=zero, background=background)
         pixels = np.asarray(image.plane(i)[...])
-        written.append(api.write_annotation(folder, page, pixels, classes, image.spacing_um))
+        written.append(
+            api.write_annotation(folder, page_name(name, image, i), pixels, classes, image.spacing_um)
+        )
     return written
+
+
+def page_name(name: str, image: LazyImage, page: int) -> str:
+    """The name under which a page of the image layer `name` is saved."""
+    return f"{name}_{image.planes[page]}" if image.planes[page] else name
 
 
 def next_run(folder: Path) -> Path:
@@ -113,9 +119,3 @@ def resumable(folder: Path) -> Path:
     if not found or not Run(found[-1]).last.is_file() or (found[-1] / "report.html").is_file():
         raise UserError(f"{folder}: no stopped training. Train starts a new round.")
     return found[-1]
-
-
-def pages_of(name: str, image: LazyImage) -> Iterator[tuple[str, NDArray[Any]]]:
-    """The name and the pixels (c, y, x) of every page."""
-    for i, plane in enumerate(image.planes):
-        yield (f"{name} {plane}" if plane else name), np.asarray(image.plane(i)[...])

@@ -19,7 +19,7 @@ from unetseg.napari.rounds import (
     Preview,
     last_model,
     next_run,
-    pages_of,
+    page_name,
     resumable,
     save_pages,
     train_round,
@@ -63,8 +63,26 @@ class TrainingPanel(Panel):
 
     def image_source(self) -> LazyImage:
         """The image layer; its channels are those it has as RGB, else one."""
-        layer = self.image.value
-        return image_of(layer, layer.data.shape[-1] if layer is not None and layer.rgb else 1)
+        return image_of(self.image.value)
+
+    def save_drawn(
+        self, *, zero: Zero, background: int | None, missing: str, shown_only: bool = False
+    ) -> list[Path]:
+        """Write pages of the labels layer into the project: see `save_pages`.
+
+        missing: the error without a labels layer; shown_only: only the page on screen.
+        """
+        if self.labels.value is None:
+            raise UserError(missing)
+        return save_pages(
+            self.project(),
+            self.image.value.name,
+            self.image_source(),
+            self.labels.value.data,
+            zero=zero,
+            background=background,
+            pages=[self.page()] if shown_only else None,
+        )
 
     def page(self) -> int:
         """The number of the page on screen."""
@@ -164,21 +182,15 @@ class AnnotatePanel(TrainingPanel):
 
     def save(self) -> None:
         """Write every page that something is drawn on."""
-        written = self.attempt(self._save)
+        written = self.attempt(
+            lambda: self.save_drawn(
+                zero=self.zero.value,
+                background=self.background.value,
+                missing="Make a labels layer first, and draw in it.",
+            )
+        )
         if written is not None:
             self.tell(f"Saved {len(written)} annotated image(s) in {self.folder.value}")
-
-    def _save(self) -> list[Path]:
-        if self.labels.value is None:
-            raise UserError("Make a labels layer first, and draw in it.")
-        return save_pages(
-            self.project(),
-            self.image.value.name,
-            self.image_source(),
-            self.labels.value.data,
-            zero=self.zero.value,
-            background=self.background.value,
-        )
 
 
 class CorrectPanel(TrainingPanel):
@@ -199,22 +211,16 @@ class CorrectPanel(TrainingPanel):
 
     def add(self) -> None:
         """Write the corrected page on screen into the project folder."""
-        written = self.attempt(self._add)
+        written = self.attempt(
+            lambda: self.save_drawn(
+                zero=BACKGROUND,
+                background=None,
+                missing="Predict first, and choose the predicted labels.",
+                shown_only=True,
+            )
+        )
         if written is not None:
             self.tell(f"Added {written[0].stem}. Correct more, or train a new round.")
-
-    def _add(self) -> list[Path]:
-        if self.labels.value is None:
-            raise UserError("Predict first, and choose the predicted labels.")
-        return save_pages(
-            self.project(),
-            self.image.value.name,
-            self.image_source(),
-            self.labels.value.data,
-            zero=BACKGROUND,
-            background=None,
-            pages=[self.page()],
-        )
 
     def suggest(self) -> None:
         """Rank the pages of all image layers by the last model's uncertainty, and go to the first."""
@@ -223,16 +229,9 @@ class CorrectPanel(TrainingPanel):
             return
         layers = [layer for layer in self.viewer.layers if isinstance(layer, Image)]
         channels = model.recipe.normalisation.channels
-        fitting = [layer for layer in layers if _fits(layer, channels)]
-        pages = [
-            (layer, number) for layer in fitting for number in range(len(image_of(layer, channels).planes))
-        ]
-        images = (
-            (str(n), image)
-            for n, (_, image) in enumerate(
-                p for la in fitting for p in pages_of(la.name, image_of(la, channels))
-            )
-        )
+        fitting = [(layer, image_of(layer, channels)) for layer in layers if _fits(layer, channels)]
+        pages = [(layer, image, i) for layer, image in fitting for i in range(len(image.planes))]
+        images = ((str(n), np.asarray(image.plane(i)[...])) for n, (_, image, i) in enumerate(pages))
         known = {p.stem for p in (self.project() / "labels").glob("*.tif")}
         done = iter(range(1, len(pages) + 1))
 
@@ -242,34 +241,24 @@ class CorrectPanel(TrainingPanel):
         self.run(
             work,
             lambda count: setattr(self.bar, "value", round(COUNTED * count / max(1, len(pages)))),
-            lambda found: self._suggested(found, pages, known),
+            lambda found: self._suggested([(*pages[int(n)], value) for n, value in found], known),
         )
 
-    def _suggested(
-        self, found: list[tuple[str, float]], pages: list[tuple[Image, int]], known: set[str]
-    ) -> None:
-        """Show the most uncertain page that is not annotated yet."""
-        named = [(*pages[int(n)], value) for n, value in found]
-        self.ranking = [(page_name(layer, number), value) for layer, number, value in named]
-        new = [
-            (entry, name) for entry, (name, _) in zip(named, self.ranking, strict=True) if name not in known
-        ]
+    def _suggested(self, found: list[tuple[Image, LazyImage, int, float]], known: set[str]) -> None:
+        """Show the most uncertain page that is not annotated yet; found: pages, the most uncertain first."""
+        named = [(layer, i, page_name(layer.name, image, i), value) for layer, image, i, value in found]
+        self.ranking = [(name, value) for _, _, name, value in named]
+        new = [page for page in named if page[2] not in known]
         if not new:
             self.tell("Every page is annotated.")
             return
-        (layer, number, value), name = new[0]
+        layer, number, name, value = new[0]
         self.image.reset_choices()
         self.image.value = layer
         lengths = full_size(layer).shape[: -3 if layer.rgb else -2]
         for axis, at in enumerate(np.unravel_index(number, lengths) if lengths else ()):
             self.viewer.dims.set_current_step(axis, int(at))
         self.tell(f"Next: {name} (uncertainty {value:.3f}, the highest of {len(new)} not annotated)")
-
-
-def page_name(layer: Image, number: int) -> str:
-    """The name under which a page of a layer is saved."""
-    planes = image_of(layer, layer.data.shape[-1] if layer.rgb else 1).planes
-    return f"{layer.name}_{planes[number]}" if planes[number] else str(layer.name)
 
 
 def _fits(layer: Image, channels: int) -> bool:
