@@ -14,13 +14,12 @@ from unetseg.config import settled
 from unetseg.device import fast_precision, slow_precision
 from unetseg.distributed import mean_of_all
 from unetseg.losses import LOSSES
-from unetseg.pipeline.time_budget import FEWEST_STEPS, Images, Speed, fitting_steps
+from unetseg.pipeline.time_budget import FEWEST_STEPS, TIMED_STEPS, Images, Speed, enough_timed, fitting_steps
 from unetseg.settings import Experiment, TrainSettings
 from unetseg.train import State, train
 
-TIMED_STEPS = 6
 TIMED_SECONDS = 10.0
-"""The steps that are timed end after so many, or at least two after this time."""
+"""After this time two timed steps are enough."""
 
 
 def decide_precision(experiment: Experiment, device: torch.device) -> tuple[Experiment, list[str]]:
@@ -60,8 +59,7 @@ def seconds_per_step(
     trial = replace(settings, steps=max(settings.steps, TIMED_STEPS))
     for step in train(state, batches, LOSSES[settings.loss], trial, seed=seed, device=device):
         seconds.append(step.total_s)
-        late = time.monotonic() - started > TIMED_SECONDS and len(seconds) >= 2
-        if len(seconds) >= TIMED_STEPS or late:
+        if enough_timed(len(seconds), time.monotonic() - started, TIMED_SECONDS):
             break
     state.load_state_dict(before)
     return mean_seconds(min(seconds[1:]), device)

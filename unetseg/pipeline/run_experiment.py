@@ -13,13 +13,14 @@ from unetseg.distributed import rank
 from unetseg.pipeline.evaluate import RunScores, evaluate_run
 from unetseg.pipeline.events import Note, Scheduled, Validated
 from unetseg.pipeline.model import PredictSettings, load_model
+from unetseg.pipeline.time_budget import enough_timed
 from unetseg.pipeline.training import train_run
 from unetseg.report import write_report
 from unetseg.run import Run
 from unetseg.train import Step
 
-TIMED_STEPS = 6
 TIMED_SECONDS = 20.0
+"""After this time two steps are enough to tell how long the others take."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,7 @@ class _Clock:
     seconds: list[float] = field(default_factory=list)
 
     def known(self) -> bool:
-        late = time.perf_counter() - self.started > TIMED_SECONDS
-        return len(self.seconds) >= TIMED_STEPS or (late and len(self.seconds) >= 2)
+        return enough_timed(len(self.seconds), time.perf_counter() - self.started, TIMED_SECONDS)
 
 
 def _timed(events: Iterator[Note | Step | Validated | Scheduled]) -> Iterator[Event]:

@@ -14,6 +14,16 @@ CHOICE = 4.0
 MARGIN = 0.9
 """The part of the time left that is planned with; machines become slower when they are warm or shared."""
 
+TIMED_STEPS = 6
+
+
+def enough_timed(steps: int, seconds: float, limit: float) -> bool:
+    """Whether so many steps in so many seconds tell what a step takes: six, or two after `limit` seconds.
+
+    The first one prepares the others and does not count.
+    """
+    return steps >= TIMED_STEPS or (steps >= 2 and seconds > limit)
+
 
 @dataclass(frozen=True)
 class Speed:
