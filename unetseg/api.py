@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,14 +41,14 @@ from unetseg.pipeline.model import (
     labelled_as,
     pruned,
 )
-from unetseg.pipeline.object_size import predict_at_object_size, scale_of_image
+from unetseg.pipeline.object_size import as_factors, predict_at_object_size, scale_of_image
 from unetseg.pipeline.relabel import label_settings, relabel_maps
 from unetseg.pipeline.run_experiment import Event, run_experiment
 from unetseg.pipeline.tune_run import TuneResult, tune_model
 from unetseg.run import Run
 from unetseg.scores import score
 from unetseg.settings import Experiment
-from unetseg.sharing.reading import open_model_file
+from unetseg.sharing.reading import read_model
 from unetseg.streaming.job import Request
 from unetseg.streaming.layers import predict_layer
 from unetseg.streaming.output import is_streamed, label_array, predict_to
@@ -133,13 +132,12 @@ def tune(
 
 def load_model(path: str | Path, device: str = "auto") -> Model:
     """The model of a run folder, a model file, a package or a name such as "nuclei"; no code in it is run."""
-    run = find_model(Path(path)).path
-    return open_model_file(Run.open(run).best if run.is_dir() else run, choose_device(device))
+    return read_model(find_model(Path(path)).path, choose_device(device))
 
 
 def with_label_settings(model: Model, **changed: Any) -> Model:
     """The model with other settings of `LabelSettings`, such as threshold=0.6."""
-    return replace(model, recipe=replace(model.recipe, labels=replace(model.recipe.labels, **changed)))
+    return model.with_labels(**changed)
 
 
 def average(*models: Model) -> Model:
@@ -195,8 +193,8 @@ def predict_large(
     lazy = open_image(Path(image)) if isinstance(image, str | Path) else array_image(image)
     chunked = out is not None and is_streamed(Path(out))
     tiling = PredictSettings(memory=memory, side=tile)
-    scale = scale_of_image(model, lazy, tiling, diameter)
-    request = Request.of(model, lazy, tiling, scale=None if scale == 1 else (scale, scale), chunked=chunked)
+    scale = as_factors(scale_of_image(model, lazy, tiling, diameter))
+    request = Request.of(model, lazy, tiling, scale=scale, chunked=chunked)
     if out is None:
         labels = label_array(request)
         return labels if lazy.axes else labels[0]

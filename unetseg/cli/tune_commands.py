@@ -27,11 +27,9 @@ def tune(run: Path, data: Path | None, out: Path | None, device: str) -> None:
     Example:
       unetseg tune runs/cells newplate --out newplate.pt
     """  # noqa: D301
-    from unetseg.device import choose_device
-    from unetseg.models import find_model
-    from unetseg.pipeline.tune_run import tune_model
+    from unetseg import api
 
-    done = tune_model(find_model(run).path, data, out, device=choose_device(device))
+    done = api.tune(run, data, out, device=device)
     tuned, count = done.tuned, len(done.images)
     click.echo(f"chosen by {count} image{'s' * (count > 1)} of {done.part}: {tuned.words}")
     click.echo(

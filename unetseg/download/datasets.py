@@ -16,8 +16,6 @@ from unetseg.errors import UserError, did_you_mean, some_of
 from unetseg.files import remove_leftovers, temporary_name
 from unetseg.locks import locked
 
-DataSet = CatalogueItem
-
 
 def data_folder() -> Path:
     """Where data sets are put and looked up by default: $UNETSEG_DATA, or the working folder."""

@@ -117,6 +117,10 @@ class Model:
             found.update(value.detach().cpu().contiguous().numpy().tobytes())
         return found.hexdigest()[:16]
 
+    def with_labels(self, **changed: Any) -> Model:
+        """The model with other values of its label settings, such as threshold=0.6."""
+        return replace(self, recipe=replace(self.recipe, labels=replace(self.recipe.labels, **changed)))
+
     def labels(self, probabilities: NDArray[np.float32]) -> NDArray[Any]:
         """Object ids (*yx) int32, or the class map (*yx) uint8, of `probabilities` (k, *yx)."""
         if self.recipe.kind == "classes":

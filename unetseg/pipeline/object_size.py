@@ -74,6 +74,11 @@ def scale_of_image(model: Model, image: LazyImage, tiling: PredictSettings, diam
     return 1.0 if diameter is None else scale_for(model, diameter)
 
 
+def as_factors(scale: float) -> tuple[float, float] | None:
+    """A scale as the factors (y, x) by which an image is resized for the network; None for as it is."""
+    return None if scale == 1 else (scale, scale)
+
+
 def scale_for(model: Model, diameter: float) -> float:
     """The factor that brings objects of this diameter in pixels to the diameter of the model's training.
 

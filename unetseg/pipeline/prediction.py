@@ -15,14 +15,13 @@ from unetseg.images.rescale import pixel_size_note
 from unetseg.images.stack_store import probabilities_path
 from unetseg.inference.onnx_net import OnnxNet
 from unetseg.pipeline.model import Model, average_models, labelled_as, pruned
-from unetseg.pipeline.object_size import scale_of_image
+from unetseg.pipeline.object_size import as_factors, scale_of_image
 from unetseg.pipeline.predict_options import PredictOptions, ProbabilityType
 from unetseg.pipeline.recipe import Recipe
 from unetseg.pipeline.result_names import Target, challenge_targets, find_targets
 from unetseg.pipeline.result_picture import picture_path, write_result_picture
 from unetseg.pipeline.volume_prediction import describe_volume, predict_volume
-from unetseg.run import Run
-from unetseg.sharing.reading import open_model_file
+from unetseg.sharing.reading import read_model
 from unetseg.streaming.job import OptionalOutputs, Request, Skipping
 from unetseg.streaming.output import estimate_request, predict_to
 from unetseg.streaming.work import Resumed, Summary, TileDone, TileExecutor, tiles_here
@@ -165,7 +164,7 @@ def _scale(image: LazyImage, model: Model, options: PredictOptions) -> tuple[flo
         scale = options.scale
         if scale is None:
             scale = scale_of_image(model, image, options.settings, options.diameter)
-        return None if scale == 1 else (scale, scale)
+        return as_factors(scale)
     there, wanted = image.spacing_um, trained_pixel_size(model.recipe)
     if there is None:
         raise UserError(
@@ -197,9 +196,7 @@ def _results(target: Target, options: PredictOptions) -> list[Path]:
 
 
 def _one_model(run: Path, options: PredictOptions) -> Model:
-    path = Run.open(run).best if run.is_dir() else run
-    model = open_model_file(path, choose_device(options.device))
+    model = read_model(run, choose_device(options.device))
     if options.level is not None:
         model = pruned(model, options.level)
-    labels = replace(model.recipe.labels, **options.labels)
-    return labelled_as(replace(model, recipe=replace(model.recipe, labels=labels)), options.label_type)
+    return labelled_as(model.with_labels(**options.labels), options.label_type)

@@ -16,6 +16,7 @@ from unetseg.inference.onnx_net import OnnxNet, Output
 from unetseg.normalise import PERCENTILES, Normalisation
 from unetseg.pipeline.model import Model, load_model
 from unetseg.pipeline.recipe import Recipe, read_recipe
+from unetseg.run import Run
 from unetseg.sample import LabelKind
 from unetseg.settings import LabelSettings
 from unetseg.sharing.libraries import load_libraries
@@ -27,11 +28,12 @@ RATIO = 200
 DESCRIPTION_BYTES = 2**20
 
 
-def open_model_file(path: Path, device: torch.device) -> Model:
-    """The model of a model file or of a bioimage.io package (NAME.zip), which is computed on the CPU.
+def read_model(path: Path, device: torch.device) -> Model:
+    """The model of a run folder, a model file or a bioimage.io package (NAME.zip; computed on the CPU).
 
     Raises UserError for the file of a network alone, which does not tell how images are normalised.
     """
+    path = Run.open(path).best if path.is_dir() else path
     if path.suffix.lower() == ".onnx" or _is_torchscript(path):
         raise UserError(
             f"{path}: a network alone, without its normalisation and settings (and TorchScript is "

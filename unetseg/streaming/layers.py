@@ -14,7 +14,7 @@ from unetseg.errors import UserError
 from unetseg.images import LazyImage
 from unetseg.images.ome_zarr import open_labels
 from unetseg.pipeline.model import Model, PredictSettings
-from unetseg.pipeline.object_size import scale_of_image
+from unetseg.pipeline.object_size import as_factors, scale_of_image
 from unetseg.streaming.job import Request
 from unetseg.streaming.journal import MemoryJournal
 from unetseg.streaming.output import is_streamed, make_result, predict_to, stack_store
@@ -53,14 +53,16 @@ def predict_layer(
         raise UserError(f"{out}: labels are streamed to an OME-Zarr. Give a name that ends in .ome.zarr.")
     tiling = PredictSettings(memory=VIEW_MEMORY)
     if scale is None:
-        factor = scale_of_image(model, image, tiling, diameter)
-        scale = None if factor == 1 else (factor, factor)
+        scale = as_factors(scale_of_image(model, image, tiling, diameter))
     request = Request.of(model, image, tiling, scale=scale, chunked=out is not None)
-    store = stack_store(request, None) if out is None else None
-    events = make_result(request.job(store, MemoryJournal())) if store else predict_to(request, _given(out))
     whole = len(request.steps) * len(request.image.planes) * int(np.prod(request.image.shape[1:]))
     shape = (*image.axes.values(), *image.shape[1:])
-    shown = None if store is None or scale is not None else store.labels.reshape(shape)
+    if out is None:
+        store = stack_store(request, None)
+        events = make_result(request.job(store, MemoryJournal()))
+        shown = store.labels.reshape(shape) if scale is None else None
+    else:
+        events, shown = predict_to(request, out), None
     done = 0.0
     for event in events:
         if isinstance(event, TileDone):
@@ -70,12 +72,6 @@ def predict_layer(
         progress(Progress(min(done, 1.0), shown))
         if stopped():
             return None
-    if store is not None:
-        return store.labels.reshape(shape)
-    return open_labels(_given(out), "classes" if model.recipe.kind == "classes" else "labels")
-
-
-def _given(out: Path | None) -> Path:
-    if out is None:
-        raise UserError("give the name of an OME-Zarr to write.")
-    return out
+    if out is not None:
+        return open_labels(out, "classes" if model.recipe.kind == "classes" else "labels")
+    return store.labels.reshape(shape)
