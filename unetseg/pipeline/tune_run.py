@@ -17,14 +17,15 @@ from unetseg.pipeline.model import KIND, Model, load_model, save_model
 from unetseg.pipeline.tune_labels import Tuned, choose_labels
 from unetseg.pipeline.weights_file import load_plain
 from unetseg.run import Run
-from unetseg.sample import LabelKind, Sample
+from unetseg.sample import Sample
 from unetseg.settings import DataSettings
 from unetseg.tasks.guess import guess_task
 from unetseg.tasks.listing import split
 
 MOST_IMAGES = 24
 """Their probabilities are kept while settings are tried."""
-DEFAULT_SCORES: dict[LabelKind, str] = {"instances": "seg", "classes": "iou"}
+DEFAULT_SCORE = "seg"
+"""Of a model file without a run; only models of objects are tuned."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def tune_model(
     file = run.best if run is not None else path
     model = load_model(file, device)
     samples, part = _samples(run, data, model)
-    select_by = run.experiment.train.select_by if run is not None else DEFAULT_SCORES[model.recipe.kind]
+    select_by = run.experiment.train.select_by if run is not None else DEFAULT_SCORE
     tuned = choose_labels(model, samples, select_by)
     result = TuneResult(tuned, tuple(s.name for s in samples), part, select_by)
     if tuned.labels == model.recipe.labels and out is None:
