@@ -41,3 +41,23 @@ def faults(how: str, **environment: str) -> int:
 def test_blocks_are_taken_again_unless_the_environment_says_otherwise() -> None:
     assert faults("keep") < 100 < faults("leave")
     assert faults("keep", MALLOC_MMAP_THRESHOLD_="1048576", MALLOC_TRIM_THRESHOLD_="1048576") > 100
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="address space is limited on Linux alone")
+@pytest.mark.parametrize("mebibytes", [200, 600])
+@pytest.mark.parametrize("command", ["nets", "report run", "predict run a.tif", "train --data d"])
+def test_a_small_memory_limit_is_one_error(command: str, mebibytes: int) -> None:
+    def limit() -> None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (mebibytes * 2**20,) * 2)
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "unetseg", *command.split()],
+        preexec_fn=limit,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"error: not enough memory: the limit (ulimit -v) is {mebibytes} MiB")
+    assert ended.stderr.count("\n") == 1

@@ -1,10 +1,19 @@
 """Errors of a user: one line that names the file, whatever a reader raised."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
-from unetseg.errors import DEBUG, UserError, did_you_mean, first_line, reading, some_of
+from unetseg.errors import (
+    DEBUG,
+    UserError,
+    did_you_mean,
+    first_line,
+    ran_out_of_memory,
+    reading,
+    some_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -38,3 +47,23 @@ def test_names_are_listed() -> None:
     assert did_you_mean("zzz", ["b", "a"]) == "Allowed: a, b."
     assert some_of(["a", "b"]) == "a, b"
     assert some_of(map(str, range(6))) == "0, 1, 2, 3 and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), True),
+        (RuntimeError("can't start new thread"), True),
+        (RuntimeError("could not create a primitive"), True),
+        (RuntimeError("shapes differ"), False),
+        (ImportError("No module named 'x'"), False),
+        (OSError(errno.ENOSPC, "No space left on device"), False),
+    ],
+)
+def test_out_of_memory_is_known_in_every_form(error: Exception, expected: bool) -> None:
+    assert ran_out_of_memory(error) is expected
+    wrapped = ImportError("numpy cannot be imported")
+    wrapped.__cause__ = error
+    assert ran_out_of_memory(wrapped) is expected

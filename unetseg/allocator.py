@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 
+from unetseg.errors import UserError
+
+ADDRESS_SPACE = 9 * 2**27
+"""Bytes that the libraries take to be loaded, with a little to work in: 0.95 GiB and 0.18 (measured)."""
 GLIBC = {
     "MALLOC_TRIM_THRESHOLD_": (-1, 2**31 - 1),
     "MALLOC_MMAP_THRESHOLD_": (-3, 2**30),
@@ -12,6 +17,23 @@ GLIBC = {
 }
 """Names in the environment, and for mallopt(3) the parameter and the value: never give back; blocks of up
 to 1 GiB out of what is held; one pool for all threads."""
+
+
+def check_address_space() -> None:
+    """Raise UserError where `ulimit -v` leaves less than PyTorch takes to be loaded.
+
+    Past that limit libraries end the process from C++, or wait for ever, and no error can be caught.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if allowed != resource.RLIM_INFINITY and allowed < ADDRESS_SPACE:
+        raise UserError(
+            f"not enough memory: the limit (ulimit -v) is {allowed // 2**20} MiB of address space, and "
+            f"{ADDRESS_SPACE // 2**20} MiB are needed. Raise it: ulimit -v {2 * ADDRESS_SPACE // 2**10}."
+        )
 
 
 def keep_freed_memory() -> None:

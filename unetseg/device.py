@@ -14,7 +14,7 @@ from typing import Any, cast
 import psutil
 import torch
 
-from unetseg.errors import UserError
+from unetseg.errors import UserError, ran_out_of_memory
 
 Mark = float | torch.cuda.Event
 """A moment: of the clock, or on CUDA of the device's work."""
@@ -150,7 +150,7 @@ def memory_errors(advice: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # torch.OutOfMemoryError is one, the CPU allocator raises it plain
-        if not any(words in str(error) for words in ("out of memory", "allocate memory")):
+        if not ran_out_of_memory(error):
             raise
         raise UserError(f"not enough memory ({str(error).splitlines()[0]}). {advice}") from None
 

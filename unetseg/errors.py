@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,18 @@ from pathlib import Path
 
 DEBUG = "UNETSEG_DEBUG"
 """Environment variable: where it is set, a reader's own exception is raised, with its traceback."""
+
+
+OUT_OF_MEMORY = (
+    "out of memory",
+    "allocate memory",
+    "failed to map segment",  # the loader, of a library
+    "can't start new thread",
+    "Unable to instantiate PyTypeObject",  # torch, while it is imported
+    "could not create a primitive",  # oneDNN
+    "bad_alloc",
+)
+"""What libraries write in their errors when memory runs out."""
 
 
 class UserError(Exception):
@@ -42,6 +55,25 @@ def reading(path: Path, what: str) -> Iterator[None]:
             f"{path}: not a readable {what} file ({first_line(error)}). "
             "Open it in a viewer (Fiji, napari) to check it, and save it again."
         ) from None
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether the error, or one that led to it, says that memory ran out; libraries raise many for it.
+
+    >>> ran_out_of_memory(ImportError("libtorch_cpu.so: failed to map segment from shared object"))
+    True
+    """
+    links: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in links:
+        links.append(link)
+        link = link.__cause__ or link.__context__
+    return any(
+        isinstance(one, MemoryError)
+        or getattr(one, "errno", None) == errno.ENOMEM
+        or any(words in str(one) for words in OUT_OF_MEMORY)
+        for one in links
+    )
 
 
 def first_line(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from unetseg.cli.score_commands import nets, report, score
 from unetseg.cli.settings_commands import settings
 from unetseg.cli.train_commands import demo, reproduce, show, train
 from unetseg.cli.tune_commands import tune
-from unetseg.errors import UserError
+from unetseg.errors import UserError, first_line, ran_out_of_memory
 
 __all__ = [
     "cli",
@@ -41,6 +41,8 @@ __all__ = [
     "tune",
 ]
 
+SMALLER = "Lower --memory or train.crop, use smaller images, or raise the limit (ulimit -v)."
+
 
 def main() -> None:
     """Entry point: user errors become one line and exit code 2, an interrupt 130."""
@@ -56,9 +58,11 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
-    except MemoryError as error:
-        _fail(f"not enough memory ({error}). Lower --memory or train.crop, or use smaller images.")
-    except OSError as error:
+    except Exception as error:
+        if ran_out_of_memory(error):
+            _fail(f"not enough memory ({first_line(error)}). {SMALLER}")
+        if not isinstance(error, OSError):
+            raise
         _fail(f"{error.filename}: {error.strerror}." if error.filename else str(error))
 
 

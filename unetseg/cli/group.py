@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from unetseg import __version__
-from unetseg.allocator import keep_freed_memory
+from unetseg.allocator import check_address_space, keep_freed_memory
 
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
 PATH = click.Path(path_type=Path)
@@ -74,4 +74,5 @@ def cli(context: click.Context) -> None:
         raise click.UsageError("torchrun started several processes; only `train` shares its work.")
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
+    check_address_space()
     keep_freed_memory()
