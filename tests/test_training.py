@@ -18,6 +18,7 @@ from unetseg.pipeline.evaluate import evaluate_run as score_run
 from unetseg.pipeline.events import Validated
 from unetseg.pipeline.model import PredictSettings, load_model
 from unetseg.pipeline.training import train_run
+from unetseg.pipeline.weights_file import load_plain, save_plain
 from unetseg.run import Run
 from unetseg.settings import AugmentSettings, DataSettings, Experiment, LabelSettings, TrainSettings
 from unetseg.train import Step
@@ -224,6 +225,27 @@ def test_settings_changed_after_the_fact_do_not_resume(tmp_path: Path) -> None:
         UserError,
         match=r"last\.pt: does not fit .*experiment\.toml, which was changed since \(other weights\)",
     ):
+        finish(run, resume=True)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("damage", ["renamed", "missing", "nan"])
+def test_a_state_with_other_moments_does_not_resume(tmp_path: Path, optimizer: str, damage: str) -> None:
+    tiny = experiment(make_folder(tmp_path / "data"), steps=1, optimizer=optimizer)
+    run = Run.create(tmp_path / "run", replace(tiny, labels=LabelSettings()))
+    finish(run)
+    saved = load_plain(run.last, "unetseg-state").values
+    moments = saved["state"]["optimizer"]["state"][0]
+    name = next(iter(moments))
+    value = moments.pop(name)
+    if damage == "renamed":
+        moments[f"{name}.more"] = value
+    if damage == "nan":
+        moments[name] = value * float("nan")
+    save_plain(run.last, "unetseg-state", saved)
+    file = run.path / "experiment.toml"
+    file.write_text(file.read_text().replace("steps = 1\n", "steps = 2\n"))
+    with pytest.raises(UserError, match=r"last\.pt: does not fit .*another optimizer"):
         finish(run, resume=True)
 
 

@@ -16,6 +16,8 @@ from unetseg.train import State
 KIND = "unetseg-state"
 HOW = {"lr", "capturable", "decoupled_weight_decay", "differentiable", "foreach", "fused", "maximize"}
 """Of an optimizer's group, what is set at every step, and how torch computes, which differs by version."""
+MOMENTS = {"SGD": {"momentum_buffer"}, "AdamW": {"step", "exp_avg", "exp_avg_sq"}}
+"""What each optimizer keeps of a parameter, once it has a gradient."""
 
 
 def save_state(path: Path, state: State, best: float) -> None:
@@ -66,8 +68,13 @@ def _optimizer_fits(saved: Any, optimizer: torch.optim.Optimizer) -> bool:
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     if not _equal_groups(saved["param_groups"], fresh["param_groups"]):
         return False
+    names = MOMENTS[type(optimizer).__name__]
     return all(
-        type(i) is int and 0 <= i < len(parameters) and isinstance(v, dict) and _moments_fit(v, parameters[i])
+        type(i) is int
+        and 0 <= i < len(parameters)
+        and isinstance(v, dict)
+        and v.keys() == names
+        and _moments_fit(v, parameters[i])
         for i, v in saved["state"].items()
     )
 
@@ -83,10 +90,15 @@ def _settings(group: dict[str, Any]) -> dict[str, Any]:
 
 
 def _moments_fit(moments: dict[str, Any], parameter: Tensor) -> bool:
-    """Each is nothing, one number, or as many as the parameter's."""
+    """Each is nothing, one number, or as many as the parameter's; all are finite."""
     return all(
         value is None
-        or (isinstance(value, Tensor) and value.is_floating_point() and value.shape in ((), parameter.shape))
+        or (
+            isinstance(value, Tensor)
+            and value.is_floating_point()
+            and value.shape in ((), parameter.shape)
+            and bool(torch.isfinite(value).all())
+        )
         for value in moments.values()
     )
 
