@@ -79,8 +79,11 @@ def test_the_log_keeps_the_order(run: Run) -> None:
     assert run.records() == [{"step": 1, "loss": 1.0}, {"step": 2, "loss": 0.5}]
 
 
-@pytest.mark.parametrize("rest", [b'{"step": 3, "lo', b"\xff\x00\x00", b"3\n", b"\n"])
-def test_a_line_cut_by_a_crash_is_passed_over(run: Run, rest: bytes) -> None:
+@pytest.mark.parametrize(
+    "rest",
+    [b'{"step": 3, "lo', b"\xff\x00\x00", b"3\n", b"\n", b'{"loss": 1.0}', b'{"validation": {"seg": 0.5}}'],
+)
+def test_a_line_cut_or_damaged_is_passed_over(run: Run, rest: bytes) -> None:
     run.log({"step": 1})
     with (run.path / "log.jsonl").open("ab") as file:
         file.write(rest)

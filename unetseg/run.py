@@ -193,11 +193,14 @@ _LOG_RECORD = TypeAdapter(LogRecord)
 
 def _record_or_none(line: str) -> dict[str, Any] | None:
     value = _json_or_none(line)
+    if value is None:
+        return None
     try:
         _LOG_RECORD.validate_python(value, strict=True)
     except ValidationError:
         return None
-    return value
+    measured = "loss" in value or "validation" in value
+    return None if measured and "step" not in value else value
 
 
 def _json_or_none(line: str) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from .models import damaged, make_run
 from .mutations import damage_bytes, damage_values
 
 EXPERIMENT = "stranger.toml"
+SETTINGS = ("train.", "net.", "data.", "labels.", "device")
 TEXTS = ("", "[]", "null", "3", '"x"', "{}", "[1, 2", "\0\0", "NaN", "[[[[]]]]", "{}\n[]\n3\n")
 
 
@@ -61,14 +62,14 @@ def use_experiment(case: Path) -> None:
     """One step of a training; a setting may be named in the error instead of the file."""
     shutil.rmtree(case / "work" / "new", ignore_errors=True)  # of the sound file
     argv = ["train", EXPERIMENT, "--steps", "1", "--run", "new"]
-    expect_result_or_refusal(argv, case, EXPERIMENT, "train.", "net.", "data.", "labels.", "device")
+    expect_result_or_refusal(argv, case, EXPERIMENT, *SETTINGS)
 
 
 def use_run(*command: str) -> Callable[[Path], None]:
-    """A command on the run's folder."""
+    """A command on the run's folder; a setting may be named in the error instead."""
 
     def use(case: Path) -> None:
-        expect_result_or_refusal(list(command), case, "run")
+        expect_result_or_refusal(list(command), case, "run", *SETTINGS)
 
     return use
 
