@@ -10,6 +10,7 @@ import pytest
 from unetseg.errors import UserError
 from unetseg.files import (
     by_name,
+    check_name,
     discard,
     plain_stem,
     remove_leftovers,
@@ -74,3 +75,10 @@ def test_two_files_of_one_name_are_an_error() -> None:
     assert by_name([one, one], plain_stem, "") == {"a": one}
     with pytest.raises(UserError, match=r"a\.tif and a\.png: two files for the name 'a'\. Rename one\."):
         by_name([one, two], plain_stem, "Rename one.")
+
+
+def test_a_name_that_is_no_text_is_refused_in_words_that_can_be_printed() -> None:
+    check_name(Path("é/µm $x_1$ <b>.tif"))
+    with pytest.raises(UserError, match=r"^dish\\udcff\.tif: the name is not text in UTF-8") as raised:
+        check_name(Path(os.fsdecode(b"dish\xff.tif")))
+    assert str(raised.value).encode("utf-8")

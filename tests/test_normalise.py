@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from unetseg.errors import UserError
-from unetseg.normalise import Normalisation, fit_normalisation
+from unetseg.normalise import Normalisation, fit_normalisation, grey_value_note
 
 METHODS: list[Any] = ["per-image", "training-set", "percentile", "none"]
 IMAGE = np.array([[[0, 4], [0, 4]]], np.uint8)
@@ -86,3 +86,19 @@ def test_a_percentile_of_few_bright_pixels_reaches_to_the_brightest() -> None:
     image = np.zeros((1, 10, 100), np.uint16)
     image[0, 4, 4] = 60000
     assert Normalisation("percentile", 1)(image, "a").max() == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "factor", "expected"),
+    [
+        ("training-set", 1, None),
+        ("training-set", 4, None),
+        ("training-set", 16, "about 64, and were about 6 in the training images"),
+        ("training-set", 1 / 16, "about 0.25, and were about 6 in the training images"),
+        ("per-image", 16, None),
+        ("none", 16, None),
+    ],
+)
+def test_another_range_of_grey_values_gives_a_note(method: Any, factor: float, expected: str | None) -> None:
+    note = grey_value_note(fit_normalisation(method, [IMAGE]), IMAGE * factor)
+    assert note is None if expected is None else expected in str(note)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,9 @@ from unetseg.images.marks import read_mark
 from unetseg.images.ome_zarr import unfinished
 from unetseg.images.tiff_pyramid import TiffPyramidStore
 from unetseg.locks import locked
+from unetseg.normalise import fit_normalisation
+from unetseg.pipeline.predict_options import PredictOptions
+from unetseg.pipeline.prediction import Note, choose_targets, predict_target
 
 FORMS = ("out.ome.zarr", "out.ome.tif", "out.tif", "out")
 
@@ -84,6 +89,43 @@ def test_dry_runs_write_nothing_and_notes_are_printed_for_every_result(
         assert sorted(image.parent.iterdir()) == before
         wrong = unetseg("predict", best, image, "--out", image.parent / name, "--rescale")
         assert "--rescale needs the pixel size of the training images" in wrong.err
+
+
+@pytest.mark.parametrize("out", ["out", "out.ome.zarr"])
+@pytest.mark.parametrize(("brighter", "notes"), [(1, 0), (16, 1)])
+def test_an_image_of_another_range_of_grey_values_gives_a_note_that_names_it(
+    best: Path, image: Path, out: str, brighter: int, notes: int
+) -> None:
+    """As 12-bit images after a training on 8-bit ones, by the grey values of the training."""
+    tifffile.imwrite(image.parent / "b.tif", pixels().astype(np.uint16) * brighter)
+    model = api.load_model(best)
+    rule = fit_normalisation("training-set", [pixels()[None]])
+    model = replace(model, recipe=replace(model.recipe, normalisation=rule))
+    options = PredictOptions()
+    (target,) = choose_targets(model, [image.parent / "b.tif"], image.parent / out, options)
+    found = [e.text for e in predict_target(model, target, options) if isinstance(e, Note)]
+    assert len(found) == notes
+    assert all("b.tif: bright pixels are about" in text for text in found)
+
+
+def test_names_that_are_no_text_are_one_error(unetseg: Unetseg, best: Path, tmp_path: Path) -> None:
+    name = os.fsdecode(b"dish\xff.tif")
+    for folder in ("images", "labels"):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        tifffile.imwrite(tmp_path / "data" / folder / name, (pixels() > 100).astype(np.uint8))
+    image = tmp_path / "data" / "images" / name
+    for command in (
+        ("show", tmp_path / "data", "--out", tmp_path / "show.png"),
+        ("train", "--data", tmp_path / "data", "--run", tmp_path / "run"),
+        ("predict", best, image, "--out", tmp_path / "out"),
+        ("predict", best, image.parent, "--out", tmp_path / "out"),
+        ("score", tmp_path / "data" / "labels", tmp_path / "data" / "labels"),
+        ("measure", tmp_path / "data" / "labels", "--out", tmp_path / "m.csv"),
+    ):
+        ended = unetseg(*command)
+        assert ended.code == 2, command
+        assert "dish\\udcff.tif: the name is not text in UTF-8" in ended.err
+    assert {p.name for p in tmp_path.iterdir()} == {"best.pt", "data"}
 
 
 @pytest.mark.parametrize(

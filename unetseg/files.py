@@ -118,3 +118,14 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def check_name(path: Path) -> None:
+    """Raise UserError where a name is not text in UTF-8, as from an archive of another system.
+
+    It could not stand in an experiment file, a report or a picture.
+    """
+    name = str(path)
+    if any("\ud800" <= letter <= "\udfff" for letter in name):
+        shown = name.encode("utf-8", "backslashreplace").decode()
+        raise UserError(f"{shown}: the name is not text in UTF-8. Rename it.")

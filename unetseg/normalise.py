@@ -15,6 +15,8 @@ from unetseg.errors import UserError
 ROUNDING = 1e-9
 """A spread below this fraction of the mean is rounding error, not contrast."""
 PERCENTILES = (1.0, 99.8)
+OTHER_RANGE = 8.0
+"""Bright grey values that differ from those of the training by more than this factor are of another range."""
 Method = Literal["per-image", "training-set", "percentile", "none"]
 
 
@@ -81,6 +83,25 @@ def fit_normalisation(method: Method, images: Sequence[NDArray[Any]]) -> Normali
     squares = np.sum([square for _, square, _ in moments], axis=0) / count
     deviation = np.sqrt(np.maximum(squares - mean**2, 0))
     return Normalisation(method, channels, tuple(map(float, mean)), tuple(map(float, deviation)))
+
+
+def grey_value_note(rule: Normalisation, pixels: NDArray[Any]) -> str | None:
+    """The note where an image (c, *yx) has another range of grey values than the training images had.
+
+    Compared are the brightest of the image (99.8th percentile) with mean + 2 standard deviations of the
+    training. Only with "training-set" does this matter: the other rules take the range from each image.
+    """
+    if rule.method != "training-set" or len(rule.offset) != len(pixels):
+        return None
+    trained = float(np.max(np.array(rule.offset) + 2 * np.array(rule.scale)))
+    bright = float(np.percentile(pixels, PERCENTILES[1]))
+    if trained <= 0 or 1 / OTHER_RANGE < bright / trained < OTHER_RANGE:
+        return None
+    return (
+        f"bright pixels are about {bright:.3g}, and were about {trained:.3g} in the training images. The "
+        "network takes them as they are. Save the image with the grey values of the training images, or "
+        'train with data.normalise = "per-image".'
+    )
 
 
 def _moments(image: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:

@@ -10,9 +10,22 @@ import click
 
 from unetseg import __version__
 from unetseg.allocator import check_address_space, keep_freed_memory
+from unetseg.files import check_name
 
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
-PATH = click.Path(path_type=Path)
+
+
+class PathType(click.Path):
+    """A path whose name, and the folders it lies in, can be written as text."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; UserError for a name that is no text."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        check_name(path.absolute())
+        return path
+
+
+PATH = PathType()
 
 
 class Bytes(click.ParamType[int]):

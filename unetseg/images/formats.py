@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from unetseg.errors import UserError
+from unetseg.files import check_name
 
 TIFF_ENDINGS = (".tif", ".tiff")
 ENDINGS = (*TIFF_ENDINGS, ".png")
@@ -28,6 +29,7 @@ def check_no_pickle(path: Path) -> None:
 
 def check_readable(path: Path) -> None:
     """Raise UserError unless the path is a TIFF or PNG file."""
+    check_name(path)
     if path.is_dir():
         raise UserError(f"{path}: a folder, but an image file is expected.")
     if not path.is_file():
@@ -52,6 +54,7 @@ def image_files(folder: Path) -> list[Path]:
         raise UserError(f"{folder}: no such folder.")
     files = sorted((p for p in folder.iterdir() if p.is_file() and p.name[0] != "."), key=lambda p: p.name)
     for path in files:
+        check_name(path)
         ending = next((e for e in reversed(FOREIGN_ENDINGS) if path.name.lower().endswith(e)), None)
         if ending is not None:
             raise UserError(

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from unetseg.device import choose_device
 from unetseg.errors import UserError
@@ -14,6 +19,7 @@ from unetseg.images.marks import existing_mark
 from unetseg.images.rescale import pixel_size_note
 from unetseg.images.stack_store import probabilities_path
 from unetseg.inference.onnx_net import OnnxNet
+from unetseg.normalise import grey_value_note
 from unetseg.pipeline.model import Model, average_models, labelled_as, pruned
 from unetseg.pipeline.object_size import as_factors, scale_of_image
 from unetseg.pipeline.predict_options import PredictOptions, ProbabilityType
@@ -28,6 +34,8 @@ from unetseg.streaming.work import Resumed, Summary, TileDone, TileExecutor, til
 
 SCALES = (1 / 50, 50)
 """The factors by which an image may be resized."""
+SAMPLE = 1024
+"""Side in pixels of the part of an image whose grey values are compared with those of the training."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +85,7 @@ def predict_target(
         yield from predict_volume(model, target, options)
         return
     request = make_request(model, target, options)
-    note = pixel_size_note(request.source.spacing_um, trained_pixel_size(model.recipe))
-    if note and request.source is request.image:
-        yield Note(f"{target.image}: {note} (--rescale)")
+    yield from (Note(f"{target.image}: {text}") for text in _differences(model, request))
     if model.recipe.object_diameter > 0:
         yield Note(f"{target.image}: {_object_size(model, request, options)}")
     picture = partial(write_result_picture, request.source, target.out, model.recipe.kind)
@@ -87,6 +93,25 @@ def predict_target(
         if isinstance(event, Summary) and options.pictures:
             picture(event.objects[0])
         yield event
+
+
+def _differences(model: Model, request: Request) -> Iterator[str]:
+    """What of an image differs from the training images: its pixel size, its grey values."""
+    if request.source is request.image:
+        note = pixel_size_note(request.source.spacing_um, trained_pixel_size(model.recipe))
+        if note:
+            yield f"{note} (--rescale)"
+    with suppress(UserError):  # what cannot be read is found, or skipped, by the prediction
+        note = grey_value_note(model.recipe.normalisation, _sample(request.source))
+        if note:
+            yield note
+
+
+def _sample(image: LazyImage) -> NDArray[Any]:
+    """Pixels (c, y, x) from the middle of the first plane."""
+    starts = [max(0, (n - SAMPLE) // 2) for n in image.shape[1:]]
+    y, x = (slice(s, min(s + SAMPLE, n)) for s, n in zip(starts, image.shape[1:], strict=True))
+    return np.asarray(image.plane(0)[:, y, x])
 
 
 def _object_size(model: Model, request: Request, options: PredictOptions) -> str:
