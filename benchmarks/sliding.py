@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from unetseg.api import load_model
 from unetseg.images import open_image
 from unetseg.images.whole import read_stack
+from unetseg.inference.folding import folded
 from unetseg.inference.predict import batched, predict, stream
-from unetseg.nets.quick import folded
 from unetseg.normalise import Normalisation
 from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.pipeline.recipe import Recipe, new_net
@@ -80,9 +80,7 @@ def streamed_maps(model: Model, image: Path, tiling: PredictSettings, out: Path)
     maps = np.empty(pixels.shape[1:], np.float32)
     begun = since()
     groups = batched(plan.grid, plan.batch)
-    for tile, found in stream(
-        model.net, groups, lambda t: read_mirrored(pixels, t.read), device=model.device
-    ):
+    for tile, found in stream(model.ready(tiling), groups, lambda t: read_mirrored(pixels, t.read)):
         if found is not None:
             maps[tile.write] = found[-1]
     seconds = since(begun)
@@ -94,8 +92,8 @@ def whole(model: Model, image: Path, tiling: PredictSettings, out: Path) -> Seco
     """The whole image in one tile, if it fits into memory."""
     pixels = pixels_of(model, image)
     begun = since()
-    grid = model.grid(pixels.shape[1:], PredictSettings(side=max(pixels.shape)))
-    maps = predict(model.net, pixels, grid, device=model.device)
+    settings = replace(tiling, side=max(pixels.shape))
+    maps = predict(model.ready(settings), pixels, model.grid(pixels.shape[1:], settings))
     seconds = since(begun)
     np.save(out, maps[-1])
     return seconds

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.rows import Row, faster, interleaved_s
 from unetseg.api import load_model
 from unetseg.images.whole import read_stack
+from unetseg.inference.engines import prepare
 from unetseg.inference.predict import predict
 from unetseg.nets import build_net
 from unetseg.pipeline.model import Model
@@ -36,7 +37,8 @@ def rows(*, quick: bool = False) -> list[Row]:
     net = build_net("unet", channels=1, classes=2, width=width, padding="same", norm="batch", dropout=0.0)
     image = np.random.default_rng(0).normal(size=(1, side, side)).astype(np.float32)
     grids = {s: even_grid((side, side), [s, s], net.footprint) for s in (side, side // 2, side // 4)}
-    works = {s: partial(predict, net, image, grid, device=torch.device("cpu")) for s, grid in grids.items()}
+    ready = prepare(net.eval(), torch.device("cpu"))
+    works = {s: partial(predict, ready, image, grid) for s, grid in grids.items()}
     times = interleaved_s({str(s): work for s, work in works.items()}, 3)
     whole = works[side]()
     return [
@@ -51,7 +53,7 @@ def difference(
 ) -> tuple[int, float, int]:
     """Tiles, largest difference and differing pixels of tiles of `side` against `whole` (k, y, x)."""
     grid = even_grid(pixels.shape[1:], [side] * (pixels.ndim - 1), footprint)
-    tiled = predict(model.net, pixels, grid, device=model.device)
+    tiled = predict(prepare(model.net, model.device), pixels, grid)
     return len(grid), float(np.abs(tiled - whole).max()), int((tiled.argmax(0) != whole.argmax(0)).sum())
 
 
@@ -61,7 +63,8 @@ def main() -> None:
     pixels = model.normalised(read_stack(image).pixels[page], image.name)
     foot = model.net.footprint
     one_tile = [-(-n // s) * s for n, s in zip(pixels.shape[1:], foot.stride, strict=True)]
-    whole = predict(model.net, pixels, even_grid(pixels.shape[1:], one_tile, foot), device=model.device)
+    grid = even_grid(pixels.shape[1:], one_tile, foot)
+    whole = predict(prepare(model.net, model.device), pixels, grid)
     print(f"network input {pixels.shape}, context {foot.context}")
     print("| tile side | context | tiles | largest difference | pixels of another class |")
     print("|---|---|---|---|---|")

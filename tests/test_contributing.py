@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from unetseg.inference.engines import prepare
 from unetseg.inference.predict import predict
 from unetseg.tiles import TileGrid
 
@@ -22,7 +23,7 @@ def test_the_example_net_keeps_tiled_equals_whole() -> None:
     torch.manual_seed(0)
     net = scope["Stack"](channels=1, classes=2)
     image = np.random.default_rng(0).normal(size=(1, 21, 30)).astype(np.float32)
-    device = torch.device("cpu")
-    whole = predict(net, image, TileGrid((21, 30), (21, 30), net.footprint), device=device)
-    tiled = predict(net, image, TileGrid((21, 30), (5, 7), net.footprint), device=device, batch=3)
+    ready = prepare(net, torch.device("cpu"))
+    whole = predict(ready, image, TileGrid((21, 30), (21, 30), net.footprint))
+    tiled = predict(ready, image, TileGrid((21, 30), (5, 7), net.footprint), batch=3)
     np.testing.assert_allclose(tiled, whole, atol=1e-5)

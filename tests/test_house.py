@@ -76,6 +76,8 @@ HOMES = {
     "dask": {"streaming"},
     "distributed": {"streaming"},
     "numcodecs": {"images"},
+    "onnxruntime": {"inference"},
+    "openvino": {"inference"},
     "zarr": {"images"},
 }
 

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from unetseg.errors import UserError
+from unetseg.inference.engines import prepare
 from unetseg.inference.predict import predict
 from unetseg.nets import NETS, build_net, parameter_count
-from unetseg.nets.contract import part, region
 from unetseg.nets.unet import unet_footprint
 from unetseg.tiles import TileGrid, read_mirrored
 
@@ -78,18 +78,6 @@ def test_the_papers_unet() -> None:
     assert net.footprint.output((572, 572)) == (388, 388)
     with torch.no_grad():
         assert net.eval()(torch.zeros(1, 1, 572, 572)).shape == (1, 2, 388, 388)
-
-
-@cases
-@pytest.mark.parametrize("place", [(0.0, 0.3), (0.4, 0.5), (0.35, 1.0), (0.0, 1.0)])
-def test_a_part_of_the_output_is_that_of_the_whole(case: Any, place: tuple[float, float]) -> None:
-    net = make(case)
-    size = tuple(n + 4 * s for n, s in zip(net.footprint.smallest, net.footprint.stride, strict=True))
-    images = torch.randn(1, 2, *size, generator=torch.Generator().manual_seed(1))
-    keep = [(int(place[0] * n), int(place[1] * n)) for n in net.footprint.output(size)]
-    keep[-1] = keep[-1] if keep[-1][1] < 3 else (keep[-1][0] // 2, keep[-1][1] - 1)
-    with torch.no_grad():
-        torch.testing.assert_close(part(net, images, keep), region(net(images), keep), atol=1e-5, rtol=1e-5)
 
 
 @cases
@@ -158,7 +146,7 @@ def test_tiled_equals_whole(case: Any) -> None:
     for strides, batch in ((1, 3), (2, 2), (5, 1)):
         step = tuple(strides * s for s in net.footprint.stride)
         grid = TileGrid(image.shape[1:], step, net.footprint)
-        tiled = predict(net, image, grid, device=CPU, batch=batch)
+        tiled = predict(prepare(net, CPU), image, grid, batch=batch)
         np.testing.assert_allclose(tiled, expected, atol=1e-4)
         np.testing.assert_array_equal(tiled.argmax(0), expected.argmax(0))
 
@@ -204,9 +192,9 @@ def test_a_footprint_declared_too_small_breaks_the_law(case: Any) -> None:
     grid = TileGrid(image.shape[1:], net.footprint.stride, wrong.footprint)
     if net.footprint.valid:
         with pytest.raises((UserError, ValueError, RuntimeError)):
-            predict(wrong, image, grid, device=CPU)
+            predict(prepare(wrong, CPU), image, grid)
         return
-    tiled = predict(wrong, image, grid, device=CPU)
+    tiled = predict(prepare(wrong, CPU), image, grid)
     assert np.abs(tiled - expected).max() > 1e-4
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from unetseg.errors import UserError
+from unetseg.inference.engines import InferenceNet, prepare
 from unetseg.inference.predict import IN_FLIGHT, batched, predict, stream
 from unetseg.nets import build_net
-from unetseg.nets.quick import folded
 from unetseg.tiles import Tile, TileGrid, read_mirrored, widened
 
 CPU = torch.device("cpu")
@@ -25,6 +25,10 @@ def net(**options: Any) -> Any:
     return build_net("unet", channels=1, classes=2, **options).eval()
 
 
+def ready(net: Any, engine: str = "torch") -> InferenceNet:
+    return prepare(net, CPU, engine=engine)
+
+
 def image(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
 
@@ -35,14 +39,13 @@ def test_averaging_is_symmetric_and_still_tiled_equals_whole(options: Any, avera
     """The average of a flipped image is the flipped average, and tiles do not show."""
     unet, pixels = net(**options), image(24, 24)
     foot = unet.footprint
-    whole = predict(unet, pixels, TileGrid((24, 24), (24, 24), foot), device=CPU, average=average)
-    tiled = predict(unet, pixels, TileGrid((24, 24), (8, 12), foot), device=CPU, average=average, batch=4)
+    whole = predict(ready(unet), pixels, TileGrid((24, 24), (24, 24), foot), average=average)
+    tiled = predict(ready(unet), pixels, TileGrid((24, 24), (8, 12), foot), average=average, batch=4)
     np.testing.assert_allclose(tiled, whole, atol=1e-4)
     np.testing.assert_allclose(whole.sum(0), 1, atol=1e-5)
     if not foot.valid:  # a valid net's tile is a few pixels longer at one end
-        flipped = predict(
-            unet, pixels[..., ::-1].copy(), TileGrid((24, 24), (24, 24), foot), device=CPU, average=average
-        )
+        mirrored = pixels[..., ::-1].copy()
+        flipped = predict(ready(unet), mirrored, TileGrid((24, 24), (24, 24), foot), average=average)
         np.testing.assert_allclose(flipped[..., ::-1], whole, atol=1e-4)
 
 
@@ -51,30 +54,14 @@ def test_the_image_may_be_anything_that_slices(tmp_path: Any) -> None:
     grid = TileGrid((40, 52), (16, 16), unet.footprint)
     mapped = np.memmap(tmp_path / "image", np.float32, "w+", shape=pixels.shape)
     mapped[:] = pixels
-    np.testing.assert_array_equal(
-        predict(unet, mapped, grid, device=CPU), predict(unet, pixels, grid, device=CPU)
-    )
+    np.testing.assert_array_equal(predict(ready(unet), mapped, grid), predict(ready(unet), pixels, grid))
 
 
 def test_an_image_smaller_than_the_context() -> None:
     unet = net(width=2, depth=4, padding="same")
-    out = predict(unet, image(5, 1), TileGrid((5, 1), (16, 16), unet.footprint), device=CPU)
+    out = predict(ready(unet), image(5, 1), TileGrid((5, 1), (16, 16), unet.footprint))
     assert out.shape == (2, 5, 1)
     assert np.isfinite(out).all()
-
-
-def test_folding_batch_norm_changes_rounding_alone() -> None:
-    unet = net(width=4, depth=2, padding="same", norm="batch")
-    for module in unet.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.normal_(module.weight)
-            torch.nn.init.normal_(module.running_mean)
-    before = {name: value.clone() for name, value in unet.state_dict().items()}
-    pixels = torch.from_numpy(image(1, 32, 48))
-    quick = folded(unet)
-    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in quick.modules())  # type: ignore[attr-defined]
-    torch.testing.assert_close(quick(pixels), unet(pixels), atol=1e-4, rtol=1e-4)
-    assert all(torch.equal(before[name], value) for name, value in unet.state_dict().items())
 
 
 def test_a_stream_reads_no_more_than_two_groups_ahead() -> None:
@@ -88,7 +75,7 @@ def test_a_stream_reads_no_more_than_two_groups_ahead() -> None:
         return None if tile.write[1].start == 16 else read_mirrored(pixels, tile.read)
 
     starts = []
-    for tile, found in stream(unet, batched(grid, 2), note, device=CPU):
+    for tile, found in stream(ready(unet), batched(grid, 2), note):
         starts.append(tile.write[1].start)
         assert len(read) <= 2 * (starts.index(starts[-1]) // 2 + 1 + IN_FLIGHT)
         assert (found is None) == (starts[-1] == 16)
@@ -103,16 +90,16 @@ def test_what_reading_raises_ends_the_stream() -> None:
         raise UserError("damaged")
 
     with pytest.raises(UserError, match="damaged"):
-        list(stream(unet, batched(TileGrid((8, 80), (8, 8), unet.footprint), 1), broken, device=CPU))
+        list(stream(ready(unet), batched(TileGrid((8, 80), (8, 8), unet.footprint), 1), broken))
 
 
 @pytest.mark.parametrize("options", NETS, ids=["padded", "valid"])
 @pytest.mark.parametrize("halo", [1, 5])
 def test_a_halo_is_handed_out_as_exactly_as_the_tile(options: Any, halo: int) -> None:
     unet, pixels = net(**options), image(40, 52)
-    whole = predict(unet, pixels, TileGrid((40, 52), (40, 52), unet.footprint), device=CPU)
+    whole = predict(ready(unet), pixels, TileGrid((40, 52), (40, 52), unet.footprint))
     grid = TileGrid((40, 52), (16, 20), unet.footprint, halo)
-    for tile, found in stream(unet, batched(grid, 3), lambda t: read_mirrored(pixels, t.read), device=CPU):
+    for tile, found in stream(ready(unet), batched(grid, 3), lambda t: read_mirrored(pixels, t.read)):
         assert tile.kept == widened(tile.write, halo, (40, 52))
         np.testing.assert_allclose(found, whole[(slice(None), *tile.kept)], atol=1e-5)
 
@@ -121,9 +108,9 @@ def test_a_halo_is_handed_out_as_exactly_as_the_tile(options: Any, halo: int) ->
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_tiled_equals_whole_on_a_gpu() -> None:
     unet = net(width=16, depth=4, padding="same", norm="batch").to("cuda")
-    pixels, device = image(300, 270), torch.device("cuda")
-    whole = predict(unet, pixels, TileGrid((300, 270), (304, 272), unet.footprint), device=device)
-    tiled = predict(unet, pixels, TileGrid((300, 270), (64, 96), unet.footprint), device=device, batch=5)
+    pixels, net_there = image(300, 270), prepare(unet, torch.device("cuda"))
+    whole = predict(net_there, pixels, TileGrid((300, 270), (304, 272), unet.footprint))
+    tiled = predict(net_there, pixels, TileGrid((300, 270), (64, 96), unet.footprint), batch=5)
     np.testing.assert_allclose(tiled, whole, atol=1e-4)
 
 
@@ -131,10 +118,11 @@ def test_a_prediction_does_not_load_torchs_compiler() -> None:
     code = (
         "import sys, numpy, torch\n"
         "from unetseg.nets import build_net\n"
+        "from unetseg.inference.engines import prepare\n"
         "from unetseg.inference.memory import choose_grid\nfrom unetseg.inference.predict import predict\n"
         "net = build_net('unet', channels=1, classes=2, width=2, padding='same', norm='batch', dropout=0.0)\n"
         "grid = choose_grid(net, (20, 20), memory=2**30)\n"
-        "predict(net, numpy.zeros((1, 20, 20), numpy.float32), grid, device=torch.device('cpu'))\n"
+        "predict(prepare(net, torch.device('cpu')), numpy.zeros((1, 20, 20), numpy.float32), grid)\n"
         "print('torch._dynamo' in sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -148,7 +136,7 @@ def test_probabilities_are_the_softmax_of_the_logits(classes: int) -> None:
     torch.nn.init.constant_(unet.head.weight, 0)
     sure = torch.tensor([0.0, 30.0, -30.0][:classes])
     unet.head.bias.data = sure
-    found = predict(unet, image(8, 8), TileGrid((8, 8), (8, 8), unet.footprint), device=CPU)
+    found = predict(ready(unet), image(8, 8), TileGrid((8, 8), (8, 8), unet.footprint))
     np.testing.assert_allclose(found[:, 3, 4], torch.softmax(sure.double(), 0), rtol=1e-5)
 
 
@@ -160,14 +148,14 @@ def test_the_thread_that_computes_alone_has_helpers() -> None:
         "from unetseg.device import one_thread\n"
         "from unetseg.inference.memory import choose_grid\n"
         "from unetseg.nets import build_net\n"
-        "from unetseg.nets.quick import for_inference\n"
+        "from unetseg.inference.engines import prepare\n"
         "torch.set_num_threads(2)\n"
         "before = len(os.listdir('/proc/self/task'))\n"
         "with one_thread():\n"
         "    net = build_net('unet', channels=1, classes=2, width=64, depth=2, padding='same')\n"
         "    net.to(memory_format=torch.channels_last)\n"
         "choose_grid(net.eval(), (999, 999), memory=2**30)\n"
-        "for_inference(net, torch.device('cpu'), 'float32')\n"
+        "prepare(net, torch.device('cpu'))\n"
         "print(len(os.listdir('/proc/self/task')) - before, torch.get_num_threads())\n"
         "torch.ones(1000, 1000) @ torch.ones(1000, 1000)\n"
         "print(len(os.listdir('/proc/self/task')) - before)"

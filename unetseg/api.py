@@ -152,6 +152,7 @@ def predict(
     memory: int = DEFAULT_MEMORY,
     tile: int = 0,
     diameter: float | None = None,
+    engine: str = "auto",
 ) -> Prediction:
     """Labels and probabilities of one image (y, x) or (c, y, x) of any real dtype.
 
@@ -160,6 +161,8 @@ def predict(
     memory: bytes that set the tile size; tile: side of the tiles in pixels instead (0 = from
     memory). The result does not depend on either. diameter: of the objects in pixels, for a model that
     was trained at one object size, such as "nuclei"; without it their size is estimated.
+    engine: the library that computes, "torch", "openvino" or "onnxruntime"; "auto" is the fastest that is
+    installed. The results of two engines differ in the last digits.
     """
     if not np.isfinite(image).all():
         raise UserError("the image holds NaN or infinite pixels. Replace them first.")
@@ -168,7 +171,7 @@ def predict(
     if channels.ndim != dims + 1:
         axes = "(y, x) or (c, y, x), one page at a time" if dims == 2 else "(z, y, x) or (c, z, y, x)"
         raise UserError(f"an image of shape {image.shape}: give {axes}.")
-    tiling = PredictSettings(memory=memory, side=tile)
+    tiling = PredictSettings(memory=memory, side=tile, engine=engine)
     found = predict_at_object_size(model, channels, "image", tiling, diameter)
     return Prediction(found.labels, found.probabilities)
 
@@ -181,18 +184,19 @@ def predict_large(
     memory: int = DEFAULT_MEMORY,
     tile: int = 0,
     diameter: float | None = None,
+    engine: str = "auto",
 ) -> Any:
     """Labels of an image of any size, computed tile by tile: those `predict` gives.
 
     image: (y, x) or (c, y, x), anything that slices like an array (numpy, Zarr, Dask), or the path of
     an image file. out: path of an OME-Zarr to write, which is returned as a Zarr array (y, x), or
     (…, y, x) of a file with several planes; called again it resumes where it ended. Without
-    `out` the labels are a numpy array. memory: bytes that bound what is alive at once; tile, diameter:
-    see `predict`.
+    `out` the labels are a numpy array. memory: bytes that bound what is alive at once; tile, diameter
+    and engine: see `predict`.
     """
     lazy = open_image(Path(image)) if isinstance(image, str | Path) else array_image(image)
     chunked = out is not None and is_streamed(Path(out))
-    tiling = PredictSettings(memory=memory, side=tile)
+    tiling = PredictSettings(memory=memory, side=tile, engine=engine)
     scale = as_factors(scale_of_image(model, lazy, tiling, diameter))
     request = Request.of(model, lazy, tiling, scale=scale, chunked=chunked)
     if out is None:

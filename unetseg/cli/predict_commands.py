@@ -23,6 +23,9 @@ _input = partial(click.option, cls=SectionOption, section="Which part of the fil
 _part = partial(click.option, cls=SectionOption, section="Skipping")
 _speed = partial(click.option, cls=SectionOption, section="Memory and speed")
 
+ENGINE_NAMES = ("auto", "openvino", "onnxruntime", "torch")
+"""Of `inference.engines`, which is not loaded for `--help`."""
+
 
 @cli.command(cls=SectionCommand)
 @click.argument("run", type=PATH)
@@ -107,6 +110,13 @@ _speed = partial(click.option, cls=SectionOption, section="Memory and speed")
 @_speed("--tile", type=click.IntRange(1), help="Side of the tiles in pixels, instead of --memory.")
 @_speed("--batch", type=click.IntRange(1), default=1, show_default=True, help="Tiles computed at once.")
 @_speed("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@_speed(
+    "--engine",
+    type=click.Choice(ENGINE_NAMES),
+    default="auto",
+    show_default=True,
+    help="Library that computes the network; auto is the fastest that is installed.",
+)
 @_speed("--precision", type=click.Choice(["float32", "bf16", "fp16"]), default="float32", show_default=True)
 @_speed(
     "--workers", type=click.IntRange(1), default=1, show_default=True, help="Worker processes (one per GPU)."
@@ -120,6 +130,8 @@ def predict(run: Path, images: tuple[Path, ...], out: Path | None, **given: Any)
     models`. An image of any size is predicted tile by tile with --out BIG.ome.zarr or BIG.ome.tif; after
     an interruption, the same command resumes (docs/large-images.md).
     """
+    from unetseg.device import describe_device
+    from unetseg.inference.engines import describe_engine
     from unetseg.models import find_model
     from unetseg.pipeline.prediction import choose_targets, open_model
 

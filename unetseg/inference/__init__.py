@@ -1,1 +1,1 @@
-"""Prediction with a trained network: tiles, memory, and what makes it fast."""
+"""What makes a trained network fast: engines, export, folding, and the memory that all of it takes."""

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from unetseg.device import one_thread
 from unetseg.errors import UserError, first_line
-from unetseg.nets.contract import Net
-from unetseg.nets.quick import folded
+from unetseg.inference.folding import folded
+from unetseg.nets.contract import Net, TorchOnly
 
 OPSET = 17
 """Version of ONNX's operators: of 2022, which the engines of today read."""
 INSTALL = "pip install 'unetseg-microscopy[bioimageio]'"
-INPUT, OUTPUT = "images", "probabilities"
+INPUT, OUTPUT, LOGITS = "images", "probabilities", "logits"
 
 
 def to_onnx(net: Net, calibration: Sequence[float] = ()) -> bytes:
@@ -30,22 +30,37 @@ def to_onnx(net: Net, calibration: Sequence[float] = ()) -> bytes:
     float32, softmax and calibration done; b and yx are free, where yx is a legal size of the network's
     footprint. Raises UserError for a network that ONNX has no operators for, and without the package onnx.
     """
-    free = {0: "b", 2: "y", 3: "x"} if net.dims == 2 else {0: "b", 2: "z", 3: "y", 4: "x"}
-    model: Any = io.BytesIO()  # the exporter also writes to what is open
     if find_spec("onnx") is None:
         raise UserError(f"ONNX needs the package onnx: {INSTALL}.")
     with _quiet():
         module = _checked(_Probabilities(net, calibration), net)[0]
+    return _exported(module, net, OUTPUT)
+
+
+def logits_onnx(net: Net) -> bytes:
+    """The network as `to_onnx` gives it for an engine: the output is "logits", without softmax.
+
+    Raises UserError for a network that runs in PyTorch alone.
+    """
+    if isinstance(net, TorchOnly):
+        raise UserError(f"this network cannot be exported to ONNX: {net.torch_only}.")
+    return _exported(cast(nn.Module, folded(net)).cpu(), net, LOGITS)
+
+
+def _exported(module: nn.Module, net: Net, output: str) -> bytes:
+    free = {0: "b", 2: "y", 3: "x"} if net.dims == 2 else {0: "b", 2: "z", 3: "y", 4: "x"}
+    model: Any = io.BytesIO()  # the exporter also writes to what is open
+    with _quiet():
         try:
             torch.onnx.export(
                 module,
-                (_example(net, 1),),
+                (_example(net, 0),),
                 model,
                 dynamo=False,  # the exporter by torch.export takes ten times as long and two more packages
                 opset_version=OPSET,
                 input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_axes={INPUT: free, OUTPUT: {axis: f"{name}_out" for axis, name in free.items()}},
+                output_names=[output],
+                dynamic_axes={INPUT: free, output: {axis: f"{name}_out" for axis, name in free.items()}},
             )
         except torch.onnx.errors.OnnxExporterError as error:
             raise UserError(f"this network cannot be written as ONNX ({first_line(error)}).") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import weakref
 from collections.abc import Callable, Sequence
@@ -14,20 +13,19 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from unetseg.device import one_thread
 from unetseg.errors import UserError
-from unetseg.nets.contract import Net, part
-from unetseg.nets.quick import economical, folded, joined
+from unetseg.inference.engines import ENGINES
+from unetseg.inference.folding import folded
+from unetseg.nets.contract import Net
 from unetseg.tiles import TileGrid, even_grid
 
-WORKSPACE = 1.3
-"""What the process takes beside the tensors alive: the convolutions' own space and the allocator's
-gaps (measured with the default net: 1.15 to 1.28)."""
 
-
-def choose_grid(net: Net, shape: Sequence[int], *, memory: int, side: int = 0) -> TileGrid:
+def choose_grid(
+    net: Net, shape: Sequence[int], *, memory: int, side: int = 0, engine: str = "torch"
+) -> TileGrid:
     """The grid of the largest tiles that fit into `memory` bytes, or of tiles of `side` pixels.
 
-    A given side is rounded up to the net's stride. Raises UserError where even the smallest tile
-    does not fit.
+    A given side is rounded up to the net's stride. engine: a name in ENGINES, whose memory counts.
+    Raises UserError where even the smallest tile does not fit.
     """
     foot = net.footprint
     if side > 0:
@@ -37,60 +35,69 @@ def choose_grid(net: Net, shape: Sequence[int], *, memory: int, side: int = 0) -
     steps = range(-(-whole // stride) * stride, 0, -stride)
     grids = [even_grid(shape, [step] * len(foot.stride), foot) for step in steps]
     sizes = [math.prod(grid.read_shape) for grid in grids]
-    found = fitting_grid(
-        net, memory, lambda most: next((g for g, n in zip(grids, sizes, strict=True) if n <= most), None)
-    )
+
+    def largest(pixels: int) -> TileGrid | None:
+        return next((g for g, n in zip(grids, sizes, strict=True) if n <= pixels), None)
+
+    found = fitting_grid(net, memory, largest, engine=engine)
     if found is None:
+        needed = sizes[-1] * bytes_per_pixel(net, grids[-1].read_shape, engine=engine)
         raise UserError(
-            f"prediction needs {sizes[-1] * bytes_per_pixel(net) / 2**20:.0f} MiB for its "
+            f"prediction needs {needed / 2**20:.0f} MiB for its "
             f"smallest tile, but only {memory / 2**20:.0f} MiB are allowed. Raise --memory."
         )
     return found
 
 
 def fitting_grid(
-    net: Net, memory: int, grid_of: Callable[[int], TileGrid | None], *, beside: int = 0
+    net: Net,
+    memory: int,
+    grid_of: Callable[[int], TileGrid | None],
+    *,
+    beside: int = 0,
+    engine: str = "torch",
 ) -> TileGrid | None:
     """What `grid_of` gives for the most pixels of a tile's input that fit into `memory` bytes.
 
-    beside: bytes per pixel that are alive besides the net's. The larger a tile, the fewer bytes a pixel
-    takes (see `nets.rows`), so they are estimated again for the tile found, until it grows no more.
+    beside: bytes per pixel that are alive besides the net's. The maps of a valid net shrink less in a
+    larger tile, which so takes more bytes a pixel: they are counted again for the tile found.
     """
-    net = on_meta(net)  # once: bytes_per_pixel has then no weights to copy
-    grid = grid_of(memory // (bytes_per_pixel(net) + beside))
-    while grid is not None:
-        larger = grid_of(memory // (bytes_per_pixel(net, grid.read_shape) + beside))
-        if larger is None or math.prod(larger.read_shape) <= math.prod(grid.read_shape):
+    probe = on_meta(net)  # once: bytes_per_pixel has then no weights to copy
+    per_pixel = bytes_per_pixel(probe, engine=engine)
+    while (grid := grid_of(memory // (per_pixel + beside))) is not None:
+        needed = bytes_per_pixel(probe, grid.read_shape, engine=engine)
+        if needed <= per_pixel:
             break
-        grid = larger
+        per_pixel = needed
     return grid
 
 
-def bytes_per_pixel(net: Net, size: Sequence[int] | None = None) -> int:
-    """Estimated peak memory of a prediction per pixel of a tile's input, of `size` or a small one.
+def bytes_per_pixel(net: Net, size: Sequence[int] | None = None, *, engine: str = "torch") -> int:
+    """Peak memory of a prediction per pixel of a tile's input, of `size` or a small one.
 
-    The net runs without numbers (on the meta device) while the bytes of the tensors alive are counted.
+    The net runs on the meta device, where tensors have no values, while the bytes of those alive are
+    counted. How much an engine takes for them is measured (`Engine.workspace`, `Engine.per_pixel`).
     """
     probe = on_meta(net)
     if size is None:
         pairs = zip(net.footprint.smallest, net.footprint.stride, strict=True)
         size = [n + 16 * s for n, s in pairs]
     with torch.no_grad(), _AliveBytes() as alive:
-        images = torch.empty(1, net.channels, *size, device="meta")
-        part(probe, images, [(0, n) for n in net.footprint.output(size)])
-    return math.ceil(WORKSPACE * alive.most / math.prod(size))
+        probe(torch.empty(1, net.channels, *size, device="meta"))
+    used = ENGINES[engine]
+    return math.ceil(used.workspace * alive.most / math.prod(size)) + used.per_pixel
 
 
 def on_meta(net: Net) -> Net:
-    """A copy of the net for prediction on the meta device: shapes alone."""
+    """A copy of the net for inference on the meta device: shapes without values."""
     with one_thread():
-        return joined(cast(Net, folded(net).to("meta")))
+        return cast(Net, folded(net).to("meta"))
 
 
-def held_bytes(net: Net, probe: Net) -> int:
-    """Bytes of the numbers of a net and of its copy for prediction, by that `on_meta`."""
-    quick = economical(copy.deepcopy(probe))
-    return sum(t.numel() * t.element_size() for n in (net, quick) for t in n.state_dict().values())
+def held_bytes(net: Net, *, engine: str = "torch") -> int:
+    """Bytes of the weights of a net, of the copies that an engine makes of them, and of the engine itself."""
+    own = sum(t.numel() * t.element_size() for t in net.state_dict().values())
+    return own * (1 + ENGINES[engine].copies) + ENGINES[engine].fixed
 
 
 class _AliveBytes(TorchDispatchMode):
@@ -132,12 +139,7 @@ def _cat(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     return tensors[0].new_empty(shape)
 
 
-def _maximum(one: Tensor, other: Tensor) -> Tensor:
-    return one.new_empty(one.shape)
-
-
 SHAPES: dict[Any, Callable[..., Tensor]] = {
     torch.ops.aten.cat.default: _cat,
-    torch.ops.aten.maximum.default: _maximum,
 }
 """Operations that would load torch's compiler on the meta device, and empty tensors of their shape."""

@@ -27,6 +27,7 @@ class OnnxNet(nn.Module):
     read, and without the package onnxruntime.
     """
 
+    torch_only = "it is an export already"
     onnx: Tensor
 
     def __init__(

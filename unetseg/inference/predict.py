@@ -14,26 +14,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unetseg.device import memory_errors, precision_context
-from unetseg.nets.contract import Net, Ranges, part
-from unetseg.nets.quick import for_inference
+from unetseg.device import memory_errors
+from unetseg.inference.engines import InferenceNet
 from unetseg.tiles import Tile, TileGrid, read_mirrored
 
 IN_FLIGHT = 2
 """Groups of tiles that are read or computed while one is handed out."""
+Region = tuple[slice, ...]
 READERS = 4
 """Threads that read tiles; they mostly wait for the disk and for decoders outside Python."""
 
 
 def predict(
-    net: Net,
+    net: InferenceNet,
     image: Any,
     grid: TileGrid,
     *,
-    device: torch.device,
     batch: int = 1,
     average: int = 1,
-    precision: str = "float32",
     progress: Callable[[int], None] = lambda tiles: None,
 ) -> NDArray[np.float32]:
     """Softmax probabilities (k, *yx) float32 of an image (c, *yx), normalised as in training.
@@ -48,31 +46,27 @@ def predict(
     def read(tile: Tile) -> NDArray[Any]:
         return read_mirrored(image, tile.read)
 
-    for tile, probabilities in stream(
-        net, batched(grid, batch), read, device=device, average=average, precision=precision
-    ):
+    for tile, probabilities in stream(net, batched(grid, batch), read, average=average):
         out[(slice(None), *tile.write)] = probabilities
         progress(1)
     return out
 
 
 def stream(
-    net: Net,
+    net: InferenceNet,
     groups: Iterable[Sequence[Tile]],
     read: Callable[[Tile], NDArray[Any] | None],
     *,
-    device: torch.device,
     average: int = 1,
-    precision: str = "float32",
 ) -> Iterator[tuple[Tile, NDArray[np.float32] | None]]:
     """Each tile with the probabilities (k, *yx) float32 of its window, in order, group after group.
 
     While one group is handed out the next is computed and another read, by threads of their own;
     nothing else is alive. `read` (of the tile's read region, (c, *yx)) may be called from several
-    threads; where it returns None the net is spared and None is handed out. The tiles of a group
+    threads; where it returns None nothing is computed and None is handed out. The tiles of a group
     are one batch. On CUDA copies are asynchronous, from and to pinned memory.
     """
-    compute = _Compute(for_inference(net, device, precision), device, average, precision)
+    compute = _Compute(net, average)
     readers = ThreadPoolExecutor(READERS)
     computer = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),))
     running: deque[tuple[Sequence[Tile], Future[_Done]]] = deque()
@@ -100,13 +94,11 @@ class _Done:
 
 @dataclass(frozen=True)
 class _Compute:
-    net: Net
-    device: torch.device
+    net: InferenceNet
     average: int
-    precision: str
 
     @torch.no_grad()
-    def __call__(self, reads: list[Future[NDArray[Any] | None]], keep: Ranges) -> _Done:
+    def __call__(self, reads: list[Future[NDArray[Any] | None]], keep: Region) -> _Done:
         pixels = [future.result() for future in reads]
         reads.clear()
         there = [p.astype(np.float32, copy=False) for p in pixels if p is not None]
@@ -115,26 +107,24 @@ class _Compute:
             return _Done(None, read)
         images = torch.from_numpy(np.stack(there))
         del pixels, there
-        with (
-            precision_context(self.precision, self.device),
-            memory_errors("Give a smaller --memory or --tile."),
-        ):
-            if self.device.type != "cuda":
-                found = _averaged(self.net, images.to(self.device), keep, self.average)
+        device = self.net.device
+        with memory_errors("Give a smaller --memory or --tile."):
+            if device.type != "cuda":
+                found = _averaged(self.net, images.to(device), keep, self.average)
                 return _Done(found.cpu(), read)
-            images = images.pin_memory().to(self.device, non_blocking=True)
+            images = images.pin_memory().to(device, non_blocking=True)
             found = _averaged(self.net, images, keep, self.average)
             host = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
             host.copy_(found, non_blocking=True)
             copied = torch.cuda.Event()
-            copied.record(torch.cuda.current_stream(self.device))
+            copied.record(torch.cuda.current_stream(device))
             return _Done(host, read, copied.synchronize)
 
 
 def _handed_out(
     group: Sequence[Tile], job: Future[_Done]
 ) -> Iterator[tuple[Tile, NDArray[np.float32] | None]]:
-    done, origin = job.result(), [start for start, _ in _kept(group)]
+    done, origin = job.result(), [region.start for region in _kept(group)]
     done.ready()
     maps = iter(()) if done.probabilities is None else iter(done.probabilities.numpy())
     for tile, read in zip(group, done.read, strict=True):
@@ -142,28 +132,26 @@ def _handed_out(
         yield tile, next(maps)[(slice(None), *crop)] if read else None
 
 
-def _kept(group: Sequence[Tile]) -> Ranges:
-    """The part of the net's output that holds the crops of all tiles."""
+def _kept(group: Sequence[Tile]) -> Region:
+    """The region of the net's output that holds the crops of all tiles."""
     axes = list(zip(*(tile.crop for tile in group), strict=True))
-    return [(min(c.start for c in crops), max(c.stop for c in crops)) for crops in axes]
+    return tuple(slice(min(c.start for c in crops), max(c.stop for c in crops)) for crops in axes)
 
 
-def _averaged(net: Net, images: Tensor, keep: Ranges, average: int) -> Tensor:
-    """Probabilities in the part `keep`, averaged over the first `average` symmetries.
+def _averaged(net: InferenceNet, images: Tensor, keep: Region, average: int) -> Tensor:
+    """Probabilities in the region `keep`, averaged over the first `average` symmetries.
 
     They are: itself, 3 flips, and the 4 transposed; of volumes the last 4 are flipped along z
     instead: slices are seldom as thick as pixels.
     """
     total: Tensor | None = None
-    size = net.footprint.output(images.shape[2:])
     for turn, flips in _symmetries(average, net.dims):
         turned = images.transpose(-1, -2) if turn else images
-        ranges, sizes = ([*keep[:-2], keep[-1], keep[-2]], size[::-1]) if turn else (keep, size)
-        logits = part(net, turned.flip(flips) if flips else turned, _flipped(ranges, sizes, flips))
-        back = _softmax(logits.float())
-        back = back.flip(flips) if flips else back
-        back = back.transpose(-1, -2) if turn else back
-        total = back if total is None else total + back
+        logits = net(turned.flip(flips) if flips else turned)
+        logits = logits.flip(flips) if flips else logits
+        logits = logits.transpose(-1, -2) if turn else logits
+        found = _softmax(logits[(slice(None), slice(None), *keep)])
+        total = found if total is None else total + found
     return cast(Tensor, total).div_(average)
 
 
@@ -176,12 +164,6 @@ def _softmax(logits: Tensor) -> Tensor:
     torch.sigmoid(more, out=out[:, 1])
     torch.sigmoid(more.neg_(), out=out[:, 0])
     return out
-
-
-def _flipped(ranges: Ranges, size: Sequence[int], axes: Sequence[int]) -> Ranges:
-    """Where ranges lie after a flip."""
-    flips = [axis - len(size) in axes for axis in range(len(size))]
-    return [(n - b, n - a) if f else (a, b) for (a, b), n, f in zip(ranges, size, flips, strict=True)]
 
 
 def _symmetries(average: int, dims: int) -> list[tuple[bool, tuple[int, ...]]]:

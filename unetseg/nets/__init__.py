@@ -14,7 +14,17 @@ import torch
 
 from unetseg.device import memory_limit
 from unetseg.errors import UserError, did_you_mean
-from unetseg.nets.contract import Contracting, Fitted, Net, check_input, nearest_sizes, parameter_count
+from unetseg.nets.contract import (
+    Contracting,
+    Fitted,
+    Net,
+    Pretrained,
+    Prunable,
+    TorchOnly,
+    check_input,
+    nearest_sizes,
+    parameter_count,
+)
 from unetseg.nets.fcn import FCN8s, FCN16s, FCN32s
 from unetseg.nets.unet import UNet
 from unetseg.nets.unet3d import UNet3d
@@ -28,6 +38,9 @@ __all__ = [
     "Contracting",
     "Fitted",
     "Net",
+    "Pretrained",
+    "Prunable",
+    "TorchOnly",
     "build_net",
     "check_input",
     "nearest_sizes",

@@ -11,9 +11,6 @@ from torch import Tensor, nn
 from unetseg.errors import UserError
 from unetseg.tiles import Footprint
 
-Ranges = Sequence[tuple[int, int]]
-"""(start, stop) per axis of yx."""
-
 
 class Net(Protocol):
     """What training, prediction and tiling use of a network (an `nn.Module`).
@@ -57,23 +54,29 @@ class Contracting(Protocol):
 
 
 @runtime_checkable
-class PartNet(Protocol):
-    """A network that can spare itself what a part of its output does not need."""
+class Prunable(Protocol):
+    """What a network may offer besides: smaller networks inside it, which are as good as trained."""
 
-    def part(self, images: Tensor, keep: Ranges) -> Tensor:
-        """The logits of `images` in the ranges `keep` of the output."""
-
-
-def part(net: Net, images: Tensor, keep: Ranges) -> Tensor:
-    """The logits of `images` in the ranges `keep` of the output, at less cost where the net knows how."""
-    return net.part(images, keep) if isinstance(net, PartNet) else region(net(images), keep)
+    def pruned(self, level: int) -> Net:
+        """The part that gives the output of the head at `level`; UserError where there is none."""
 
 
-def region(maps: Tensor, ranges: Ranges) -> Tensor:
-    """A region of maps (b, c, *yx), a view."""
-    for axis, (start, stop) in enumerate(ranges, start=2):
-        maps = maps.narrow(axis, start, stop - start)
-    return maps
+@runtime_checkable
+class Pretrained(Protocol):
+    """What a network may offer besides: to start from the weights of a classifier of ImageNet."""
+
+    def load_imagenet(self, state: dict[str, Tensor]) -> None:
+        """Copy the classifier's named tensors; UserError where they do not fit."""
+
+
+@runtime_checkable
+class TorchOnly(Protocol):
+    """A network that runs in PyTorch alone: it cannot be exported to ONNX.
+
+    torch_only: the reason, which completes "this network cannot be exported: …".
+    """
+
+    torch_only: str
 
 
 def check_input(net: Net, images: Tensor) -> None:

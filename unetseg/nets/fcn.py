@@ -86,13 +86,13 @@ class FCN(nn.Module):
         check_input(self, images)
         x, pools = images, []
         for block in self.blocks:
-            x = self.pool(block(x))
+            x = self.pool(block(x))  # half of y and x at each block
             pools.append(x)
-        x = self.dropout(self.fc7(self.dropout(self.fc6(x))))
-        logits: Tensor = self.score[0](x)
+        x = self.dropout(self.fc7(self.dropout(self.fc6(x))))  # (b, 64w, y/32, x/32)
+        logits: Tensor = self.score[0](x)  # (b, classes, y/32, x/32)
         for refine, score, skip in zip(self.refine, list(self.score)[1:], pools[3:1:-1], strict=False):
-            logits = refine(logits) + score(skip)
-        whole: Tensor = self.last(logits)
+            logits = refine(logits) + score(skip)  # y and x doubled
+        whole: Tensor = self.last(logits)  # (b, classes, y, x)
         return whole
 
     def load_imagenet(self, state: dict[str, Tensor]) -> None:

@@ -75,16 +75,17 @@ class UNet3d(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits of a batch of volumes of legal size (see `footprint`)."""
         check_input(self, images)
-        x = self.down[0](images)
+        x = self.down[0](images)  # (b, 2w, z, y, x)
         skips: list[Tensor] = []
         for shrink, block in zip(self.pool, self.down[1:], strict=True):
             skips.append(x)
-            x = block(shrink(x))
+            x = block(shrink(x))  # (b, 2w, z, y, x) to (b, 4w, z/2, y/2, x/2)
         x = self.dropout(x)
         for up, merge in zip(self.up, self.merge, strict=True):
-            x = up(x)
-            x = merge(torch.cat([crop_to(skips.pop(), x.shape[2:]), x], dim=1))
-        logits: Tensor = self.head(x)
+            x = up(x)  # (b, 4w, z/2, y/2, x/2) to (b, 4w, z, y, x)
+            x = torch.cat([crop_to(skips.pop(), x.shape[2:]), x], dim=1)  # (b, 6w, z, y, x)
+            x = merge(x)  # (b, 2w, z, y, x)
+        logits: Tensor = self.head(x)  # (b, classes, z, y, x)
         return logits
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cache
 
 import torch
@@ -13,6 +12,9 @@ from unetseg.nets.blocks import check_options, common_rules, double_conv, he_nor
 from unetseg.nets.contract import check_input
 from unetseg.nets.footprint import Branches, Conv, Layer, Up, derive_footprint, pool
 from unetseg.tiles import Footprint
+
+LEAST = 1e-38
+"""The least probability whose logarithm is taken."""
 
 
 class UNetPlusPlus(nn.Module):
@@ -71,11 +73,11 @@ class UNetPlusPlus(nn.Module):
         found: dict[tuple[int, int], Tensor] = {}
         for i, j in _nodes(self.depth):
             if j == 0:
-                x = self.pool(found[i - 1, 0]) if i else images
+                x = self.pool(found[i - 1, 0]) if i else images  # (b, w, y, x) to (b, w, y/2, x/2)
             else:
                 below = self.up[f"{i}-{j}"](found[i + 1, j - 1])
-                x = torch.cat([*(found[i, k] for k in range(j)), below], dim=1)
-            found[i, j] = self.node[f"{i}-{j}"](x)
+                x = torch.cat([*(found[i, k] for k in range(j)), below], dim=1)  # (b, (j + 1)·w, y, x)
+            found[i, j] = self.node[f"{i}-{j}"](x)  # (b, w, y, x), w the channels of level i
         logits = tuple(head(found[0, int(j)]) for j, head in self.head.items())
         if len(logits) == 1:
             return logits[0]
@@ -117,5 +119,5 @@ def _paths(i: int, j: int) -> list[Layer]:
 
 def _mean_probability(logits: tuple[Tensor, ...]) -> Tensor:
     """Log of the mean of the heads' softmax: logits whose softmax is that mean."""
-    logs = torch.stack([torch.log_softmax(x.float(), dim=1) for x in logits])
-    return torch.logsumexp(logs, dim=0) - math.log(len(logits))
+    mean = torch.stack([torch.softmax(x.float(), dim=1) for x in logits]).mean(0)
+    return mean.clamp_min(LEAST).log()

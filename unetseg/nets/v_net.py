@@ -83,13 +83,13 @@ class VNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits of a batch of volumes of legal size (see `footprint`)."""
         check_input(self, images)
-        x = self.first(images)
+        x = self.first(images)  # (b, w, z, y, x)
         skips: list[Tensor] = []
         for down in self.down:
             skips.append(x)
-            x = down(x)
+            x = down(x)  # (b, w, z, y, x) to (b, 2w, z/2, y/2, x/2)
         for up in self.up:
-            x = up(x, skips.pop())
+            x = up(x, skips.pop())  # back to the skip's size, with twice its channels
         logits: Tensor = self.head(x)
         return logits
 

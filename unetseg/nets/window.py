@@ -33,6 +33,8 @@ class Window(nn.Module):
     Raises UserError for options out of range and for inputs below the window.
     """
 
+    torch_only = "how many fragments its poolings make depends on the size of the image"
+
     def __init__(
         self, channels: int = 1, classes: int = 2, window: int = 95, width: int = 48, hidden: int = 200
     ) -> None:

@@ -48,6 +48,7 @@ class WindowSP(nn.Module):
     The whitening belongs to the state; `fit` sets it. Raises UserError for options out of range.
     """
 
+    torch_only = "how many patches it cuts depends on the size of the image"
     mean: Tensor
     whitening: Tensor
 

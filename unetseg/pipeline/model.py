@@ -19,9 +19,10 @@ from typing_extensions import TypedDict
 from unetseg.calibration import calibrated
 from unetseg.device import one_thread
 from unetseg.errors import UserError
+from unetseg.inference.engines import InferenceNet, choose_engine, prepare
 from unetseg.inference.memory import choose_grid
 from unetseg.inference.predict import predict
-from unetseg.nets import Net
+from unetseg.nets import Net, Prunable
 from unetseg.pipeline.recipe import Recipe, checked_weights, new_net, read_recipe
 from unetseg.pipeline.weights_file import load_plain, save_plain
 from unetseg.sample import enlarge, shrink_image
@@ -46,13 +47,15 @@ _LINEAGE: TypeAdapter[tuple[Ancestor, ...]] = TypeAdapter(Annotated[tuple[Ancest
 class PredictSettings:
     """How prediction is cut up: memory in bytes, or tiles of `side` pixels (0 = from memory).
 
-    batch: tiles computed at once, which share the memory.
+    batch: tiles computed at once, which share the memory; engine: "auto" or a name in
+    `inference.engines.ENGINES`.
     """
 
     memory: int = DEFAULT_MEMORY
     side: int = 0
     batch: int = 1
     precision: str = "float32"
+    engine: str = "torch"
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,30 @@ class Model:
 
     def grid(self, shape: tuple[int, ...], tiling: PredictSettings) -> TileGrid:
         """The tiles of a network input of `shape` (yx)."""
-        return choose_grid(self.net, shape, memory=tiling.memory // tiling.batch, side=tiling.side)
+        memory, engine = tiling.memory // tiling.batch, self.engine(tiling)
+        return choose_grid(self.net, shape, memory=memory, side=tiling.side, engine=engine)
+
+    def engine(self, tiling: PredictSettings) -> str:
+        """The engine that computes: the one given, or the fastest; UserError where it cannot be used."""
+        return choose_engine(tiling.engine, self.net, self.device, tiling.precision)
+
+    def ready(self, tiling: PredictSettings) -> InferenceNet:
+        """The network made ready by its engine.
+
+        PyTorch takes the weights as they are now; other engines are made ready once, since that takes
+        them about a second, and keep the weights of then.
+        """
+        name = self.engine(tiling)
+        if name not in self._ready:
+            net = prepare(self.net, self.device, engine=name, precision=tiling.precision)
+            if name == "torch":
+                return net
+            self._ready[name] = net
+        return self._ready[name]
+
+    @cached_property
+    def _ready(self) -> dict[str, InferenceNet]:
+        return {}
 
     def probabilities(
         self,
@@ -97,13 +123,11 @@ class Model:
         """Calibrated probabilities (k, *yx) of this network alone, before any median; see `predict`."""
         pixels = self.normalised(image, name)
         small = predict(
-            self.net,
+            self.ready(tiling),
             pixels,
             self.grid(pixels.shape[1:], tiling),
-            device=self.device,
             batch=tiling.batch,
             average=self.recipe.labels.test_time_augmentation,
-            precision=tiling.precision,
             progress=progress,
         )
         return enlarge(calibrated(small, self.recipe.calibration), image.shape[1:], self.recipe.downsample)
@@ -189,12 +213,11 @@ def pruned(model: Model, level: int) -> Model:
 
     Raises UserError where its network cannot be pruned, or not there.
     """
-    prune = getattr(model.net, "pruned", None)
-    if prune is None:
+    if not isinstance(model.net, Prunable):
         name = model.recipe.net["name"]
         raise UserError(f"level {level}: a network {name!r} cannot be pruned, only 'unet++' can.")
     options = {**model.recipe.net, "depth": level, "deep_supervision": False}
-    return replace(model, recipe=replace(model.recipe, net=options), net=prune(level))
+    return replace(model, recipe=replace(model.recipe, net=options), net=model.net.pruned(level))
 
 
 def save_model(path: Path, recipe: Recipe, net: Net, metadata: dict[str, Any]) -> None:

@@ -76,6 +76,7 @@ class PredictOptions:
     batch: int = 1
     precision: str = "float32"
     device: str = "auto"
+    engine: str = "auto"
     workers: int = 1
     scheduler: str | None = None
 
@@ -88,7 +89,7 @@ class PredictOptions:
     @property
     def settings(self) -> PredictSettings:
         """How the work is cut up."""
-        return PredictSettings(self.memory, self.tile, self.batch, self.precision)
+        return PredictSettings(self.memory, self.tile, self.batch, self.precision, self.engine)
 
     @property
     def labels(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from unetseg.errors import UserError
-from unetseg.nets import Net
+from unetseg.nets import Net, Pretrained
 from unetseg.pipeline.weights_file import read_plain
 from unetseg.settings import NetOption
 
@@ -20,15 +20,14 @@ def start_from_weights(net: Net, options: dict[str, NetOption]) -> None:
     """
     if not options.get("weights"):
         return
-    load = getattr(net, "load_imagenet", None)
-    if load is None:
+    if not isinstance(net, Pretrained):
         raise UserError(f"net.weights: a network {options['name']!r} takes no weights of ImageNet.")
     path = Path(str(options["weights"])).expanduser()
     try:
         state = read_plain(path, older_format=True)
         if not isinstance(state, dict) or not all(isinstance(w, Tensor) for w in state.values()):
             raise UserError("holds no named tensors.")
-        load(state)
+        net.load_imagenet(state)
     except OSError as error:
         raise UserError(
             f"net.weights = {str(path)!r}: {error.strerror}. Nothing is downloaded: give the path of "

@@ -17,7 +17,7 @@ from unetseg import __version__
 from unetseg.device import describe_device
 from unetseg.pipeline.dataset import Dataset
 
-PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "tifffile")
+PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "tifffile", "openvino", "onnxruntime")
 
 
 def environment(device: torch.device, data: Dataset) -> dict[str, Any]:

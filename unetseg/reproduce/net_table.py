@@ -22,6 +22,7 @@ from unetseg.config import choose_net, read_experiment
 from unetseg.device import describe_device
 from unetseg.errors import UserError, did_you_mean
 from unetseg.files import replacing, shipped
+from unetseg.inference.engines import prepare
 from unetseg.inference.memory import bytes_per_pixel, choose_grid
 from unetseg.inference.predict import predict
 from unetseg.nets import NETS, Net, build_net, parameter_count
@@ -173,7 +174,7 @@ def _seconds_per_mega(net: Net, shape: tuple[int, ...], device: torch.device) ->
     grid = choose_grid(net, shape, memory=0, side=max(shape))
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     started = clock()
-    predict(net, image, grid, device=device)
+    predict(prepare(net, device), image, grid)
     return (clock() - started) * 1e6 / math.prod(shape)
 
 

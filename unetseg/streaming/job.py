@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from unetseg.errors import UserError
 from unetseg.images import LazyImage
 from unetseg.images.rescale import nearest, rescaled
+from unetseg.inference.engines import describe_engine
 from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.settings import LabelSettings
 from unetseg.streaming.journal import Record, Records, checksum
@@ -89,7 +90,8 @@ class Request:
     """What is asked for and how it is cut up: all that decides a result, but not where it goes.
 
     source: the image as it was opened; image: the same at the size at which it is predicted; precision:
-    of the network ("float32", "bf16", "fp16"). Made with `of`.
+    of the network ("float32", "bf16", "fp16"); engines: names in `inference.engines.ENGINES`, of each model's
+    network. Made with `of`.
     """
 
     model: Model
@@ -98,6 +100,7 @@ class Request:
     plan: Plan
     skipping: Skipping
     precision: str
+    engines: tuple[str, ...]
     outputs: OptionalOutputs
 
     @classmethod
@@ -120,7 +123,8 @@ class Request:
         resized = image if scale is None else rescaled(image, scale)
         plan = make_plan(model, resized.shape[1:], settings, chunked=chunked)
         fitted = skipping.fitted(image, resized.shape[1:])
-        return cls(model, image, resized, plan, fitted, settings.precision, outputs)
+        engines = tuple(m.engine(settings) for m in (model, *model.others))
+        return cls(model, image, resized, plan, fitted, settings.precision, engines, outputs)
 
     def job(self, store: Store, journal: Records) -> Job:
         """The job that writes it to a store."""
@@ -151,6 +155,7 @@ class Request:
             "batch": self.plan.batch,
             "memory": self.plan.memory,
             "precision": self.precision,
+            "engine": [describe_engine(name) for name in self.engines],
             "device": self.model.device.type,
             "skip-below": self.skipping.below,
             "mask": None if self.skipping.mask is None else self.skipping.mask.identity,

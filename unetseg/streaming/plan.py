@@ -98,14 +98,15 @@ class _Cutter:
     halo: int
     shape: tuple[int, int]
     settings: PredictSettings
+    engine: str
 
     @classmethod
     def of(cls, model: Model, halo: int, shape: tuple[int, int], settings: PredictSettings) -> _Cutter:
         """For an image of `shape` pixels; halo: pixels of the image around a tile that its result needs."""
-        factor, probe = model.recipe.downsample, on_meta(model.net)
+        factor, probe, engine = model.recipe.downsample, on_meta(model.net), model.engine(settings)
         around = -(-halo // factor) + (1 if factor > 1 else 0)  # enlarging looks at the next pixel
         small = (-(-shape[0] // factor), -(-shape[1] // factor))
-        return cls(model, probe, held_bytes(model.net, probe), around, small, settings)
+        return cls(model, probe, held_bytes(model.net, engine=engine), around, small, settings, engine)
 
     @property
     def base(self) -> int:
@@ -121,7 +122,9 @@ class _Cutter:
             return y, x
         leanest = partial(leanest_grid, self.shape, small, foot, halo=self.halo)
         beside = bytes_beside(self.model)
-        grid = fitting_grid(self.probe, allowed // self.settings.batch, leanest, beside=beside)
+        grid = fitting_grid(
+            self.probe, allowed // self.settings.batch, leanest, beside=beside, engine=self.engine
+        )
         return None if grid is None else (factor * grid.step[0], factor * grid.step[1])
 
     def grid(self, step: tuple[int, int]) -> TileGrid:
@@ -134,7 +137,8 @@ class _Cutter:
     def tile_bytes(self, step: tuple[int, int]) -> int:
         """What a tile takes, with what lies beside it."""
         size = self.grid(step).read_shape
-        return prod(size) * (bytes_per_pixel(self.probe, size) + bytes_beside(self.model))
+        per_pixel = bytes_per_pixel(self.probe, size, engine=self.engine)
+        return prod(size) * (per_pixel + bytes_beside(self.model))
 
 
 def bytes_beside(model: Model) -> int:

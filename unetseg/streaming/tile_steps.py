@@ -19,7 +19,7 @@ from skimage.segmentation import expand_labels
 
 from unetseg.calibration import calibrated
 from unetseg.inference.predict import stream
-from unetseg.pipeline.model import Model, in_files
+from unetseg.pipeline.model import Model, PredictSettings, in_files
 from unetseg.sample import enlarge
 from unetseg.segment import class_labels, median_filtered, object_maps
 from unetseg.streaming.job import PlaneJob
@@ -76,13 +76,12 @@ def _stream(
 ) -> Iterator[tuple[Tile, NDArray[np.float32] | None]]:
     """The tiles of the batches with the probabilities of one of the networks."""
     job, grid, model = plane.job, plane.job.plan.grids[number], plane.job.models[number]
+    settings = PredictSettings(precision=job.precision, engine=job.engines[number])
     return stream(
-        model.net,
+        model.ready(settings),
         ([grid[i] for i in job.plan.tile_batch(batch)] for batch in batches),
         _reader(plane, source, grid, kept),
-        device=model.device,
         average=model.recipe.labels.test_time_augmentation,
-        precision=job.precision,
     )
 
 
