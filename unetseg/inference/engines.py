@@ -32,9 +32,9 @@ class Engine:
     """A library that runs networks. package: the one to install.
 
     compile: makes a network on a device ready, in a precision; it may take a while at the first
-    batch of every size. For a tile it takes `workspace` times the bytes of the maps that are alive at
-    once in PyTorch and `per_pixel` bytes for each pixel of its input; copies: of the weights that it makes; fixed:
-    bytes that the library itself takes (all measured: docs/speed.md).
+    batch of every size. Memory, measured (docs/speed.md): for a tile `workspace` times the bytes of the
+    maps that are alive at once in PyTorch, and `per_pixel` bytes for each pixel of its input; so many
+    `copies` of the weights; and `fixed` bytes of the library itself.
     """
 
     package: str
@@ -47,7 +47,7 @@ class Engine:
 
 ENGINES = {
     "openvino": Engine("openvino", compile_openvino, 1.1, 16, 4, 72 * MIB),
-    "onnxruntime": Engine("onnxruntime", compile_onnxruntime, 1.6, 0, 2, 64 * MIB),
+    "onnxruntime": Engine("onnxruntime", compile_onnxruntime, 2.0, 0, 4, 64 * MIB),
     "torch": Engine("torch", compile_torch, 1.3, 90, 1, 0),
 }
 """The fastest first, as measured on processors (docs/speed.md): "auto" is the first that can be used. On a
