@@ -169,12 +169,12 @@ def test_a_killed_prediction_is_resumed_to_the_same_bytes(best: Path, engine: st
         "import os, sys\nfrom pathlib import Path\nfrom unetseg import api\n"
         "from unetseg.images import open_image\nfrom unetseg.pipeline.model import PredictSettings\n"
         "from unetseg.streaming.output import make_result, open_job\n"
-        "from unetseg.streaming.tile_steps import Skipping\n"
+        "from unetseg.streaming.job import Request\n"
         "best, image, out, engine, stop = sys.argv[1:]\n"
         "settings = PredictSettings(side=64, engine=engine)\n"
         "model, image = api.load_model(best, 'cpu'), open_image(Path(image))\n"
-        "job = open_job(model, image, Path(out), settings, Skipping())\n"
-        "for number, event in enumerate(make_result(job, Path(out))):\n"
+        "job = open_job(Request.of(model, image, settings), Path(out))\n"
+        "for number, event in enumerate(make_result(job)):\n"
         "    if number == int(stop): os._exit(9)\n"
     )
 

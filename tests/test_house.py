@@ -76,7 +76,6 @@ HOMES = {
     "dask": {"streaming"},
     "distributed": {"streaming"},
     "numcodecs": {"images"},
-    "onnxruntime": {"inference"},
     "openvino": {"inference"},
     "zarr": {"images"},
 }
