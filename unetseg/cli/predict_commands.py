@@ -141,7 +141,7 @@ def predict(run: Path, images: tuple[Path, ...], out: Path | None, **given: Any)
     for note in dict.fromkeys(n for one in (model, *model.others) for n in one.notes):
         click.echo(f"note: {note}", err=True)
     engine = describe_engine(model.engine(options.settings))
-    click.echo(f"engine: {engine}, {describe_device(model.device)}", err=True)
+    click.echo(f"engine: {engine}, {describe_device(model.device)}")
     targets = choose_targets(model, images, out or found[0].predictions, options)
     if options.dry_run:
         _describe(model, targets, options)

@@ -127,7 +127,7 @@ def test_the_command_offers_the_engines() -> None:
 
 @pytest.fixture
 def best(tmp_path: Path) -> Path:
-    used = balanced(LabelSettings(smallest=3), pixels())
+    used = balanced(LabelSettings(min_area=3), pixels())
     save_model(tmp_path / "best.pt", used.recipe, used.net, {})
     tifffile.imwrite(tmp_path / "big.ome.tif", pixels(), tile=(64, 64))
     return tmp_path / "best.pt"
@@ -154,7 +154,7 @@ def test_a_result_has_its_engine_gives_the_same_bytes_and_is_resumed_with_no_oth
         assert done.code == 0, done.err
         assert f"engine: {engine} " in done.out
         results.append(np.asarray(zarr.open_array(out / "labels/labels/0", mode="r")))
-        assert f'"engine": "{engine} ' in (out / "unetseg.json").read_text()
+        assert f'"engine": "{engine} ' in (out / ".zattrs").read_text()
     np.testing.assert_array_equal(*results)
     other = unetseg("predict", best, big, "--out", out, "--tile", 64, "--engine", "torch")
     assert other.code == 2
