@@ -21,11 +21,6 @@ HELD_BY = {
     "config": ["settings"],
     "decisions": ["pipeline/time_budget"],
     "download_datasets": ["download/convert"],
-    "inference_engines": [
-        "inference/onnxruntime_engine",
-        "inference/openvino_engine",
-        "inference/torch_engine",
-    ],
     "evaluation_volumes": ["evaluation/by_kind"],
     "export_nets": ["inference/export"],
     "figures": ["figures/embed", "figures/layers", "figures/pictures"],
@@ -34,6 +29,11 @@ HELD_BY = {
     "images_tiff_pyramid": ["images/stack_store"],
     "images_tiff_series": ["images/ome_tiff"],
     "images_zarr": ["images/chunks", "images/ngff", "images/ome_zarr", "images/zarrs"],
+    "inference_engines": [
+        "inference/onnxruntime_engine",
+        "inference/openvino_engine",
+        "inference/torch_engine",
+    ],
     "measuring": ["exports"],
     "memory": ["streaming/plan"],
     "napari_files": ["napari/layers", "napari/reader", "napari/sample_data", "napari/writer"],
