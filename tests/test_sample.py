@@ -18,6 +18,7 @@ from unetseg.sample import (
     shrink_image,
     shrink_sample,
     target_classes,
+    without_border,
 )
 from unetseg.settings import TargetSettings
 from unetseg.targets import instance_classes, separate_touching
@@ -144,6 +145,19 @@ def test_an_example_ignores_what_is_not_annotated(kind: Any) -> None:
     assert example.classes.dtype == np.uint8
     assert example.weight.dtype == np.float32
     assert (example.weight[0] > 0).tolist() == [True] * 5 + [False] * 2
+
+
+def test_background_near_the_edge_is_not_learnt_and_objects_are() -> None:
+    labels = np.zeros((2, 9, 8), np.int32)
+    labels[:, 0, 0], labels[:, 4, 4] = 1, 2
+    found = without_border(labelled(labels), 3)
+    inside = np.zeros(labels.shape, bool)
+    inside[:, 3:6, 3:5] = True
+    assert np.array_equal(found.labels == 0, inside & (labels == 0))
+    assert np.array_equal(np.maximum(found.labels, 0), labels)
+    flat = Sample("a", found.image[:, 0], found.labels[0])
+    example = make_example(flat, np.zeros((1, 9, 8), np.float32), TargetSettings(), np.ones(2, np.float32))
+    assert np.array_equal(example.weight > 0, inside[0] | (labels[0] > 0))
 
 
 def test_touching_objects_are_separated_once_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:

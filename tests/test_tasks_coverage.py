@@ -93,6 +93,17 @@ def test_only_what_is_annotated_is_learnt_with_the_rims_as_background(challenge:
     assert not known[others].any()
 
 
+def test_background_near_the_edge_is_not_learnt_and_the_truth_to_score_by_stays(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save(tmp_path / "images" / f"{name}.tif", np.asarray(cells().image[0]))
+        save(tmp_path / "labels" / f"{name}.tif", np.asarray(cells().labels))
+    data = DataSettings(root=str(tmp_path), train=("a",), validate=("b",), unannotated_border=20, downsample=2)
+    found = read_dataset(Experiment(data=data, net={**NET}))
+    learnt = np.argwhere((found.examples[0].weight > 0) & (found.examples[0].classes == 0))
+    assert (learnt.min(), learnt.max()) == (10, 37)
+    assert (np.asarray(found.validate[0].labels) >= 0).all()
+
+
 def test_a_rim_is_added_only_where_no_background_is_annotated() -> None:
     labels = np.array([[-1, -1, -1, 7, -1, -1, -1]], np.int32)
     image = np.zeros((1, *labels.shape), np.uint8)
@@ -107,6 +118,8 @@ def test_classes_have_a_value_for_it_instead(tmp_path: Path) -> None:
     save(tmp_path / "labels" / "a.tif", stripes)
     with pytest.raises(UserError, match=r"data\.partly_annotated is for objects.*not_annotated = \[0\]"):
         list_task(tmp_path, DataSettings(partly_annotated=True))
+    with pytest.raises(UserError, match=r"data\.unannotated_border is for objects"):
+        list_task(tmp_path, DataSettings(unannotated_border=5))
 
 
 @pytest.mark.data

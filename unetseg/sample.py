@@ -87,6 +87,16 @@ class Example:
 RIM_PX = 2
 
 
+def without_border(sample: Sample, border: int) -> Sample:
+    """The sample with the background within `border` pixels of the image edge, in y and x, not annotated."""
+    if border == 0 or sample.labels is None:
+        return sample
+    height, width = sample.labels.shape[-2:]
+    outside = sample.labels == 0
+    outside[..., border : height - border, border : width - border] = False
+    return replace(sample, labels=np.where(outside, np.int32(NOT_ANNOTATED), sample.labels))
+
+
 def learnt_labels(sample: Sample) -> NDArray[np.int32]:
     """The labels (*yx) as they are learnt: where no background is annotated, the rims of objects are.
 

@@ -30,6 +30,8 @@ class DataSettings:
     volumes: the pages of a TIFF file are the slices of one volume (z, y, x), and a selection
     "GROUP[start:stop]" is a block of slices; NIfTI files are volumes always. downsample: along y and x,
     never along z. partly_annotated: only the objects are known, all other pixels are not annotated.
+    unannotated_border: objects that the image edge cuts are often left out of a truth, so background within
+    this many pixels of it is not learnt; pixels of the images as they are read. Scores do not change.
     object_diameter: every image is resized so that its median labelled object has this
     diameter in pixels (0: images stay as they are); prediction with such a model brings objects to it.
     """
@@ -48,6 +50,7 @@ class DataSettings:
     object_diameter: Annotated[float, Interval(ge=0, le=1000)] = 0.0
     volumes: bool = False
     partly_annotated: bool = False
+    unannotated_border: Annotated[int, Interval(ge=0, le=100_000)] = 0
 
 
 @dataclass(frozen=True)

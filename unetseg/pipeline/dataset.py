@@ -22,6 +22,7 @@ from unetseg.sample import (
     count_classes,
     make_example,
     shrink_sample,
+    without_border,
 )
 from unetseg.settings import DataSettings, Experiment, TargetSettings, TrainSettings
 from unetseg.targets import balance_weights
@@ -80,7 +81,10 @@ def read_dataset(experiment: Experiment, grey_values: Normalisation | None = Non
     listing = list_data(data)
     parts = split(listing, data)
     digest = hashlib.sha256()
-    samples = [shrink_sample(_counted(e.read(), digest), data.downsample) for e in parts.train]
+    samples = [
+        shrink_sample(without_border(_counted(e.read(), digest), data.unannotated_border), data.downsample)
+        for e in parts.train
+    ]
     normalisation = fit_normalisation(data.normalise, [s.image for s in samples])
     if grey_values is not None and _same_rule(grey_values, normalisation):
         normalisation = grey_values

@@ -34,4 +34,7 @@ def list_task(root: Path, data: DataSettings) -> Listing:
         )
     if data.volumes and data.task not in ("folder", "isbi-em"):
         raise UserError(f'data.volumes is for the tasks "folder" and "isbi-em", not "{data.task}".')
-    return TASKS[data.task](root, data)
+    listing = TASKS[data.task](root, data)
+    if data.unannotated_border and listing.kind != "instances":
+        raise UserError(f"data.unannotated_border is for objects, and {root} has classes. Remove the key.")
+    return listing
