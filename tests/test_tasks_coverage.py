@@ -97,7 +97,8 @@ def test_background_near_the_edge_is_not_learnt_and_the_truth_to_score_by_stays(
     for name in ("a", "b"):
         save(tmp_path / "images" / f"{name}.tif", np.asarray(cells().image[0]))
         save(tmp_path / "labels" / f"{name}.tif", np.asarray(cells().labels))
-    data = DataSettings(root=str(tmp_path), train=("a",), validate=("b",), unannotated_border=20, downsample=2)
+    parts = {"train": ("a",), "validate": ("b",)}
+    data = DataSettings(root=str(tmp_path), **parts, unannotated_border=20, downsample=2)
     found = read_dataset(Experiment(data=data, net={**NET}))
     learnt = np.argwhere((found.examples[0].weight > 0) & (found.examples[0].classes == 0))
     assert (learnt.min(), learnt.max()) == (10, 37)
