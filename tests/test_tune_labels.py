@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from unetseg.pipeline.tune_labels import choose_labels
 from unetseg.sample import Sample
+from unetseg.scores.ctc import seg
 from unetseg.segment import object_labels
 from unetseg.settings import LabelSettings
 
@@ -91,3 +92,24 @@ def test_the_choice_is_never_worse_on_its_samples(score: str) -> None:
 def test_samples_without_objects_leave_the_settings_as_they_are() -> None:
     empty = [Sample("a", np.zeros((1, 16, 16), np.float32), np.zeros((16, 16), np.int32), None)]
     assert choose_labels(FakeModel(), empty, "seg").labels == LabelSettings()  # type: ignore[arg-type]
+
+
+NARROW = [LabelSettings(threshold=t, min_area=a) for t in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6) for a in (0, 20, 50)]
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.2, 0.4])
+def test_the_choice_is_at_least_as_good_as_the_best_of_a_narrow_grid(bias: float) -> None:
+    """Thresholds to 0.6 and minimum areas alone, each tried by itself."""
+
+    def make(fg: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        noise = ndimage.gaussian_filter(rng.normal(0, 1, fg.shape), 1.5)
+        return np.clip(ndimage.gaussian_filter(0.8 * fg, 2) + 0.4 * noise + bias, 0, 1)
+
+    noisy = samples(make)
+    best = max(_score(labels, noisy) for labels in NARROW)
+    assert choose_labels(FakeModel(), noisy, "seg").score >= best  # type: ignore[arg-type]
+
+
+def _score(labels: LabelSettings, noisy: list[Sample]) -> float:
+    pairs = [(s.labels, object_labels(FakeModel().probabilities(s.image), labels)) for s in noisy]
+    return seg(pairs)  # type: ignore[arg-type]

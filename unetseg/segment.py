@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.morphology import remove_small_holes
-from skimage.segmentation import expand_labels, relabel_sequential, watershed
+from skimage.segmentation import expand_labels, watershed
 
 from unetseg.distance_classes import depth
 from unetseg.settings import LabelSettings
@@ -40,25 +40,52 @@ def segment(
     pixels are the seeds of a watershed on the core, and foreground without a seed is dropped. Objects
     of fewer than `min_area` pixels are dropped; the others grow by `grow` pixels, never into each other.
     """
-    foreground = probability > labels.threshold
-    if labels.max_hole_area > 0:
-        foreground = remove_small_holes(foreground, max_size=labels.max_hole_area)
+    foreground = filled_foreground(probability, labels)
     if labels.seed_threshold > 0:
         core = probability if core is None else core
         seeds, _ = ndimage.label(foreground & (core > labels.seed_threshold))
-        objects = watershed(-core, _without_small(seeds, labels.min_seed_area), mask=foreground)
+        objects = flood(core, without_small(seeds, labels.min_seed_area), foreground)
     else:
         objects, _ = ndimage.label(foreground)
-    objects = _without_small(objects, labels.min_area)
-    if labels.grow > 0:
-        objects = expand_labels(objects, labels.grow)
-    result: NDArray[np.int32] = relabel_sequential(objects)[0].astype(np.int32)
-    return result
+    objects = without_small(objects, labels.min_area)
+    return expand_labels(objects, labels.grow) if labels.grow > 0 else objects
 
 
-def _without_small(labels: NDArray[np.int32], min_area: int) -> NDArray[np.int32]:
-    """The labels without objects of fewer than `min_area` pixels."""
-    return labels if min_area == 0 else np.where(np.bincount(labels.ravel())[labels] < min_area, 0, labels)
+def filled_foreground(probability: NDArray[np.float32], labels: LabelSettings) -> NDArray[np.bool_]:
+    """Where the probability is above the threshold, with holes filled up to `max_hole_area` pixels."""
+    foreground: NDArray[np.bool_] = probability > labels.threshold
+    return (
+        remove_small_holes(foreground, max_size=labels.max_hole_area) if labels.max_hole_area else foreground
+    )
+
+
+def flood(
+    core: NDArray[np.float32], seeds: NDArray[np.int32], foreground: NDArray[np.bool_]
+) -> NDArray[np.int32]:
+    """The watershed of the core (*yx) from seeds 0…n (*yx) in the foreground; each seed is in one piece.
+
+    Only components of the foreground with several seeds are flooded: one with a single seed is its object.
+    """
+    components, count = ndimage.label(foreground)
+    component_of = np.zeros(int(seeds.max(initial=0)) + 1, np.int32)  # of each seed
+    component_of[seeds] = components
+    component_of[0] = 0  # the background's: seeds that are not there count for it too
+    seed_of = np.zeros(count + 1, np.int32)
+    seed_of[component_of] = np.arange(len(component_of))
+    seed_of[0] = 0
+    contested = (np.bincount(component_of, minlength=count + 1) > 1) & (np.arange(count + 1) > 0)
+    objects, mask = seed_of[components], contested[components]
+    if mask.any():
+        objects[mask] = watershed(-core, np.where(mask, seeds, 0), mask=mask)[mask]
+    return objects
+
+
+def without_small(labels: NDArray[np.int32], min_area: int) -> NDArray[np.int32]:
+    """The labels (*yx) without those of fewer than `min_area` pixels, renumbered 1…n in their order."""
+    areas = np.bincount(labels.ravel(), minlength=1)
+    kept = areas >= max(min_area, 1)
+    kept[0] = False
+    return np.where(kept, np.cumsum(kept), 0).astype(np.int32)[labels]
 
 
 def median_filtered(probabilities: NDArray[np.float32], radius: int) -> NDArray[np.float32]:

@@ -1,9 +1,10 @@
 """Label settings chosen by labelled samples, so that nobody has to guess a threshold.
 
-The search runs on kept probabilities: each sample is predicted once. Threshold and seed threshold are
-tried together on a coarse grid, then every setting in turn on its own line, twice. A candidate counts
-as the mean of itself and its neighbours on the grid, so that a plateau is preferred to a peak, which a
-few validation images may show by chance.
+The search runs on kept probabilities: each sample is predicted once. Settings that depend on each other
+are searched together on a grid: first threshold, seed threshold and smallest seed; then holes, smallest
+object and growth; then thresholds and growth once more, finely. A candidate counts as the mean of itself
+and its neighbours on the grid, so that a plateau is preferred to a peak, which a few validation images may
+show by chance.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from itertools import product
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from unetseg.calibration import fit_calibration
-from unetseg.evaluation.by_kind import score_pairs
+from unetseg.pipeline.label_trials import LabelTrials
 from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.sample import NOT_ANNOTATED, Sample
 from unetseg.scores import scores_of
@@ -36,8 +37,9 @@ AREAS = {
     "max_hole_area": (0, 0.05, 0.1, 0.25),
 }
 """In parts of the median object's area."""
-ROUNDS = 2
-Score = Callable[[LabelSettings], float]
+Axes = Mapping[str, Sequence[float]]
+"""The values to try of each setting, by its name; the last one changes fastest."""
+Value = Callable[[LabelSettings], float]
 """The score of label settings, higher is better; −∞ where it is undefined."""
 
 
@@ -64,64 +66,61 @@ def choose_labels(model: Model, samples: Sequence[Sample], select_by: str) -> Tu
     The samples must be the validation part: never what is scored in the end.
     """
     started = time.perf_counter()
-    kind, classes = model.recipe.kind, model.recipe.classes
-    sign = scores_of(kind, classes)[select_by].sign
-    maps = [model.probabilities(s.image, s.name, PredictSettings()) for s in samples]
-    truths = [np.asarray(s.labels) for s in samples]
+    score = scores_of(model.recipe.kind, model.recipe.classes)[select_by]
+    trials = [
+        LabelTrials(model.probabilities(s.image, s.name, PredictSettings()), np.asarray(s.labels), select_by)
+        for s in samples
+    ]
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
 
-    @cache
-    def value(labels: LabelSettings) -> float:
-        tried = replace(model, recipe=replace(model.recipe, labels=labels))
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            found = list(pool.map(tried.labels, maps))
-        pairs = [(s.name, t, p) for s, t, p in zip(samples, truths, found, strict=True)]
-        total = score_pairs(pairs, kind, classes, [select_by]).totals[select_by]
-        return float(np.nan_to_num(sign * total, nan=-np.inf))
+        @cache
+        def value(labels: LabelSettings) -> float:
+            rows = pool.map(lambda trial: trial.rows(labels), trials)
+            return float(np.nan_to_num(score.sign * score.total(np.concatenate([*rows])), nan=-np.inf))
 
-    first = model.recipe.labels
-    found = _search(first, value, _lines(model, truths))
-    best = found if value(found) > value(first) else first
+        first = model.recipe.labels
+        found = _search(first, value, _lines(model, samples))
+        best = found if value(found) > value(first) else first
     tried, seconds = value.cache_info().currsize, time.perf_counter() - started
-    return Tuned(best, sign * value(best), sign * value(first), tried, seconds)
+    return Tuned(best, score.sign * value(best), score.sign * value(first), tried, seconds)
 
 
-def _lines(model: Model, truths: Sequence[NDArray[Any]]) -> dict[str, tuple[float, ...]]:
-    """The values to try of every setting that is searched on a line of its own."""
+def _lines(model: Model, samples: Sequence[Sample]) -> dict[str, tuple[float, ...]]:
+    """The values to try of areas and growth, in pixels."""
+    truths = [np.asarray(s.labels) for s in samples]
     areas = [np.unique(t[t > 0], return_counts=True)[1] for t in truths]
     median = float(np.median(np.concatenate(areas))) if sum(map(len, areas)) else 0.0
     sized = {name: tuple(round(part * median) for part in parts) for name, parts in AREAS.items()}
     return {"grow": tuple(g * model.recipe.downsample for g in GROW), **sized}
 
 
-def _search(first: LabelSettings, value: Score, lines: Mapping[str, Sequence[float]]) -> LabelSettings:
-    best = _on_grid(first, value)
-    for _ in range(ROUNDS):
-        before = best
-        for name, values in lines.items():
-            best = _on_line(best, value, name, values)
-        best = _on_line(best, value, "threshold", _near(best.threshold))
-        if best.seed_threshold > 0:
-            best = _on_line(best, value, "seed_threshold", _near(best.seed_threshold))
-        if best == before:
-            break
+def _search(first: LabelSettings, value: Value, lines: Axes) -> LabelSettings:
+    grids: list[Callable[[LabelSettings], Axes]] = [
+        lambda best: {
+            "threshold": THRESHOLDS,
+            "seed_threshold": SEED_THRESHOLDS,
+            "min_seed_area": lines["min_seed_area"],
+        },
+        lambda best: {name: lines[name] for name in ("max_hole_area", "min_area", "grow")},
+        lambda best: {
+            "threshold": _near(best.threshold),
+            "seed_threshold": _near(best.seed_threshold) if best.seed_threshold > 0 else (),
+            "grow": lines["grow"],
+        },
+    ]
+    best = first
+    for axes in grids:
+        best = _on_grid(best, value, axes(best))
     return best
 
 
-def _on_grid(first: LabelSettings, value: Score) -> LabelSettings:
-    """The best of the coarse grid of threshold and seed threshold; seeds lie above the threshold."""
-    grid = np.full((len(THRESHOLDS), len(SEED_THRESHOLDS)), -np.inf)
-    for place in np.ndindex(*grid.shape):
-        threshold, seeds = THRESHOLDS[place[0]], SEED_THRESHOLDS[place[1]]
-        if seeds == 0 or seeds > threshold:
-            grid[place] = value(replace(first, threshold=threshold, seed_threshold=seeds))
-    row, column = np.unravel_index(_smoothed(grid).argmax(), grid.shape)
-    return replace(first, threshold=THRESHOLDS[row], seed_threshold=SEED_THRESHOLDS[column])
-
-
-def _on_line(best: LabelSettings, value: Score, name: str, values: Sequence[float]) -> LabelSettings:
-    """The best of the values of one setting, all else as it is."""
-    candidates = [replace(best, **{name: v}) for v in sorted({*values, getattr(best, name)})]
-    scores = _smoothed(np.array([value(c) for c in candidates]))
+def _on_grid(best: LabelSettings, value: Value, axes: Axes) -> LabelSettings:
+    """The best of all combinations of the values, which present ones join; seeds lie above the threshold."""
+    lines = [sorted({*values, getattr(best, name)}) for name, values in axes.items()]
+    candidates = [replace(best, **dict(zip(axes, values, strict=True))) for values in product(*lines)]
+    allowed = [c.seed_threshold == 0 or c.seed_threshold > c.threshold for c in candidates]
+    values = [value(c) if ok else -np.inf for c, ok in zip(candidates, allowed, strict=True)]
+    scores = _smoothed(np.reshape(values, [len(line) for line in lines])).ravel()
     here = candidates.index(best)
     return best if scores[here] == scores.max() else candidates[int(scores.argmax())]
 

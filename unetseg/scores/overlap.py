@@ -66,8 +66,17 @@ def overlap(truth: NDArray[Any], predicted: NDArray[Any]) -> Overlap:
         return _of_large_ids(truth, predicted)
     width = int(predicted.max(initial=0)) + 1
     keys = (truth.astype(np.int64) + 1) * width + predicted.astype(np.int64)
-    pairs, pixels = np.unique(keys, return_counts=True)
+    pairs, pixels = _counted(keys.ravel())
     return Overlap(pairs // width - 1, pairs % width, pixels.astype(np.int64))
+
+
+def _counted(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct keys, ascending, and how often each occurs; small keys are counted without sorting."""
+    if keys.max(initial=0) > keys.size:
+        return np.unique(keys, return_counts=True)
+    counts = np.bincount(keys)
+    pairs = np.flatnonzero(counts)
+    return pairs, counts[pairs]
 
 
 def _of_large_ids(truth: NDArray[Any], predicted: NDArray[Any]) -> Overlap:
