@@ -34,7 +34,7 @@ HELD_BY = {
         "inference/openvino_engine",
         "inference/torch_engine",
     ],
-    "measuring": ["exports"],
+    "measuring": ["exports", "pipeline/exporting"],
     "memory": ["streaming/plan"],
     "napari_files": ["napari/layers", "napari/reader", "napari/sample_data", "napari/writer"],
     "napari_panels": [
@@ -52,7 +52,12 @@ HELD_BY = {
     "nets": ["nets/blocks", "nets/contract", "nets/unet"],
     "nets_volumes": ["nets/unet3d", "nets/v_net"],
     "nifti": ["pipeline/volume_prediction"],
-    "predict": ["pipeline/predict_options", "pipeline/result_names", "pipeline/result_picture"],
+    "predict": [
+        "pipeline/predict_options",
+        "pipeline/result_names",
+        "pipeline/result_picture",
+        "pipeline/result_source",
+    ],
     "recipe": ["pipeline/model"],
     "report": [
         "report/comparison",

@@ -112,7 +112,9 @@ def test_imagej_rois_enclose_their_objects_and_know_their_frame(film: Path, tmp_
 def test_geojson_read_by_shapely_has_the_pixels(tmp_path: Path) -> None:
     shapely = pytest.importorskip("shapely")
     write_geojson(
-        tmp_path / "f.geojson", [LabelledPage("f", page, i) for i, page in enumerate(FILM)], "nucleus"
+        tmp_path / "f.geojson",
+        [LabelledPage("f", page, i) for i, page in enumerate(FILM)],
+        classification="nucleus",
     )
     features = json.loads((tmp_path / "f.geojson").read_text())["features"]
     assert [f["properties"]["name"] for f in features] == ["4", "4", "7", "9"]
@@ -133,6 +135,19 @@ def test_coco_read_by_its_own_reader_has_the_pixels(tmp_path: Path) -> None:
         assert annotation["area"] == page.sum()
         x, y, width, height = annotation["bbox"]
         assert page[y : y + height, x : x + width].sum() == page.sum()
+
+
+def test_outlines_by_windows_are_those_of_the_whole(tmp_path: Path) -> None:
+    """Objects that cross windows, one of them with a hole, in a page that is not square."""
+    big = np.tile(FILM[2], (3, 4)).astype(np.int64)
+    big[big > 0] += np.arange(big.size).reshape(big.shape)[big > 0] // 1200 * 10
+    big[:, 41] = 5000
+
+    def found(window: int) -> dict[int, list[list[list[list[int]]]]]:
+        return {n: [[r.tolist() for r in p] for p in polygons] for n, polygons in objects_of(big, window)}
+
+    assert found(16) == found(2048)
+    assert len(found(16)) == len(np.unique(big)) - 1 > 5
 
 
 def test_objects_in_several_pieces_keep_them_all() -> None:

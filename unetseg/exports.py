@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
 from unetseg.errors import UserError
 from unetseg.files import replacing
+from unetseg.images.marks import KEY as MARK
+from unetseg.images.marks import Mark
+from unetseg.measurements import WINDOW, object_groups
 from unetseg.outlines import Ring, outlines, signed_area
 
 
@@ -26,43 +28,52 @@ from unetseg.outlines import Ring, outlines, signed_area
 class LabelledPage:
     """Object ids (y, x) of one page: which image it is of, and its number in a stack of n from 0.
 
-    place: the page's index along the stack's axes, such as {"t": 3}; empty for a single image.
+    labels: anything that slices like an array. place: the page's index along the stack's axes, such as
+    {"t": 3}; empty for a single image.
     """
 
     name: str
-    labels: NDArray[np.integer[Any]]
+    labels: Any
     number: int = 0
     place: Mapping[str, int] | None = None
 
 
-def objects_of(labels: NDArray[np.integer[Any]]) -> Iterator[tuple[int, list[list[Ring]]]]:
-    """Id and polygons of every object, in the order of the ids."""
-    ids, dense = np.unique(labels, return_inverse=True)
-    dense = dense.reshape(labels.shape) + (0 if (ids == 0).any() else 1)
-    for place, box in enumerate(find_objects(dense), 1):
-        offset = np.array([box[1].start, box[0].start])
-        polygons = outlines(dense[box] == place)
-        yield int(ids[ids != 0][place - 1]), [[ring + offset for ring in polygon] for polygon in polygons]
+def objects_of(labels: Any, window: int = WINDOW) -> Iterator[tuple[int, list[list[Ring]]]]:
+    """Id and polygons of every object, read window by window; in each window in the order of the ids."""
+    for group in object_groups(labels, window):
+        dense, ids = group.dense(labels)
+        for place, box in enumerate(find_objects(dense), 1):
+            offset = np.array([s.start + r.start for s, r in zip(box, group.region, strict=True)][::-1])
+            polygons = outlines(dense[box] == place)
+            yield int(ids[place - 1]), [[ring + offset for ring in polygon] for polygon in polygons]
 
 
-def write_imagej(path: Path, pages: Sequence[LabelledPage]) -> None:
+def write_imagej(path: Path, pages: Sequence[LabelledPage], mark: Mark | None = None) -> int:
     """A ROI set that ImageJ's ROI Manager opens: a polygon for each piece of an object, named by its id.
 
     In a stack every ROI knows its page: as a time point or slice where that is known, else by position.
+    Like every writer here it returns the number of objects; mark: of a result, see `marks`.
     """
-    roifile = _package("roifile", path)
+    roifile, objects = _package("roifile", path), 0
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.comment = b"" if mark is None else json.dumps(mark).encode()
         for page in pages:
             for number, polygons in objects_of(page.labels):
+                objects += 1
                 for piece, (outer, *_) in enumerate(polygons):
                     name = f"{page.number + 1:04d}-{number:05d}{f'-{piece + 1}' if piece else ''}"
                     roi = roifile.ImagejRoi.frompoints(outer, name=name, **_position(page, len(pages)))
-                    archive.writestr(f"{name}.roi", roi.tobytes())
+                    entry = zipfile.ZipInfo(f"{name}.roi")  # without the time, so that bytes are the same
+                    archive.writestr(entry, roi.tobytes(), zipfile.ZIP_DEFLATED)
+    return objects
 
 
-def write_geojson(path: Path, pages: Sequence[LabelledPage], classification: str = "object") -> None:
+def write_geojson(
+    path: Path, pages: Sequence[LabelledPage], mark: Mark | None = None, *, classification: str = "object"
+) -> int:
     """A GeoJSON that QuPath imports as objects, each with its id and a classification."""
-    features = [
+    several = len({page.name for page in pages}) > 1
+    features = (
         {
             "type": "Feature",
             "geometry": _geometry(polygons),
@@ -71,43 +82,35 @@ def write_geojson(path: Path, pages: Sequence[LabelledPage], classification: str
                 "name": str(number),
                 "classification": {"name": classification},
                 "measurements": {"id": number},
-                **({"image": page.name} if len({p.name for p in pages}) > 1 else {}),
+                **({"image": page.name} if several else {}),
                 **({"plane": {"c": -1, **_plane(page)}} if len(pages) > 1 else {}),
             },
         }
         for page in pages
         for number, polygons in objects_of(page.labels)
-    ]
-    _write(path, {"type": "FeatureCollection", "features": features})
+    )
+    return _write(path, mark, {"type": "FeatureCollection"}, "features", features)
 
 
-def write_coco(path: Path, pages: Sequence[LabelledPage], classification: str = "object") -> None:
+def write_coco(
+    path: Path, pages: Sequence[LabelledPage], mark: Mark | None = None, *, classification: str = "object"
+) -> int:
     """COCO instances: polygons, and run lengths for objects with holes; one image a page."""
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for at, page in enumerate(pages, 1):
-        height, width = page.labels.shape
-        images.append({"id": at, "file_name": page.name, "height": height, "width": width})
-        for number, polygons in objects_of(page.labels):
-            corners = np.concatenate([outer for outer, *_ in polygons])
-            low, high = corners.min(0).tolist(), corners.max(0).tolist()
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": at,
-                    "category_id": 1,
-                    "label_id": number,
-                    "iscrowd": 0,
-                    "bbox": [*low, high[0] - low[0], high[1] - low[1]],
-                    "area": sum(signed_area(ring) for polygon in polygons for ring in polygon),
-                    "segmentation": _segmentation(page.labels == number, polygons),
-                }
-            )
-    categories = [{"id": 1, "name": classification}]
-    _write(path, {"images": images, "annotations": annotations, "categories": categories})
+    images = [
+        {"id": at, "file_name": page.name, "height": page.labels.shape[0], "width": page.labels.shape[1]}
+        for at, page in enumerate(pages, 1)
+    ]
+    annotations = (
+        _coco_object(page, *found) | {"image_id": at, "category_id": 1, "iscrowd": 0}
+        for at, page in enumerate(pages, 1)
+        for found in objects_of(page.labels)
+    )
+    numbered = ({"id": number} | annotation for number, annotation in enumerate(annotations, 1))
+    head = {"images": images, "categories": [{"id": 1, "name": classification}]}
+    return _write(path, mark, head, "annotations", numbered)
 
 
-Writer = Callable[[Path, Sequence[LabelledPage]], None]
+Writer = Callable[[Path, Sequence[LabelledPage], Mark | None], int]
 FORMATS: dict[str, tuple[str, Writer]] = {
     "imagej": (".zip", write_imagej),
     "geojson": (".geojson", write_geojson),
@@ -136,18 +139,44 @@ def _geometry(polygons: list[list[Ring]]) -> dict[str, Any]:
     return {"type": "MultiPolygon", "coordinates": closed}
 
 
-def _segmentation(mask: NDArray[np.bool_], polygons: list[list[Ring]]) -> Any:
-    if all(len(polygon) == 1 for polygon in polygons):
-        return [polygon[0].ravel().tolist() for polygon in polygons]
-    column = np.concatenate([[False], mask.ravel(order="F"), [False]])
-    changes = np.flatnonzero(column[1:] != column[:-1])
-    counts = np.diff([0, *changes.tolist(), mask.size])
-    return {"counts": counts[: len(counts) - (counts[-1] == 0)].tolist(), "size": list(mask.shape)}
+def _coco_object(page: LabelledPage, number: int, polygons: list[list[Ring]]) -> dict[str, Any]:
+    corners = np.concatenate([outer for outer, *_ in polygons])
+    (left, top), (right, bottom) = corners.min(0).tolist(), corners.max(0).tolist()
+    whole = all(len(polygon) == 1 for polygon in polygons)
+    return {
+        "label_id": number,
+        "bbox": [left, top, right - left, bottom - top],
+        "area": sum(signed_area(ring) for polygon in polygons for ring in polygon),
+        "segmentation": [polygon[0].ravel().tolist() for polygon in polygons]
+        if whole
+        else _run_lengths(page, number, slice(top, bottom), slice(left, right)),
+    }
 
 
-def _write(path: Path, value: dict[str, Any]) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value), encoding="utf-8")
+def _run_lengths(page: LabelledPage, number: int, y: slice, x: slice) -> dict[str, Any]:
+    """COCO's run lengths of an object in a box: down the columns of the page, background first."""
+    height, width = page.labels.shape
+    columns, rows = np.nonzero(np.equal(page.labels[y, x], number).T)
+    places = (columns + x.start) * height + rows + y.start
+    first = np.flatnonzero(np.diff(places, prepend=-2) != 1)
+    last = np.append(first[1:], len(places)) - 1
+    changes = np.stack([places[first], places[last] + 1], 1).ravel()
+    counts = np.diff(changes, prepend=0, append=height * width).tolist()
+    return {"counts": counts if counts[-1] else counts[:-1], "size": [height, width]}
+
+
+def _write(
+    path: Path, mark: Mark | None, head: dict[str, Any], name: str, items: Iterable[dict[str, Any]]
+) -> int:
+    """JSON: the mark first, `head`, and the array `name` of items that are written as they come."""
+    begun = json.dumps(({} if mark is None else {MARK: mark}) | head)
+    count = 0
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write(f'{begun[:-1]}, "{name}": [')
+        for count, item in enumerate(items, 1):
+            file.write((",\n" if count > 1 else "\n") + json.dumps(item))
+        file.write("\n]}\n")
+    return count
 
 
 def _package(name: str, path: Path) -> Any:

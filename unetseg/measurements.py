@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,12 +36,42 @@ def measure_objects(
     Angles are in degrees from the x axis, counter-clockwise; a length along an axis is that of the ellipse
     with the object's second moments. Definitions: skimage.measure.regionprops.
     """
-    boxes = object_boxes(labels, window)
-    groups = list(_groups(boxes, window)) or [[]]
-    parts = [_measured(labels, image, spacing_um, ids, boxes) for ids in groups]
+    groups = list(object_groups(labels, window)) or [
+        ObjectGroup([], tuple(slice(0, 1) for _ in labels.shape))
+    ]
+    parts = [_measured(labels, image, spacing_um, group) for group in groups]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     order = np.argsort(columns["id"])
     return {name: values[order] for name, values in columns.items()}
+
+
+@dataclass(frozen=True)
+class ObjectGroup:
+    """The ids of some objects, and the smallest region that holds them all."""
+
+    ids: list[int]
+    region: tuple[slice, ...]
+
+    def dense(self, labels: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The region with these objects as 1…n, all else as 0, and the id of each."""
+        part = np.asarray(labels[self.region]).astype(np.int64)
+        return _dense(np.where(np.isin(part, self.ids), part, 0))
+
+
+def object_groups(labels: Any, window: int = WINDOW) -> Iterator[ObjectGroup]:
+    """The objects that begin in each window in turn, so that an image is never held as a whole.
+
+    labels: (y, x) or (z, y, x) object ids, 0 background, anything that slices like an array.
+    """
+    boxes = object_boxes(labels, window)
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for number, box in boxes.items():
+        groups.setdefault(tuple(start // window for start, _ in box[-2:]), []).append(number)
+    for ids in groups.values():
+        axes = zip(*(boxes[number] for number in ids), strict=True)
+        yield ObjectGroup(
+            ids, tuple(slice(min(a for a, _ in axis), max(b for _, b in axis)) for axis in axes)
+        )
 
 
 def object_boxes(labels: Any, window: int = WINDOW) -> dict[int, Box]:
@@ -64,27 +95,15 @@ def windows(shape: Sequence[int], side: int) -> Iterator[tuple[slice, ...]]:
             yield (*(slice(0, n) for n in depth), *ends)
 
 
-def _groups(boxes: dict[int, Box], window: int) -> Iterator[list[int]]:
-    """The ids of objects that begin in the same window."""
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for number, box in boxes.items():
-        groups.setdefault(tuple(start // window for start, _ in box[-2:]), []).append(number)
-    yield from groups.values()
-
-
-def _measured(
-    labels: Any, image: Any, spacing_um: Sequence[float] | None, ids: list[int], boxes: dict[int, Box]
-) -> Columns:
+def _measured(labels: Any, image: Any, spacing_um: Sequence[float] | None, group: ObjectGroup) -> Columns:
     """The columns of some objects, from the smallest region that holds them all."""
-    spans = zip(*(boxes[i] for i in ids), strict=True) if ids else ([(0, 1)] for _ in labels.shape)
-    region = tuple(slice(min(a for a, _ in axis), max(b for _, b in axis)) for axis in spans)
-    part = np.asarray(labels[region]).astype(np.int64)
-    dense, there = _dense(np.where(np.isin(part, ids), part, 0))
-    columns = {"id": there} | _in_pixels(dense, labels.shape, [s.start for s in region])
+    dense, there = group.dense(labels)
+    origin = [s.start for s in group.region]
+    columns = {"id": there} | _in_pixels(dense, labels.shape, origin)
     if spacing_um is not None:
-        columns |= _in_um(dense, [float(s) for s in spacing_um], [s.start for s in region])
+        columns |= _in_um(dense, [float(s) for s in spacing_um], origin)
     if image is not None:
-        columns |= _grey(dense, np.moveaxis(np.asarray(image[(slice(None), *region)]), 0, -1))
+        columns |= _grey(dense, np.moveaxis(np.asarray(image[(slice(None), *group.region)]), 0, -1))
     return columns
 
 

@@ -68,8 +68,8 @@ def export_labels(labels: Path, kind: str, out: Path | None) -> None:
     Example:
       unetseg export-labels runs/cells/predictions --to geojson
     """  # noqa: D301
-    from unetseg.pipeline.measuring import export_labels as export
-    from unetseg.pipeline.measuring import export_targets
+    from unetseg.pipeline.exporting import export_labels as export
+    from unetseg.pipeline.exporting import export_targets
 
     for path, target in export_targets(labels, out, kind):
         count = export(path, target, kind)

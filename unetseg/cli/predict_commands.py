@@ -37,6 +37,12 @@ ENGINE_NAMES = ("auto", "openvino", "onnxruntime", "torch")
     "--probabilities", is_flag=True, help="Also write the probability of the foreground, or of each class."
 )
 @_result("--pictures", is_flag=True, help="Also write an overlay PNG of the first page of each file.")
+@_result("--measure", is_flag=True, help="Also write a table of all objects, measurements.csv.")
+@_result(
+    "--roi",
+    type=click.Choice(["imagej", "geojson", "coco"]),
+    help="Also write outlines: ImageJ ROI set, GeoJSON for QuPath, or COCO JSON.",
+)
 @_result("--overwrite", is_flag=True, help="Replace a result made with other settings.")
 @_result("--dry-run", is_flag=True, help="Print the plan (tiles, memory, output size, time) and exit.")
 @_result("--challenge", is_flag=True, help="IMAGES are challenge sequences: write NN_RES/mask000.tif.")
@@ -142,13 +148,14 @@ def predict(run: Path, images: tuple[Path, ...], out: Path | None, **given: Any)
         click.echo(f"note: {note}", err=True)
     engine = describe_engine(model.engine(options.settings))
     click.echo(f"engine: {engine}, {describe_device(model.device)}")
-    targets = choose_targets(model, images, out or found[0].predictions, options)
+    out = out or found[0].predictions
+    targets = choose_targets(model, images, out, options)
     if options.dry_run:
         _describe(model, targets, options)
     else:
         from unetseg.cli.predict_progress import predict_all
 
-        predict_all(model, targets, options)
+        predict_all(model, targets, options, out)
 
 
 def _options(given: dict[str, Any]) -> PredictOptions:

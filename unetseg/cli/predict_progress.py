@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from unetseg.cli.measure_commands import summary_text
 from unetseg.cli.terminal import Progress
 from unetseg.errors import UserError
 from unetseg.locks import InUse
+from unetseg.pipeline.exporting import outlines_path
+from unetseg.pipeline.measuring import summarise, write_measurements
 from unetseg.pipeline.prediction import Note, predict_target
+from unetseg.pipeline.result_exports import measure_result, table_path
 from unetseg.streaming.dask_workers import tile_executor
 from unetseg.streaming.work import Resumed, Summary, TileDone
 
@@ -24,17 +28,20 @@ if TYPE_CHECKING:
     from unetseg.streaming.work import TileExecutor
 
 
-def predict_all(model: Model, targets: list[Target], options: PredictOptions) -> None:
+def predict_all(model: Model, targets: list[Target], options: PredictOptions, out: Path) -> None:
     """A line for each result; images that could not be predicted follow at the end, as one error.
 
-    A result that another process is writing, and one that cannot be written, end it all.
+    A result that another process is writing, and one that cannot be written, end it all. The table, if it
+    is asked for, is of those that were predicted.
     """
     failed: list[UserError] = []
+    done: list[Target] = []
     with tile_executor(options.workers, options.scheduler) as perform, Progress(0, "tile") as bar:
         printing = Printing(bar, model, options)
         for target in targets:
             try:
                 printing.predict(target, perform)
+                done.append(target)
             except InUse:
                 raise
             except UserError as error:
@@ -42,6 +49,8 @@ def predict_all(model: Model, targets: list[Target], options: PredictOptions) ->
                     raise
                 failed.append(error)
         printing.sequences()
+        if done:
+            printing.exports(done, out)
     if failed:
         head = (
             [] if len(targets) == 1 else [f"{len(failed)} of {len(targets)} images could not be predicted:"]
@@ -92,6 +101,17 @@ class Printing:
         """A line for each challenge sequence."""
         for folder, count in self.frames.items():
             self.bar.say(f"{folder}: {count} frames, {self.objects[folder]} objects")
+
+    def exports(self, targets: list[Target], out: Path) -> None:
+        """Write the table, and say where it and the outlines are."""
+        if self.options.roi:
+            first, more = outlines_path(targets[0].out, self.options.roi), len(targets) - 1
+            self.bar.say(f"outlines: {first}{f' and {more} more' if more else ''}")
+        if self.options.measure:
+            volumes, table = self.model.net.dims == 3, table_path(out)
+            found = [m for t in targets for m in measure_result(t, self.options, volumes=volumes)]
+            write_measurements(table, found)
+            self.bar.say(f"{summary_text(summarise(found))}\ntable: {table}")
 
     def _note(self, text: str) -> None:
         """Each thing once, with the first image that it holds for."""

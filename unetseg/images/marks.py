@@ -7,6 +7,7 @@ loses the mark, so that corrected labels are safe too.
 from __future__ import annotations
 
 import json
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ TAG = 65042
 """The private TIFF tag; those from 65000 on are free for any program."""
 FILE = "unetseg.json"
 """The file in a Zarr folder."""
+KEY = "unetseg"
+"""The key in a JSON file, where it is the first."""
+JSON_BYTES = 2**16
+"""The mark ends within so many bytes of a JSON file."""
 Mark = dict[str, Any]
 
 
@@ -37,7 +42,7 @@ def existing_mark(path: Path) -> Mark | None:
 
 
 def read_mark(path: Path) -> Mark | None:
-    """The mark of a Zarr folder, TIFF, NIfTI or PNG; None where there is none that can be read."""
+    """The mark of a Zarr folder, TIFF, NIfTI or PNG, or of outlines; None where none can be read."""
     name = path.name.lower()
     with suppress(Exception):  # whatever a reader makes of a damaged or foreign file: it is not ours
         if path.is_dir():
@@ -48,6 +53,10 @@ def read_mark(path: Path) -> Mark | None:
             return _object(_nifti_text(path))
         if name.endswith(".png"):
             return _object(_png_text(path))
+        if name.endswith((".json", ".geojson")):
+            return _object(_json_text(path))
+        if name.endswith(".zip"):
+            return _object(_zip_text(path))
     return None
 
 
@@ -66,6 +75,20 @@ def _tiff_text(path: Path) -> str:
 
     with tifffile.TiffFile(path) as tiff:
         return str(tiff.pages.first.tags[TAG].value)
+
+
+def _json_text(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        head, begun = file.read(JSON_BYTES), f'{{"{KEY}": '
+    if not head.startswith(begun):
+        raise ValueError("no mark")
+    value, _ = json.JSONDecoder().raw_decode(head, len(begun))
+    return json.dumps(value)
+
+
+def _zip_text(path: Path) -> str:
+    with zipfile.ZipFile(path) as archive:
+        return archive.comment.decode()
 
 
 def _png_text(path: Path) -> str:

@@ -1,8 +1,9 @@
-"""Tables of the objects in label files, and outlines of them for other programs."""
+"""Tables of the objects in label files."""
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,7 @@ from numpy.typing import NDArray
 
 from unetseg.errors import UserError
 from unetseg.evaluation.paired_predictions import result_files
-from unetseg.exports import FORMATS, LabelledPage
-from unetseg.files import plain_stem, replacing
+from unetseg.files import replacing
 from unetseg.images import LazyImage, open_image
 from unetseg.images.formats import is_volume_file
 from unetseg.images.nifti import read_volume
@@ -23,6 +23,7 @@ from unetseg.measurements import Columns, measure_objects
 from unetseg.tasks.pairing import pair_names
 
 TABLES = (".csv", ".parquet")
+COLUMN = re.compile(r"file|frame|id|solidity|eccentricity|touches_border|\w+_(px|um|um2|um3|deg|c\d+)")
 
 
 @dataclass(frozen=True)
@@ -73,40 +74,9 @@ def measure_files(labels: Path, images: Path | None = None, *, volumes: bool = F
     """
     for path, image in _paired(label_files(labels), images):
         if volumes or is_volume_file(path):
-            yield _volume(path, image)
+            yield measure_volume(path, image)
         else:
-            yield from _pages(path, image)
-
-
-def labelled_pages(path: Path) -> list[LabelledPage]:
-    """All pages of a label file, in memory."""
-    found = open_labels_of(path)
-    return [
-        LabelledPage(plain_stem(path), _ids(np.asarray(found.plane(i)[0]), path), i, _place(found, i))
-        for i in range(len(found.planes))
-    ]
-
-
-def export_labels(path: Path, out: Path, kind: str) -> int:
-    """Write the outlines of a label file's objects for another program; how many objects there are."""
-    pages = labelled_pages(path)
-    FORMATS[kind][1](out, pages)
-    return sum(len(np.unique(page.labels[page.labels > 0])) for page in pages)
-
-
-def export_targets(labels: Path, out: Path | None, kind: str) -> list[tuple[Path, Path]]:
-    """Each label file and the file that its outlines go to: beside it, or in the folder or file `out`.
-
-    Raises UserError before anything is written where a name is of another format.
-    """
-    ending, files = FORMATS[kind][0], label_files(labels)
-    suffix = f"{'_rois' if kind == 'imagej' else ''}{ending}"
-    names = [plain_stem(path).removesuffix("_labels") + suffix for path in files]
-    if out is None or not (labels.is_file() or is_zarr(labels)):
-        return [(path, (out or path.parent) / name) for path, name in zip(files, names, strict=True)]
-    if out.suffix.lower() != ending:
-        raise UserError(f"{out}: outlines for {kind} are written as {ending}. Give a name that ends so.")
-    return [(files[0], out)]
+            yield from measure_pages(path, None if image is None else open_image(image))
 
 
 def write_measurements(path: Path, tables: Sequence[Measured]) -> None:
@@ -130,9 +100,17 @@ def write_measurements(path: Path, tables: Sequence[Measured]) -> None:
 
 
 def check_table_name(path: Path) -> None:
-    """Raise UserError for a table of another format, before anything is computed."""
+    """Raise UserError for another format, and where a file is that is no table of measurements.
+
+    To be called before anything is computed.
+    """
     if path.suffix.lower() not in TABLES:
         raise UserError(f"{path}: cannot write {path.suffix or 'such'} tables. Allowed: {', '.join(TABLES)}.")
+    if path.exists() and not _is_ours(path):
+        raise UserError(
+            f"{path}: exists and is not a table of measurements as written here, so it is left alone. Choose "
+            "another name, or move it away."
+        )
 
 
 def summarise(tables: Sequence[Measured]) -> Summary:
@@ -157,40 +135,41 @@ def open_labels_of(path: Path) -> LazyImage:
     return found
 
 
-class _Ids:
+class Ids:
     """A label plane (y, x) that slices like an array; negative values (not annotated) are background."""
 
     def __init__(self, image: LazyImage, index: int) -> None:
-        self.plane, self.path, self.shape = image.plane(index), image.path, image.shape[1:]
+        self.plane, self.shape = image.plane(index), image.shape[1:]
 
-    def __getitem__(self, region: Any) -> NDArray[Any]:
-        return _ids(np.asarray(self.plane[(0, *region)]), self.path)
-
-
-def _ids(labels: NDArray[Any], path: Path) -> NDArray[np.int64]:
-    return np.maximum(labels.astype(np.int64), 0)
+    def __getitem__(self, region: Any) -> NDArray[np.int64]:
+        return _ids(np.asarray(self.plane[(0, *region)]))
 
 
-def _pages(path: Path, image_path: Path | None) -> Iterator[Measured]:
+def measure_pages(path: Path, image: LazyImage | None = None) -> Iterator[Measured]:
+    """The objects of every page of a label file; image: of the same pages, for the grey values."""
     labels = open_labels_of(path)
-    image = None if image_path is None else open_image(image_path)
     if image is not None and (image.shape[1:], len(image.planes)) != (labels.shape[1:], len(labels.planes)):
         one, other = ((i.shape[1:], len(i.planes)) for i in (labels, image))
         raise _sizes_differ(path, *one, image.path, *other)
     spacing = labels.spacing_um or (None if image is None else image.spacing_um)
     for i, frame in enumerate(labels.planes):
         grey = None if image is None else image.plane(i)
-        yield Measured(path.name, frame, measure_objects(_Ids(labels, i), grey, spacing_um=spacing))
+        yield Measured(path.name, frame, measure_objects(Ids(labels, i), grey, spacing_um=spacing))
 
 
-def _volume(path: Path, image_path: Path | None) -> Measured:
+def measure_volume(path: Path, image_path: Path | None = None) -> Measured:
+    """The objects of a volume; the image, for the grey values, has as many slices."""
     labels = read_volume(path)
     image = None if image_path is None else read_volume(image_path)
     if image is not None and image.pixels.shape[-3:] != labels.pixels.shape[-3:]:
         raise _sizes_differ(path, labels.pixels.shape[-3:], 1, image.path, image.pixels.shape[-3:], 1)
     spacing = labels.spacing_um or (None if image is None else image.spacing_um)
     grey = None if image is None else image.pixels[0]
-    return Measured(path.name, "", measure_objects(_ids(labels.pixels[0, 0], path), grey, spacing_um=spacing))
+    return Measured(path.name, "", measure_objects(_ids(labels.pixels[0, 0]), grey, spacing_um=spacing))
+
+
+def _ids(labels: NDArray[Any]) -> NDArray[np.int64]:
+    return np.maximum(labels.astype(np.int64), 0)
 
 
 def _paired(labels: Sequence[Path], images: Path | None) -> list[tuple[Path, Path | None]]:
@@ -217,9 +196,19 @@ def _sizes_differ(
     )
 
 
-def _place(image: LazyImage, index: int) -> dict[str, int]:
-    lengths = tuple(image.axes.values())
-    return dict(zip(image.axes, map(int, np.unravel_index(index, lengths)), strict=True)) if lengths else {}
+def _is_ours(path: Path) -> bool:
+    """Whether a file is a table with our columns alone."""
+    try:
+        if path.suffix.lower() == ".parquet":
+            from pyarrow import parquet
+
+            names = parquet.read_schema(path).names
+        else:
+            with path.open(newline="", encoding="utf-8") as file:
+                names = next(csv.reader(file), [])
+    except (ImportError, OSError, ValueError, csv.Error):
+        return False
+    return names[:2] == ["file", "frame"] and all(COLUMN.fullmatch(name) for name in names)
 
 
 def _cells(values: Sequence[Any]) -> list[Any]:

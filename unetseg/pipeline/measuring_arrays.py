@@ -54,8 +54,7 @@ def export_array(labels: Any, out: Path, kind: str, *, name: str = "labels") -> 
     lengths = tuple(axes.values())
     places = [dict(zip(axes, map(int, at), strict=True)) for at in np.ndindex(*lengths)] if axes else [{}]
     found = [LabelledPage(name, p, i, at) for i, (p, at) in enumerate(zip(pages, places, strict=True))]
-    write(out, found)
-    return sum(len(np.unique(p[p > 0])) for p in pages)
+    return write(out, found, None)
 
 
 def _pages(labels: Any) -> list[NDArray[np.int64]]:

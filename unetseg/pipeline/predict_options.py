@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from unetseg.errors import UserError
+from unetseg.images.formats import is_volume_file
 from unetseg.pipeline.model import DEFAULT_MEMORY, PredictSettings
 from unetseg.pipeline.result_names import Target
 
@@ -32,6 +33,7 @@ OF_IMAGES = (
 class PredictOptions:
     """What is asked of a prediction, named as on the command line; the defaults ask for nothing special.
 
+    measure asks for a table of the objects, roi for their outlines as one of `exports.FORMATS`.
     series, pyramid_level, channel, plane and axes choose what is read of a file; pixel_size (µm) replaces
     the file's own. scale is the factor by which the image is resized for the network; rescale takes it
     from the pixel sizes of image and training; diameter is that of the objects in pixels, for models that
@@ -44,6 +46,8 @@ class PredictOptions:
     probabilities: bool = False
     probability_type: ProbabilityType | None = None
     pictures: bool = False
+    measure: bool = False
+    roi: str | None = None
     copy_image: bool = False
     overwrite: bool = False
     dry_run: bool = False
@@ -114,7 +118,14 @@ class PredictOptions:
         if not self.probabilities:
             yield ["probability_type"], "goes with --probabilities"
         if self.challenge:
-            yield ["probabilities", "pictures"], "a challenge's result holds label images alone"
+            reason = "a challenge's result holds label images alone"
+            yield ["probabilities", "pictures", "measure", "roi"], reason
+        if self.label_type == "mask":
+            yield ["measure", "roi"], "a mask has no object ids; leave out --as mask"
+        if self.skip_damaged:
+            yield ["measure"], "damaged pixels have no grey values; measure the labels alone: unetseg measure"
+        if is_volume_file(out):
+            yield ["roi"], f"outlines are drawn in slices of a TIFF, not of {out}"
         if not zarr:
             yield ["copy_image"], f"needs an OME-Zarr (--out NAME.ome.zarr), not {out}"
         if target.streamed and not zarr:

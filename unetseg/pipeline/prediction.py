@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,16 @@ from unetseg.images.rescale import pixel_size_note
 from unetseg.images.stack_store import probabilities_path
 from unetseg.inference.onnx_net import OnnxNet
 from unetseg.normalise import grey_value_note
+from unetseg.pipeline.exporting import outlines_path
+from unetseg.pipeline.measuring import check_table_name
 from unetseg.pipeline.model import Model, average_models, labelled_as, pruned
 from unetseg.pipeline.object_size import as_factors, scale_of_image
 from unetseg.pipeline.predict_options import PredictOptions, ProbabilityType
 from unetseg.pipeline.recipe import Recipe
+from unetseg.pipeline.result_exports import table_path, write_outlines
 from unetseg.pipeline.result_names import Target, challenge_targets, find_targets
 from unetseg.pipeline.result_picture import picture_path, write_result_picture
+from unetseg.pipeline.result_source import open_source
 from unetseg.pipeline.volume_prediction import describe_volume, predict_volume
 from unetseg.sharing.reading import read_model
 from unetseg.streaming.job import OptionalOutputs, Request, Skipping
@@ -74,16 +78,28 @@ def choose_targets(model: Model, images: Sequence[Path], out: Path, options: Pre
             raise UserError(f"{target.out}: a 3D network writes TIFF or NIfTI. Give a folder.")
         for path in _results(target, options):
             existing_mark(path)
+    if options.measure:
+        check_table_name(table_path(out))
     return targets
 
 
 def predict_target(
     model: Model, target: Target, options: PredictOptions, perform: TileExecutor = tiles_here
 ) -> Iterator[Event]:
-    """Predict an image into its result, resume it, or find it complete."""
+    """Predict an image into its result, resume it, or find it complete; then write its outlines."""
     if model.net.dims == 3:
-        yield from predict_volume(model, target, options)
-        return
+        events: Iterator[Event] = predict_volume(model, target, options)
+    else:
+        events = _predict_image(model, target, options, perform)
+    for event in events:
+        if isinstance(event, Summary) and options.roi:
+            write_outlines(target.out, options.roi)
+        yield event
+
+
+def _predict_image(
+    model: Model, target: Target, options: PredictOptions, perform: TileExecutor
+) -> Iterator[Event]:
     request = make_request(model, target, options)
     yield from (Note(f"{target.image}: {text}") for text in _differences(model, request))
     if model.recipe.object_diameter > 0:
@@ -146,18 +162,7 @@ def describe_target(model: Model, target: Target, options: PredictOptions) -> li
 
 def make_request(model: Model, target: Target, options: PredictOptions) -> Request:
     """What is asked for of one image."""
-    image = open_image(
-        target.image,
-        series=options.series,
-        level=options.pyramid_level,
-        channels=options.channel or None,
-        planes=options.plane or None,
-        axes=options.axes,
-        damaged=options.skip_damaged,
-    )
-    if options.pixel_size is not None:
-        scale = replace(image.scale, yx_um=(options.pixel_size, options.pixel_size))
-        image = replace(image, scale=scale)
+    image = open_source(target, options)
     mask = None if options.mask is None else open_image(options.mask)
     default: ProbabilityType = "uint8" if target.streamed else "float32"
     return Request.of(
@@ -217,6 +222,8 @@ def _results(target: Target, options: PredictOptions) -> list[Path]:
         paths.append(probabilities_path(target.out))
     if options.pictures:
         paths.append(picture_path(target.out))
+    if options.roi:
+        paths.append(outlines_path(target.out, options.roi))
     return paths
 
 
