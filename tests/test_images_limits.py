@@ -6,7 +6,15 @@ import psutil
 import pytest
 
 from unetseg.errors import UserError
-from unetseg.images.limits import PLANES, RATIO, check_claim, check_memory, check_planes
+from unetseg.images.limits import (
+    PLANES,
+    RATIO,
+    UNPACKED,
+    check_claim,
+    check_memory,
+    check_planes,
+    check_unpacked,
+)
 
 PATH = Path("a.tif")
 
@@ -30,3 +38,11 @@ def test_planes_are_bounded(count: int) -> None:
     check_planes(PATH, PLANES)
     with pytest.raises(UserError, match=r"allowed are 1 to 1,000,000"):
         check_planes(PATH, count)
+
+
+def test_an_archive_may_unpack_to_so_many_times_its_size() -> None:
+    check_unpacked("a.zip", UNPACKED * 100, 100)
+    with pytest.raises(UserError, match=r"^a\.zip: its 100 bytes claim to unpack to 20\.0 kB\.$"):
+        check_unpacked("a.zip", UNPACKED * 100 + 1, 100)
+    with pytest.raises(UserError, match="101 bytes"):
+        check_unpacked("a.zip", 101, 100, ratio=1)

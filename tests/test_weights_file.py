@@ -73,6 +73,12 @@ def test_a_file_of_another_kind_is_refused(path: Path) -> None:
         load_plain(path, "other")
 
 
+def test_a_file_of_something_else_says_what_to_give(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    with pytest.raises(UserError, match=r"a\.png: not a file of weights\. Give a run folder"):
+        load_plain(tmp_path / "a.png", "kind")
+
+
 def test_records_that_unpack_to_more_than_the_file_are_refused(path: Path) -> None:
     file = io.BytesIO()
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as new:

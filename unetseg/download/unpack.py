@@ -14,10 +14,8 @@ from typing import IO
 
 from unetseg.errors import UserError, first_line
 from unetseg.images.disk_space import check_space
-from unetseg.images.limits import in_words
+from unetseg.images.limits import check_unpacked
 
-RATIO = 200
-"""Bytes that an archive's byte may unpack to; sets of images stay below 20."""
 MOST_FILES = 10**6
 OTHER_DISK = "choose another disk"
 SYSTEM_FILES = ("__MACOSX", ".DS_Store")
@@ -58,18 +56,24 @@ class _Check:
         if any(part in SYSTEM_FILES or part.startswith("._") for part in parts):
             return None
         self.size += size
-        self._check_size()
+        check_unpacked(self._refused, self.size, self.archive.stat().st_size)
         key = unicodedata.normalize("NFC", "/".join(parts)).casefold()
         if key in self.names:
             raise self.refused(name, "a second file of this name")
         self.names.add(key)
+        if len(self.names) > MOST_FILES:
+            raise UserError(f"{self._refused}: more than {MOST_FILES:,} files.")
         path = self.folder.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def refused(self, name: str, why: str) -> UserError:
         """The error about an entry."""
-        return UserError(f"{self.archive}: refused, nothing was unpacked: {name[:80]!r} is {why}.")
+        return UserError(f"{self._refused}: {name[:80]!r} is {why}.")
+
+    @property
+    def _refused(self) -> str:
+        return f"{self.archive}: refused, nothing was unpacked"
 
     def _parts(self, name: str) -> tuple[str, ...]:
         parts, windows = PurePosixPath(name).parts, PureWindowsPath(name)
@@ -77,14 +81,6 @@ class _Check:
         if outside or name.startswith("/") or windows.drive or windows.root or "\0" in name:
             raise self.refused(name, "a name that leads out of the folder")
         return parts
-
-    def _check_size(self) -> None:
-        held = self.archive.stat().st_size
-        if self.size > RATIO * held or len(self.names) > MOST_FILES:
-            raise UserError(
-                f"{self.archive}: refused, nothing was unpacked: an archive of {in_words(held)} that claims "
-                f"{in_words(self.size)} in {len(self.names) + 1:,} files."
-            )
 
 
 def _unpack_zip(archive: Path, check: _Check) -> None:

@@ -10,6 +10,8 @@ from unetseg.errors import UserError
 
 RATIO = 2**16
 """Bytes of pixels that a byte of a file can hold: deflate reaches 1,032, an empty 512² tile about 32,000."""
+UNPACKED = 200
+"""Bytes that a byte of an archive may unpack to; sets of images stay below 20."""
 PLANES = 10**6
 """Planes of an image at most; each has a name and a place in results."""
 
@@ -21,6 +23,12 @@ def check_claim(path: Path, claimed: int, size: int) -> None:
             f"{path}: claims to hold {in_words(claimed)} of pixels, and is a file of {in_words(size)}. "
             "It is damaged: copy or save it again."
         )
+
+
+def check_unpacked(what: str, claimed: int, size: int, *, ratio: int = UNPACKED) -> None:
+    """Raise UserError, which begins with `what`, if an archive of `size` bytes claims to hold too many."""
+    if claimed > ratio * size:
+        raise UserError(f"{what}: its {in_words(size)} claim to unpack to {in_words(claimed)}.")
 
 
 def check_memory(path: Path, needed: int, remedy: str = "") -> None:

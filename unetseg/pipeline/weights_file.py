@@ -20,12 +20,13 @@ import torch
 from torch import Tensor
 
 from unetseg.errors import UserError, first_line
-from unetseg.images.limits import in_words
+from unetseg.images.limits import check_unpacked
 
 SEALED, UNSEALED = "-2", "-1"
 """Ends of a format's name: with a checksum, and as it was before there were any."""
 DAMAGED = "Copy it again from where it is whole."
 MAGIC = b"PK\x03\x04"
+WANTED = "Give a run folder that unetseg wrote, or its best.pt."
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def load_plain(path: Path, kind: str) -> Saved:
     try:
         values = read_plain(path)
         if not isinstance(values, dict) or values.get("format") not in (kind + SEALED, kind + UNSEALED):
-            raise UserError(f"not a {kind} file.")
+            raise UserError(f"not a {kind} file. {WANTED}")
         if values["format"] == kind + UNSEALED:
             return Saved(values, f"{path} has no checksum: it was written before version 0.1.")
         if values.pop("checksum", None) != content_checksum(values):
@@ -127,15 +128,14 @@ def _parts(value: Any) -> Iterator[bytes]:
 
 
 def _check_records(data: bytes) -> None:
+    if not MAGIC.startswith(data[: len(MAGIC)]):
+        raise UserError(f"not a file of weights. {WANTED}")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
-            claimed = sum(entry.file_size for entry in entries)
-            if claimed > len(data) or any(e.compress_type != zipfile.ZIP_STORED for e in entries):
-                raise UserError(
-                    f"not a file of weights: its records claim to unpack to {in_words(claimed)}, and it "
-                    f"holds {in_words(len(data))}."
-                )
+            check_unpacked("not a file of weights", sum(e.file_size for e in entries), len(data), ratio=1)
+            if any(e.compress_type != zipfile.ZIP_STORED for e in entries):
+                raise UserError(f"not a file of weights: its records are compressed. {DAMAGED}")
             damaged = archive.testzip()
     except UserError:
         raise

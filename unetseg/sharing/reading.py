@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from unetseg.errors import UserError, first_line, reading
-from unetseg.images.limits import check_memory, in_words
+from unetseg.images.limits import check_memory, check_unpacked, in_words
 from unetseg.inference.onnx_net import OnnxNet, Output
 from unetseg.normalise import PERCENTILES, Normalisation
 from unetseg.pipeline.model import Model, load_model
@@ -23,8 +23,6 @@ from unetseg.sharing.libraries import load_libraries
 from unetseg.tiles import Footprint
 
 AXES = (["batch", "channel", "y", "x"], ["batch", "channel", "z", "y", "x"])
-RATIO = 200
-"""Bytes that a byte of a package may unpack to."""
 DESCRIPTION_BYTES = 2**20
 
 
@@ -71,10 +69,11 @@ def read_package(path: Path) -> Model:
 
 
 def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
-    claimed, held = sum(e.file_size for e in archive.infolist()), path.stat().st_size
-    large = any(e.filename.endswith(".yaml") and e.file_size > DESCRIPTION_BYTES for e in archive.infolist())
-    if claimed > RATIO * held or large:
-        raise UserError(f"refused: its {in_words(held)} claim to unpack to {in_words(claimed)}.")
+    entries = archive.infolist()
+    claimed = sum(e.file_size for e in entries)
+    check_unpacked("refused", claimed, path.stat().st_size)
+    if any(e.filename.endswith(".yaml") and e.file_size > DESCRIPTION_BYTES for e in entries):
+        raise UserError(f"refused: its description claims more than {in_words(DESCRIPTION_BYTES)}.")
     check_memory(path, 2 * claimed)
 
 
