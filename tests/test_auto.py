@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import write
 
-from unetseg.config import choose_fold, given_keys, read_experiment
+from unetseg.config import choose_fold, read_experiment, read_with_keys
 from unetseg.errors import UserError
 from unetseg.pipeline.auto import DERIVED, derive_experiment, resolve_file
 from unetseg.pipeline.time_budget import MOST_STEPS
@@ -126,5 +126,5 @@ def test_a_published_experiment_says_all_that_could_be_derived(path: Path) -> No
     """So it means the same for `train` and `reproduce`, whatever is derived one day; no data are needed."""
     fold = next(iter(read_experiment(path).folds), None)
     assert resolve_file(path, fold=fold).derived == ()
-    assert given_keys(path) >= DERIVED
+    assert read_with_keys(path)[1] >= DERIVED
     assert resolve_file(path, fold=fold).experiment == choose_fold(read_experiment(path), fold)

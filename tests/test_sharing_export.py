@@ -1,5 +1,7 @@
 """Exports of models: bioimageio.core's own test passes, and what is missing or wrong is one error."""
 
+import subprocess
+import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,8 @@ import torch
 from conftest import Unetseg
 from PIL import Image
 
+from unetseg import api
+from unetseg.calibration import calibrated
 from unetseg.errors import UserError
 from unetseg.inference.export import to_onnx
 from unetseg.normalise import Normalisation
@@ -21,6 +25,7 @@ from unetseg.settings import LabelSettings
 from unetseg.sharing.libraries import load_libraries
 from unetseg.sharing.limits import not_carried
 
+CPU = torch.device("cpu")
 SMALL: dict[str, Any] = {"name": "unet", "width": 2, "depth": 2, "norm": "batch", "dropout": 0.0}
 RULES = {
     "per-image": Normalisation("per-image", 1),
@@ -137,11 +142,31 @@ def test_networks_alone_are_written_once(tmp_path: Path, unetseg: Unetseg) -> No
     assert "Normalisation (none)" in result.out
     assert "is there already" in unetseg("export", path, tmp_path / "n.pt", "--to", "torchscript").err
     assert "ends with .onnx" in unetseg("export", path, tmp_path / "n.pt", "--to", "onnx").err
-    images = torch.rand(1, 1, 24, 32)
-    model = load_model(path, torch.device("cpu"))
+
+
+ALONE = """
+import sys
+import numpy as np
+import torch
+found = torch.jit.load(sys.argv[1])(torch.from_numpy(np.load(sys.argv[2])))
+assert "unetseg" not in sys.modules
+np.save(sys.argv[3], found.detach().numpy())
+"""
+
+
+@pytest.mark.slow
+def test_torchscript_gives_the_networks_output_where_unetseg_is_not_loaded(tmp_path: Path) -> None:
+    model = load_model(saved(tmp_path / "m.pt", RULES["none"], calibration=(0.0, 0.2, 0.5, 1.0)), CPU)
+    written = api.export(model, tmp_path / "n.pt", "torchscript")
+    assert written.left_out[0] == "Normalisation (none): give normalised images."
+    images = torch.rand(2, 1, 24, 32, generator=torch.Generator().manual_seed(1))
+    np.save(tmp_path / "in.npy", images.numpy())
+    files = [str(tmp_path / name) for name in ("n.pt", "in.npy", "out.npy")]
+    subprocess.run([sys.executable, "-I", "-c", ALONE, *files], check=True, cwd=tmp_path, timeout=120)
     with torch.no_grad():
-        found, expected = torch.jit.load(tmp_path / "n.pt")(images), torch.softmax(model.net(images), dim=1)
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+        maps = torch.softmax(model.net(images), dim=1).numpy()
+    expected = np.stack([calibrated(one, model.recipe.calibration) for one in maps])
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, atol=1e-5)
 
 
 def test_what_is_left_out_is_named() -> None:
@@ -156,6 +181,6 @@ def test_what_is_left_out_is_named() -> None:
 
 def test_onnx_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unetseg.inference.export.find_spec", lambda name: None)
-    model: Model = load_model(saved(tmp_path / "m.pt", RULES["none"]), torch.device("cpu"))
+    model: Model = load_model(saved(tmp_path / "m.pt", RULES["none"]), CPU)
     with pytest.raises(UserError, match="bioimageio"):
         to_onnx(model.net)

@@ -1,6 +1,7 @@
 """A training that starts from a model: what it takes over, what it prints, and what it needs later."""
 
 import itertools
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from unetseg.pipeline.auto import derive_experiment
 from unetseg.pipeline.events import Note
 from unetseg.pipeline.model import Model, load_model
 from unetseg.pipeline.recipe import Recipe, new_net
-from unetseg.pipeline.start_from import LEARNING_RATE, take_weights
+from unetseg.pipeline.start_from import LEARNING_RATE, read_parent, take_weights
 from unetseg.pipeline.training import train_run
 from unetseg.run import Run
 from unetseg.settings import LabelSettings
@@ -126,6 +127,16 @@ def test_settings_come_from_the_model_unless_they_are_given(tmp_path: Path) -> N
     nuclei = derive_experiment(tmp_path / "data", start_from="nuclei").experiment
     assert (nuclei.target.kind, nuclei.target.distances_px) == ("distance", (2.0, 4.0, 7.0))
     assert (nuclei.data.normalise, nuclei.data.object_diameter) == ("percentile", 24)
+
+
+def test_a_parent_is_loaded_once_until_its_file_changes(tmp_path: Path) -> None:
+    run = trained(tmp_path, steps=2)
+    first = read_parent(str(run.path))
+    assert read_parent(str(run.best)).model is first.model
+    os.utime(run.best, ns=(0, 0))
+    again = read_parent(str(run.path))
+    assert again.model is not first.model
+    assert again.sha256 == first.sha256
 
 
 def test_a_frozen_contracting_path_stays_as_it_was(tmp_path: Path) -> None:

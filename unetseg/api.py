@@ -48,17 +48,22 @@ from unetseg.pipeline.tune_run import TuneResult, tune_model
 from unetseg.run import Run
 from unetseg.scores import score
 from unetseg.settings import Experiment
+from unetseg.sharing.description import About
+from unetseg.sharing.export import Export, Format, export_model
 from unetseg.sharing.reading import read_model
 from unetseg.streaming.job import Request
 from unetseg.streaming.layers import predict_layer
 from unetseg.streaming.output import is_streamed, label_array, predict_to
 
 __all__ = [
+    "About",
+    "Export",
     "Prediction",
     "annotated_experiment",
     "annotation_classes",
     "average",
     "derive_experiment",
+    "export",
     "export_array",
     "labelled_as",
     "load_model",
@@ -213,3 +218,20 @@ def relabel(model: Model, probabilities: NDArray[np.float32], **labels: Any) -> 
     labels: label settings that replace the model's, such as threshold, seed_threshold and min_area.
     """
     return relabel_maps(probabilities, label_settings(model, **labels))
+
+
+def export(
+    model: Model,
+    out: str | Path,
+    to: Format,
+    *,
+    about: About | None = None,
+    image: str | Path | None = None,
+    overwrite: bool = False,
+) -> Export:
+    """Write the model for other programs; to: "bioimageio" (a .zip), "onnx" or "torchscript".
+
+    about, image: for a package; see `export_model`. The image is published with it.
+    """
+    shown = None if image is None else Path(image)
+    return export_model(model, Path(out), to, about=about, image=shown, overwrite=overwrite)

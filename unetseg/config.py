@@ -39,13 +39,15 @@ def read_experiment(path: Path) -> Experiment:
 
     One without a name is named after its file.
     """
-    return parse_experiment({"name": path.stem} | _read_table(path), str(path))
+    return read_with_keys(path)[0]
 
 
-def given_keys(path: Path) -> frozenset[str]:
-    """The dotted names of the settings that an experiment file gives, such as "train.crop"."""
-    tables = ((name, table) for name, table in _read_table(path).items() if isinstance(table, dict))
-    return frozenset(f"{name}.{key}" for name, table in tables for key in table)
+def read_with_keys(path: Path) -> tuple[Experiment, frozenset[str]]:
+    """The experiment of a TOML file, and the dotted names of the settings that it gives ("train.crop")."""
+    read = _read_table(path)
+    tables = ((name, table) for name, table in read.items() if isinstance(table, dict))
+    given = frozenset(f"{name}.{key}" for name, table in tables for key in table)
+    return parse_experiment({"name": path.stem} | read, str(path)), given
 
 
 def read_recorded(path: Path) -> Experiment:

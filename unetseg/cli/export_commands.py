@@ -39,25 +39,21 @@ def export(run: Path, out: Path, **given: Any) -> None:
     .onnx or .pt. ONNX and TorchScript take normalised images; a package also carries the normalisation.
     What an export cannot carry is printed, and written into a package's documentation.
     """
-    from unetseg.api import load_model
+    from unetseg import api
     from unetseg.models import find_model
-    from unetseg.sharing.description import About
-    from unetseg.sharing.export import export_model
-    from unetseg.sharing.limits import not_carried
 
     found = find_model(run, download_with_progress)
-    model = load_model(found.path, device="cpu")
+    model = api.load_model(found.path, device="cpu")
     name = given["name"] or (run.name if run.is_dir() else run.stem)
-    about = About(name, given["licence"] or "", given["authors"], given["cite"], given["description"] or "")
-    tested = export_model(
+    about = api.About(
+        name, given["licence"] or "", given["authors"], given["cite"], given["description"] or ""
+    )
+    written = api.export(
         model, out, given["to"], about=about, image=given["image"], overwrite=given["overwrite"]
     )
-    if tested:
-        click.echo(f"bioimageio.core's test of the package passed:\n{tested}")
+    if written.tested:
+        click.echo(f"bioimageio.core's test of the package passed:\n{written.tested}")
     click.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
-    limits = not_carried(model.recipe)
-    if given["to"] != "bioimageio":
-        limits.insert(0, f"Normalisation ({model.recipe.normalisation.method}): give normalised images.")
-    if limits:
+    if written.left_out:
         click.echo("other programs do not do, and `unetseg predict` does:")
-        click.echo("\n".join(f"- {limit}" for limit in limits))
+        click.echo("\n".join(f"- {sentence}" for sentence in written.left_out))

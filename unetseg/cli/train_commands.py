@@ -53,9 +53,9 @@ def show(data: Path, out: Path) -> None:
     from unetseg.pipeline.preview import write_show
 
     if data.suffix == ".toml":
-        from unetseg.config import given_keys, read_experiment
+        from unetseg.config import read_with_keys
 
-        resolved = derive_settings(read_experiment(data), given_keys(data))  # whatever its folds are
+        resolved = derive_settings(*read_with_keys(data))  # whatever its folds are
     else:
         resolved = derive_experiment(data)
     show_derived(resolved)

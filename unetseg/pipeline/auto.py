@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from unetseg.config import choose_fold, find_data, given_keys, read_experiment
+from unetseg.config import choose_fold, find_data, read_with_keys
 from unetseg.errors import UserError
 from unetseg.nets import build_net
 from unetseg.pipeline.dataset import evenly, list_data
@@ -106,8 +106,8 @@ def resolve_file(
     fold: one of its named splits; root: the data folder, in place of data.root; start_from: in place of
     train.start_from.
     """
-    read = choose_fold(read_experiment(path), fold)
-    given = given_keys(path)
+    whole, given = read_with_keys(path)
+    read = choose_fold(whole, fold)
     data = read.data if root is None else replace(read.data, root=root)
     train = replace(read.train, start_from=start_from or read.train.start_from)
     if train.minutes and "train.steps" not in given:

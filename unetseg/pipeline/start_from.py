@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,18 @@ def read_parent(name: str) -> Parent:
     path = find_model(Path(name).expanduser()).path
     run = Run.open(path) if path.is_dir() else None
     file = path if run is None else run.best
+    changed = file.stat().st_mtime_ns if file.is_file() else 0
+    return Parent(name, *_read(file, changed), run)
+
+
+@lru_cache(maxsize=1)
+def _read(file: Path, changed: int) -> tuple[str, Model]:
+    """SHA-256 and model of a file, once: settings are derived from it first, and weights taken later.
+
+    changed: when the file was; another time is another file.
+    """
     model = load_model(file, torch.device("cpu"))
-    return Parent(name, hashlib.sha256(file.read_bytes()).hexdigest(), model, run)
+    return hashlib.sha256(file.read_bytes()).hexdigest(), model
 
 
 def inherited(experiment: Experiment) -> dict[str, tuple[Any, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -11,10 +12,23 @@ from unetseg.inference.export import to_onnx, to_torchscript
 from unetseg.inference.onnx_net import OnnxNet
 from unetseg.pipeline.model import Model
 from unetseg.sharing.description import About
+from unetseg.sharing.limits import not_carried
 
 Format = Literal["bioimageio", "onnx", "torchscript"]
 ENDINGS = {"bioimageio": (".zip",), "onnx": (".onnx",), "torchscript": (".pt", ".pth")}
 WRITERS = {"onnx": to_onnx, "torchscript": to_torchscript}
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written. tested: what bioimageio.core's test of a package says, else "".
+
+    left_out: what `unetseg predict` does with the model and other programs do not, a sentence each.
+    """
+
+    path: Path
+    tested: str
+    left_out: tuple[str, ...]
 
 
 def export_model(
@@ -25,13 +39,13 @@ def export_model(
     about: About | None = None,
     image: Path | None = None,
     overwrite: bool = False,
-) -> str:
-    """Write the model to `out`; returns what bioimageio.core's test of a package says, else "".
+) -> Export:
+    """Write the model to `out` for other programs, as `unetseg export` does.
 
     ONNX and TorchScript take normalised images (b, channels, *yx) float32 and give calibrated probabilities
-    (b, classes, *yx_out). about, image: for a package, which takes grey values. Raises UserError, and writes
-    nothing, for an average of models, a wrong ending, a file that is there, what is missing, and a network
-    that cannot be exported.
+    (b, classes, *yx_out). A package takes grey values; it needs `about` with a licence and authors, and the
+    path of an image that it is tested and shown with. Raises UserError, and writes nothing, for an average of
+    models, a wrong ending, a file that is there, what is missing, and a network that cannot be exported.
     """
     if model.others:
         raise UserError("an average of models cannot be exported. Export one of them.")
@@ -41,12 +55,14 @@ def export_model(
         raise UserError(f"{out}: a file for {to} ends with {' or '.join(ENDINGS[to])}.")
     if out.exists() and not overwrite:
         raise UserError(f"{out}: is there already. Choose another name, or give --overwrite.")
+    left_out = not_carried(model.recipe)
     if to == "bioimageio":
-        return _package(model, out, about, image)
+        return Export(out, _package(model, out, about, image), tuple(left_out))
     content = WRITERS[to](model.net, model.recipe.calibration)
     with replacing(out) as temporary:
         temporary.write_bytes(content)
-    return ""
+    rule = model.recipe.normalisation.method
+    return Export(out, "", (f"Normalisation ({rule}): give normalised images.", *left_out))
 
 
 def _package(model: Model, out: Path, about: About | None, image: Path | None) -> str:

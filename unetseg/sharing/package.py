@@ -48,8 +48,6 @@ def write_package(model: Model, out: Path, about: About, image: Path) -> str:
     bioimageio.core, for what the specification refuses, and where the test fails; nothing is written then.
     """
     spec = load_libraries()
-    if out.suffix != ".zip":
-        raise UserError(f"{out}: a package is a zip file: name it {out.with_suffix('.zip').name}.")
     example, limits = make_example(model, image, least_size(model)), not_carried(model.recipe)
     with TemporaryDirectory() as folder, replacing(out) as temporary:
         _write_files(Path(folder), model, example, about, limits)
