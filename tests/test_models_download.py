@@ -41,7 +41,7 @@ def kept(tmp_path: Path) -> list[Path]:
 
 def test_the_file_comes_whole_into_the_cache(card: ModelCard, tmp_path: Path) -> None:
     counts: list[int] = []
-    path = download_model(card, counts.append)
+    path = download_model(card, lambda done, total: counts.append(done))
     assert path == cached_file(card)
     assert path.read_bytes() == CONTENT
     assert kept(tmp_path) == [path]

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from unetseg.cli.downloads import fetch_dataset
 from unetseg.cli.group import PATH, cli
-from unetseg.cli.terminal import Progress, columns
+from unetseg.cli.terminal import columns
 from unetseg.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def data(folder: Path | None, download: bool, to: Path | None) -> None:
             raise UserError(f"--download takes the NAME of a set: {', '.join(item.name for item in items)}.")
         from unetseg.download import find_dataset
 
-        download_with_progress(find_dataset(str(folder), items), to)
+        fetch_dataset(find_dataset(str(folder), items), to)
     elif to is not None:
         raise UserError("--to goes with --download.")
     elif folder is None:
@@ -49,52 +50,6 @@ def data(folder: Path | None, download: bool, to: Path | None) -> None:
             click.echo(f"    next:     unetseg data {folder} --download")
     else:
         _examine(folder)
-
-
-def download_with_progress(item: CatalogueItem, to: Path | None = None) -> Path:
-    """The set's folder, downloaded behind a progress bar; its terms are printed first."""
-    from unetseg.download import data_folder, download_dataset
-    from unetseg.download.datasets import unfinished_bytes
-
-    to = data_folder() if to is None else to
-    if item.download and not (to / item.folder).exists():
-        click.echo(f"{click.style(item.title, bold=True)}\nterms: {item.licence}\ncite: {item.citation}")
-        start = unfinished_bytes(item, to)
-        click.echo(f"{'resuming' if start else 'downloading'} {item.download}")
-    with _Bar("B") as bytes_bar, _Bar("image") as image_bar:
-        there = (to / item.folder).exists()
-        try:
-            path = download_dataset(
-                item, to, received=bytes_bar.show, converted=image_bar.show, say=click.echo
-            )
-        except KeyboardInterrupt:
-            if unfinished_bytes(item, to):
-                click.echo("the same command resumes the download", err=True)
-            raise
-    checked = "checksums match" if item.files else "no checksums known"
-    click.echo(f"{path}: {'already there' if there else 'downloaded'}, {checked}")
-    return path
-
-
-class _Bar:
-    """A progress bar that appears when its first count comes."""
-
-    def __init__(self, unit: str) -> None:
-        self.unit = unit
-        self.progress: Progress | None = None
-
-    def show(self, done: int, total: int) -> None:
-        """`done` of `total` (0: unknown)."""
-        if self.progress is None:
-            self.progress = Progress(total or None, self.unit)
-        self.progress.add(done - self.progress.bar.n)
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.progress is not None:
-            self.progress.bar.close()
 
 
 def _show_item(item: CatalogueItem) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from unetseg.cli.downloads import fetch_model
 from unetseg.cli.group import PATH, SectionCommand, SectionOption, cli
-from unetseg.cli.model_commands import download_with_progress
 
 
 @cli.command(cls=SectionCommand)
@@ -40,9 +40,10 @@ def export(run: Path, out: Path, **given: Any) -> None:
     What an export cannot carry is printed, and written into a package's documentation.
     """
     from unetseg import api
+    from unetseg.images.limits import in_words
     from unetseg.models import find_model
 
-    found = find_model(run, download_with_progress)
+    found = find_model(run, fetch_model)
     model = api.load_model(found.path, device="cpu")
     name = given["name"] or (run.name if run.is_dir() else run.stem)
     about = api.About(
@@ -53,7 +54,7 @@ def export(run: Path, out: Path, **given: Any) -> None:
     )
     if written.tested:
         click.echo(f"bioimageio.core's test of the package passed:\n{written.tested}")
-    click.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
+    click.echo(f"wrote {out} ({in_words(out.stat().st_size)})")
     if written.left_out:
         click.echo("other programs do not do, and `unetseg predict` does:")
         click.echo("\n".join(f"- {sentence}" for sentence in written.left_out))

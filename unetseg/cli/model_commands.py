@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from unetseg.cli.group import cli
-from unetseg.cli.terminal import Progress, columns
+from unetseg.cli.terminal import columns
 
 if TYPE_CHECKING:
     from unetseg.models import ModelCard
@@ -24,6 +23,7 @@ def models(name: str | None) -> None:
 
     With NAME: the model's card (training data, licence, scores, limits).
     """
+    from unetseg.images.limits import in_words
     from unetseg.models import known_models, local_runs, model_card, shipped_models
 
     if name is not None:
@@ -31,21 +31,9 @@ def models(name: str | None) -> None:
         return
     known, runs = known_models().values(), local_runs()
     _show_list("shipped with unetseg", [[c.name, c.title] for c in shipped_models().values()])
-    _show_list("to download on first use", [[c.name, c.title, _size(c), c.licence] for c in known])
+    _show_list("to download on first use", [[c.name, c.title, in_words(c.bytes), c.licence] for c in known])
     _show_list("in runs/", [[str(path)] for path in runs])
     click.echo("`unetseg models NAME` shows a model's card; `unetseg predict NAME IMAGE…` uses it.")
-
-
-def download_with_progress(card: ModelCard) -> Path:
-    """The model's file, downloaded behind a progress bar; its licence is printed first."""
-    from unetseg.models import cached_file, download_model
-
-    if not cached_file(card).is_file():
-        click.echo(
-            f"downloading {card.name} ({_size(card)}, licence {card.licence}) from {card.url}", err=True
-        )
-    with Progress(card.bytes, "B") as bar:
-        return download_model(card, lambda done: bar.add(done - bar.bar.n))
 
 
 def _show_list(title: str, rows: list[list[str]]) -> None:
@@ -55,13 +43,15 @@ def _show_list(title: str, rows: list[list[str]]) -> None:
 
 
 def _show_card(card: ModelCard) -> None:
+    from unetseg.images.limits import in_words
+
     rows = [
         ("input", card.input),
         ("trained on", card.trained_on),
         ("licence of the images", card.data_licence),
         ("licence of the weights", card.licence),
         ("made by", card.experiment),
-        ("file", f"{_size(card)}, SHA-256 {card.sha256}"),
+        ("file", f"{in_words(card.bytes)}, SHA-256 {card.sha256}"),
         ("download", card.url or ""),
     ]
     click.echo(click.style(f"{card.name}: {card.title}", bold=True))
@@ -81,7 +71,3 @@ def _show_card(card: ModelCard) -> None:
 def _score_row(score: CardScore) -> list[str]:
     values = (score.f1, score.seg, score.baseline_f1, score.baseline_seg)
     return [score.images, str(score.count), *(f"{v:.3f}" for v in values)]
-
-
-def _size(card: ModelCard) -> str:
-    return f"{card.bytes / 1e6:.1f} MB"

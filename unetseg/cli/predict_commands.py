@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from unetseg.cli.downloads import fetch_model
 from unetseg.cli.group import PATH, Bytes, SectionCommand, SectionOption, cli
-from unetseg.cli.model_commands import download_with_progress
 
 if TYPE_CHECKING:
     from unetseg.pipeline.model import Model
@@ -142,7 +142,7 @@ def predict(run: Path, images: tuple[Path, ...], out: Path | None, **given: Any)
     from unetseg.pipeline.prediction import choose_targets, open_model
 
     options = _options(given)
-    found = [find_model(path, download_with_progress) for path in (run, *options.others)]
+    found = [find_model(path, fetch_model) for path in (run, *options.others)]
     model = open_model([one.path for one in found], options)
     for note in dict.fromkeys(n for one in (model, *model.others) for n in one.notes):
         click.echo(f"note: {note}", err=True)

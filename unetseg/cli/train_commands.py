@@ -199,7 +199,7 @@ def _with_length(train: TrainSettings, steps: int | None, minutes: float | None)
 def _downloaded(task: str, budget: str, root: str | None) -> str:
     """The benchmark's data folder, with its data set downloaded."""
     from unetseg.catalogue import read_catalogue
-    from unetseg.cli.data_commands import download_with_progress
+    from unetseg.cli.downloads import fetch_dataset
     from unetseg.config import read_experiment
     from unetseg.reproduce.benchmark import experiment_file
 
@@ -207,7 +207,7 @@ def _downloaded(task: str, budget: str, root: str | None) -> str:
         raise UserError("--download puts the data set where it is looked up; leave --root out.")
     inside = Path(read_experiment(experiment_file(task, budget)).data.root)
     item = next(item for item in read_catalogue() if item.folder == inside.parts[0])
-    return str(download_with_progress(item).parent / inside)
+    return str(fetch_dataset(item).parent / inside)
 
 
 def _run_folder(name: str) -> Path:

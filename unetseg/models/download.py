@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from unetseg.download.fetch import fetch
+from unetseg.download.fetch import Progress, fetch
 from unetseg.models.cards import ModelCard
 
 
@@ -16,17 +15,11 @@ def cached_file(card: ModelCard) -> Path:
     return Path(pooch.os_cache("unetseg")) / "models" / f"{card.name}-{card.sha256[:12]}.pt"
 
 
-def download_model(card: ModelCard, progress: Callable[[int], None] = lambda done: None) -> Path:
+def download_model(card: ModelCard, progress: Progress = lambda done, total: None) -> Path:
     """The model's file in the user's cache, downloaded if it is not there or damaged.
 
-    progress: called with the bytes received so far. The file appears under its name only when its
-    checksum is right. Raises UserError without network, for a wrong checksum, and where the cache cannot
-    be written.
+    progress: called with the bytes received so far and those of the whole file. The file appears under its
+    name only when its checksum is right. Raises UserError without network, for a wrong checksum, and where
+    the cache cannot be written.
     """
-    return fetch(
-        card.url or "",
-        cached_file(card),
-        sha256=card.sha256,
-        progress=lambda done, total: progress(done),
-        name=card.name,
-    )
+    return fetch(card.url or "", cached_file(card), sha256=card.sha256, progress=progress, name=card.name)
