@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from conftest import Unetseg, write
 
+from unetseg.cli import cli
+from unetseg.config import read_experiment
 from unetseg.errors import UserError
 from unetseg.pipeline.dataset import read_dataset
 from unetseg.sample import Sample, learnt_labels
@@ -42,6 +45,10 @@ def test_the_note_names_the_images_and_the_setting() -> None:
     note = coverage_note([cells(16, 3)])
     assert "only some objects (a 3 of about 16)" in note
     assert "data.partly_annotated = true" in note
+    for command in ("show", "train", "score"):
+        assert "--partly-annotated" in note
+        assert command in note
+        assert "--partly-annotated" in {o for p in cli.commands[command].params for o in p.opts}
 
 
 def test_nothing_is_said_where_brightness_does_not_show_the_objects() -> None:
@@ -111,6 +118,32 @@ def test_a_rim_is_added_only_where_no_background_is_annotated() -> None:
     assert learnt_labels(Sample("a", image, labels)).tolist() == [[-1, 0, 0, 7, 0, 0, -1]]
     labels[0, 0] = 0
     assert learnt_labels(Sample("a", image, labels)).tolist() == labels.tolist()
+
+
+def folder_of_few(root: Path) -> Path:
+    """Three images of 16 cells, of which 3 are annotated."""
+    for name in "abc":
+        sample = cells(16, 3)
+        assert sample.labels is not None
+        write(root / "images" / f"{name}.tif", sample.image[0])
+        write(root / "labels" / f"{name}.tif", sample.labels.astype(np.uint16))
+    return root
+
+
+def test_the_option_of_train_and_show_is_the_setting(unetseg: Unetseg, tmp_path: Path) -> None:
+    root = folder_of_few(tmp_path / "few")
+    file = tmp_path / "few.toml"
+    file.write_text(f'[data]\ntask = "folder"\nroot = "{root.as_posix()}"\n')
+    out, run = tmp_path / "show.png", tmp_path / "run"
+    for data in (root, file):
+        assert "give --partly-annotated" in unetseg("show", data, "--out", out).out
+        partly = unetseg("show", data, "--out", out, "--partly-annotated")
+        assert "partly annotated: a, b, c" in partly.out
+        assert "give --partly-annotated" not in partly.out
+    assert unetseg("train", "--data", root, "--run", run, "--steps", 1, "--partly-annotated").code == 0
+    assert read_experiment(run / "experiment.toml").data.partly_annotated
+    refused = unetseg("train", "--resume", run, "--partly-annotated")
+    assert "--resume continues a run as it was started" in refused.err
 
 
 def test_classes_have_a_value_for_it_instead(tmp_path: Path) -> None:

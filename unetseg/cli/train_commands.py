@@ -16,6 +16,12 @@ from unetseg.reproduce.published import BUDGETS, PUBLISHED
 if TYPE_CHECKING:
     from unetseg.settings import TrainSettings
 
+_partly_annotated = click.option(
+    "--partly-annotated",
+    is_flag=True,
+    help="Only some objects are annotated: learn those, and nothing of the rest.",
+)
+
 
 @cli.command()
 @click.option("--out", type=PATH, default=Path("demo"), show_default=True, help="Folder to write to.")
@@ -44,20 +50,22 @@ def demo(out: Path, steps: int | None, device: str) -> None:
 @cli.command()
 @click.argument("data", type=PATH)
 @click.option("--out", type=PATH, default=Path("show.png"), show_default=True, help="PNG to write.")
-def show(data: Path, out: Path) -> None:
+@_partly_annotated
+def show(data: Path, out: Path, partly_annotated: bool) -> None:
     """Draw your data as the network will see it.
 
     DATA is a data folder or an EXPERIMENT.toml.
     """
-    from unetseg.pipeline.auto import derive_experiment, derive_settings
+    from unetseg.pipeline.auto import derive_experiment, derive_settings, with_partly_annotated
     from unetseg.pipeline.preview import write_show
 
     if data.suffix == ".toml":
         from unetseg.config import read_with_keys
 
-        resolved = derive_settings(*read_with_keys(data))  # whatever its folds are
+        read, given = read_with_keys(data)
+        resolved = derive_settings(with_partly_annotated(read, partly_annotated), given)  # whatever its folds
     else:
-        resolved = derive_experiment(data)
+        resolved = derive_experiment(data, partly_annotated=partly_annotated)
     show_derived(resolved)
     for note in write_show(resolved.experiment, out):
         click.echo(note)
@@ -70,6 +78,7 @@ def show(data: Path, out: Path) -> None:
 @click.option("--run", "run_path", type=PATH, help="Run folder to create (default: runs/NAME).")
 @click.option("--resume", type=PATH, metavar="RUN", help="Continue a run that was interrupted.")
 @click.option("--from", "start_from", metavar="MODEL", help="Start from a run, a model file or a name.")
+@_partly_annotated
 @click.option("--fold", help="One of the experiment's named splits.")
 @click.option("--root", help="The data set's folder, instead of data.root.")
 @click.option("--steps", type=click.IntRange(1), help="Training steps, instead of train.steps.")
@@ -86,6 +95,7 @@ def train(
     run_path: Path | None,
     resume: Path | None,
     start_from: str | None,
+    partly_annotated: bool,
     fold: str | None,
     root: str | None,
     steps: int | None,
@@ -109,7 +119,8 @@ def train(
     if sum(x is not None for x in (experiment, data, resume)) != 1:
         raise UserError("give one of: an EXPERIMENT.toml, --data FOLDER, or --resume RUN.")
     if resume is not None:
-        if any(x is not None for x in (run_path, start_from, fold, root, steps, minutes, seed, device)):
+        given = (run_path, start_from, fold, root, steps, minutes, seed, device)
+        if partly_annotated or any(x is not None for x in given):
             raise UserError("--resume continues a run as it was started; it takes no other option.")
         run = Run.open(resume)
         with process_group(run.experiment.device):
@@ -118,9 +129,15 @@ def train(
     if fold is not None and experiment is None:
         raise UserError("--fold goes with an EXPERIMENT.toml that has folds.")
     resolved = (
-        resolve_file(experiment, fold=fold, root=root, start_from=start_from)
+        resolve_file(
+            experiment, fold=fold, root=root, start_from=start_from, partly_annotated=partly_annotated
+        )
         if experiment is not None
-        else derive_experiment(Path(root) if root else data or Path(), start_from=start_from or "")
+        else derive_experiment(
+            Path(root) if root else data or Path(),
+            start_from=start_from or "",
+            partly_annotated=partly_annotated,
+        )
     )
     settings = resolved.experiment
     changed = replace(

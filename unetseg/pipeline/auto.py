@@ -88,32 +88,45 @@ class _Seen:
         return self.listing.kind == "instances" and self.experiment.data.task != "isbi-em"
 
 
-def derive_experiment(root: Path, *, start_from: str = "") -> Resolved:
+def derive_experiment(root: Path, *, start_from: str = "", partly_annotated: bool = False) -> Resolved:
     """The default experiment for the data in `root`, all its settings derived from them.
 
-    start_from: as train.start_from, a model whose settings come before the data's.
+    start_from: as train.start_from, a model whose settings come before the data's. partly_annotated: as
+    data.partly_annotated.
     """
-    data = DataSettings(task=guess_task(root), root=str(root))
+    data = DataSettings(task=guess_task(root), root=str(root), partly_annotated=partly_annotated)
     train = TrainSettings(start_from=start_from)
     return derive_settings(Experiment(name=root.resolve().name, data=data, train=train), {"data.root"})
 
 
 def resolve_file(
-    path: Path, *, fold: str | None = None, root: str | None = None, start_from: str | None = None
+    path: Path,
+    *,
+    fold: str | None = None,
+    root: str | None = None,
+    start_from: str | None = None,
+    partly_annotated: bool = False,
 ) -> Resolved:
     """The experiment of a TOML file; what it does not say is derived from its data.
 
     fold: one of its named splits; root: the data folder, in place of data.root; start_from: in place of
-    train.start_from.
+    train.start_from; partly_annotated: data.partly_annotated is true whatever the file says.
     """
     whole, given = read_with_keys(path)
-    read = choose_fold(whole, fold)
+    read = with_partly_annotated(choose_fold(whole, fold), partly_annotated)
     data = read.data if root is None else replace(read.data, root=root)
     train = replace(read.train, start_from=start_from or read.train.start_from)
     if train.minutes and "train.steps" not in given:
         train = replace(train, steps=MOST_STEPS)
         given |= {"train.steps"}
     return derive_settings(replace(read, data=data, train=train), given)
+
+
+def with_partly_annotated(experiment: Experiment, partly_annotated: bool) -> Experiment:
+    """The experiment with data.partly_annotated = true if asked for, else as it is."""
+    if not partly_annotated:
+        return experiment
+    return replace(experiment, data=replace(experiment.data, partly_annotated=True))
 
 
 def derive_settings(experiment: Experiment, given: Collection[str]) -> Resolved:

@@ -30,7 +30,8 @@ def list_task(root: Path, data: DataSettings) -> Listing:
             )
     if data.partly_annotated and data.task not in ("folder", "cell-tracking"):
         raise UserError(
-            f'data.partly_annotated is for the tasks "folder" and "cell-tracking", not "{data.task}".'
+            f'data.partly_annotated (--partly-annotated) is for the tasks "folder" and "cell-tracking", not '
+            f'"{data.task}".'
         )
     if data.volumes and data.task not in ("folder", "isbi-em"):
         raise UserError(f'data.volumes is for the tasks "folder" and "isbi-em", not "{data.task}".')
