@@ -8,8 +8,8 @@ import sys
 
 from unetseg.errors import UserError
 
-ADDRESS_SPACE = 9 * 2**27
-"""Bytes that the libraries take to be loaded, with a little to work in: 0.95 GiB and 0.18 (measured)."""
+WITH_TORCH, WITHOUT_TORCH = 1152 * 2**20, 384 * 2**20
+"""Bytes that the libraries take to be loaded, with a little to work in; measured on two cores."""
 GLIBC = {
     "MALLOC_TRIM_THRESHOLD_": (-1, 2**31 - 1),
     "MALLOC_MMAP_THRESHOLD_": (-3, 2**30),
@@ -19,8 +19,8 @@ GLIBC = {
 to 1 GiB out of what is held; one pool for all threads."""
 
 
-def check_address_space() -> None:
-    """Raise UserError where `ulimit -v` leaves less than PyTorch takes to be loaded.
+def check_address_space(needed: int) -> None:
+    """Raise UserError where `ulimit -v` leaves less than `needed` bytes, which the libraries take to be loaded.
 
     Past that limit libraries end the process from C++, or wait for ever, and no error can be caught.
     """
@@ -29,10 +29,10 @@ def check_address_space() -> None:
     import resource
 
     allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if allowed != resource.RLIM_INFINITY and allowed < ADDRESS_SPACE:
+    if allowed != resource.RLIM_INFINITY and allowed < needed:
         raise UserError(
             f"not enough memory: the limit (ulimit -v) is {allowed // 2**20} MiB of address space, and "
-            f"{ADDRESS_SPACE // 2**20} MiB are needed. Raise it: ulimit -v {2 * ADDRESS_SPACE // 2**10}."
+            f"{needed // 2**20} MiB are needed. Raise it: ulimit -v {2 * needed // 2**10}."
         )
 
 

@@ -9,9 +9,11 @@ from typing import Any
 import click
 
 from unetseg import __version__
-from unetseg.allocator import check_address_space, keep_freed_memory
+from unetseg.allocator import WITH_TORCH, WITHOUT_TORCH, check_address_space, keep_freed_memory
 from unetseg.files import check_name
 
+LIGHT = {"data", "export-labels", "measure", "models", "score"}
+"""Commands that do not load PyTorch, so that they run in a third of the memory."""
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
 
 
@@ -87,5 +89,5 @@ def cli(context: click.Context) -> None:
         raise click.UsageError("torchrun started several processes; only `train` shares its work.")
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
-    check_address_space()
+    check_address_space(WITHOUT_TORCH if context.invoked_subcommand in LIGHT else WITH_TORCH)
     keep_freed_memory()
