@@ -62,7 +62,7 @@ def under_limit(command: str, mebibytes: int, folder: Path) -> subprocess.Comple
         ("nets", 200),
         ("report run", 600),
         ("predict run a.tif", 600),
-        ("train --data d", 1100),
+        ("train --data d", 900),
         ("score a b", 300),
     ],
 )

@@ -20,7 +20,7 @@ to 1 GiB out of what is held; one pool for all threads."""
 
 
 def check_address_space(needed: int) -> None:
-    """Raise UserError where `ulimit -v` leaves less than `needed` bytes, which the libraries take to be loaded.
+    """Raise UserError where `ulimit -v` leaves less than the `needed` bytes of the libraries.
 
     Past that limit libraries end the process from C++, or wait for ever, and no error can be caught.
     """
