@@ -124,6 +124,7 @@ def test_averaged_tile_by_tile_is_the_average_of_the_whole() -> None:
         one = made(1, labels=LabelSettings(median_radius=2), calibration=(0.0, 0.1, 0.2, 0.9))
         both = api.average(one, made(2, downsample=shrink))
         foreground = probabilities(both)[1]
+        assert np.abs(foreground - between(foreground)).min() > 1e-4  # to which tiled equals whole
         rule = replace(both.recipe.labels, threshold=between(foreground))
         both = replace(both, recipe=replace(both.recipe, labels=rule))
         whole = both.labels(probabilities(both))

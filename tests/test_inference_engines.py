@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,9 @@ from unetseg.cli.predict_commands import ENGINE_NAMES
 from unetseg.errors import UserError
 from unetseg.images.marks import existing_mark
 from unetseg.inference import engines
-from unetseg.inference.engines import ENGINES, InferenceNet, choose_engine, prepare
+from unetseg.inference.engines import ENGINES, InferenceNet, choose_engine, describe_engine, prepare
 from unetseg.inference.export import logits_onnx
+from unetseg.inference.onnxruntime_engine import compile_onnxruntime
 from unetseg.inference.predict import predict
 from unetseg.nets import NETS, TorchOnly, build_net
 from unetseg.pipeline.model import PredictSettings, load_model, save_model
@@ -86,7 +88,7 @@ def unet() -> Any:
 
 
 def test_auto_is_the_first_that_can_be_used(unet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    installed = set(OTHERS)
+    installed = {*OTHERS, "onnx"}
     monkeypatch.setattr(engines, "find_spec", lambda package: package if package in installed else None)
     assert choose_engine("auto", unet, CPU) == next(iter(ENGINES)) == "openvino"
     assert choose_engine("auto", unet, CPU, "bf16") == "torch"
@@ -97,13 +99,19 @@ def test_auto_is_the_first_that_can_be_used(unet: Any, monkeypatch: pytest.Monke
     installed.clear()
     assert choose_engine("auto", unet, CPU) == "torch"
     for name in OTHERS:
-        with pytest.raises(UserError, match=f"--engine {name}: {name} is not installed. pip install {name}"):
+        with pytest.raises(
+            UserError, match=f"--engine {name}: not installed: {name} onnx. pip install {name} onnx"
+        ):
             choose_engine(name, unet, CPU)
+    installed.update(OTHERS)
+    assert choose_engine("auto", unet, CPU) == "torch"
+    with pytest.raises(UserError, match="not installed: onnx. pip install onnx,"):
+        choose_engine("openvino", unet, CPU)
 
 
 def test_what_an_engine_cannot_do_is_refused(unet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "find_spec", lambda package: package)
-    monkeypatch.setattr(engines, "cuda_is_there", lambda: False)
+    monkeypatch.setattr(engines, "gpu_provider", lambda: None)
     with pytest.raises(UserError, match="computes in float32 here, not in bf16"):
         choose_engine("openvino", unet, CPU, "bf16")
     with pytest.raises(UserError, match="does not compute on cuda"):
@@ -120,6 +128,62 @@ def test_an_engine_that_computes_something_else_is_found_out(unet: Any, monkeypa
     monkeypatch.setitem(ENGINES, "openvino", broken)
     with pytest.raises(UserError, match=r"openvino.* computes other logits .* differ by 1\. Give"):
         prepare(unet, CPU, engine="openvino")
+
+
+def test_an_engine_that_does_not_load_is_one_error(unet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(net: Any, device: torch.device, precision: str) -> Any:
+        raise ImportError("libopenvino.so: cannot open shared object file")
+
+    monkeypatch.setitem(ENGINES, "openvino", replace(ENGINES["openvino"], compile=broken))
+    monkeypatch.setattr(engines, "find_spec", lambda package: package)
+    with pytest.raises(UserError, match=r"openvino.* cannot run this network here \(libopenvino.so: .*Give"):
+        prepare(unet, CPU, engine="auto")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The providers that sessions are asked for, of an ONNX Runtime that finds the libraries of all."""
+    onnxruntime, made = pytest.importorskip("onnxruntime"), []
+
+    def session(model: bytes, options: Any, providers: list[Any]) -> Any:
+        made.extend(providers)
+        names = [p if isinstance(p, str) else p[0] for p in providers]
+        return SimpleNamespace(get_providers=lambda: names)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("built_with", "provider", "name"),
+    [
+        (["Tensorrt", "CUDA"], ("CUDAExecutionProvider", {"device_id": 1, "use_tf32": 0}), "CUDA"),
+        (["Tensorrt"], ("TensorrtExecutionProvider", {"device_id": 1}), "TensorRT"),
+    ],
+)
+def test_onnx_runtime_computes_on_the_gpu_that_it_was_built_for(
+    unet: Any, asked: list[Any], monkeypatch: pytest.MonkeyPatch, built_with: Any, provider: Any, name: str
+) -> None:
+    there = [f"{made}ExecutionProvider" for made in (*built_with, "CPU")]
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: there)
+    gpu = torch.device("cuda", 1)
+    assert choose_engine("onnxruntime", unet, gpu) == "onnxruntime"
+    compile_onnxruntime(unet, gpu, "float32")
+    assert asked == [provider, "CPUExecutionProvider"]
+    version = importlib.metadata.version("onnxruntime")
+    assert describe_engine("onnxruntime", gpu) == f"onnxruntime {version} ({name})"
+    assert describe_engine("onnxruntime", CPU) == f"onnxruntime {version}"
+
+
+def test_a_gpu_whose_libraries_are_missing_is_not_passed_over(unet: Any, monkeypatch: Any) -> None:
+    """ONNX Runtime itself would compute on the processor and only log it."""
+    pytest.importorskip("onnxruntime")
+    there = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: there)
+    with pytest.raises(
+        UserError, match="CUDAExecutionProvider does not load here. pip install 'onnxruntime-gpu"
+    ):
+        compile_onnxruntime(unet, torch.device("cuda"), "float32")
 
 
 def test_the_command_offers_the_engines() -> None:

@@ -247,7 +247,7 @@ def test_a_run_on_volumes_resumes_scores_predicts_and_reports(tmp_path: Path) ->
     assert "v4" in page
 
 
-def test_prediction_of_volume_files(tmp_path: Path) -> None:
+def test_prediction_of_volume_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """TIFF in, TIFF out with its spacing; NIfTI in, NIfTI out; tiles do not show; the API agrees."""
     root = make_folder(tmp_path / "data")
     run = Run.create(tmp_path / "run", experiment(root))
@@ -263,12 +263,16 @@ def test_prediction_of_volume_files(tmp_path: Path) -> None:
     else:
         nibabel.save(nibabel.Nifti1Image(balls(0)[0].T, np.diag([0.5, 0.5, 1, 1])), nifti)
         files.append(nifti)
-    options = PredictOptions(probabilities=True, pictures=True, tile=8)
+    options = PredictOptions(probabilities=True, pictures=True, tile=8, engine="torch")
     done = choose_targets(model, files, tmp_path / "out", options)
     assert [d.out.name for d in done] == ["v0_labels.tif", "n0_labels.nii.gz"][: len(files)]
     for target in done:
         first = list(predict_target(model, target, options))
         assert list(predict_target(model, target, options)) == first[-1:]  # complete: nothing is computed
+    with monkeypatch.context() as other:
+        other.setattr("unetseg.pipeline.model.describe_engine", lambda name, device: "another 1.0")
+        with pytest.raises(UserError, match=r"engine \(torch .* → another 1.0\)"):
+            list(predict_target(model, done[0], options))
     labels, probabilities = api.predict(model, balls(0)[0])
     for path, written in zip(files, done, strict=True):
         source, result = read_volume(path), read_volume(written.out)

@@ -137,7 +137,6 @@ def predict(run: Path, images: tuple[Path, ...], out: Path | None, **given: Any)
     an interruption, the same command resumes (docs/large-images.md).
     """
     from unetseg.device import describe_device
-    from unetseg.inference.engines import describe_engine
     from unetseg.models import find_model
     from unetseg.pipeline.prediction import choose_targets, open_model
 
@@ -146,8 +145,7 @@ def predict(run: Path, images: tuple[Path, ...], out: Path | None, **given: Any)
     model = open_model([one.path for one in found], options)
     for note in dict.fromkeys(n for one in (model, *model.others) for n in one.notes):
         click.echo(f"note: {note}", err=True)
-    engine = describe_engine(model.engine(options.settings))
-    click.echo(f"engine: {engine}, {describe_device(model.device)}")
+    click.echo(f"engine: {model.engines(options.settings)}, {describe_device(model.device)}")
     out = out or found[0].predictions
     targets = choose_targets(model, images, out, options)
     if options.dry_run:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from unetseg.device import one_thread
-from unetseg.errors import UserError, did_you_mean
-from unetseg.inference.onnxruntime_engine import compile_onnxruntime, cuda_is_there
+from unetseg.errors import UserError, did_you_mean, first_line, ran_out_of_memory
+from unetseg.inference.onnxruntime_engine import GPU_PROVIDERS, compile_onnxruntime, gpu_provider
 from unetseg.inference.openvino_engine import compile_openvino
 from unetseg.inference.torch_engine import compile_torch
 from unetseg.nets.contract import Net, TorchOnly
@@ -84,10 +84,8 @@ def prepare(
     """
     name = choose_engine(engine, net, device, precision)
     held = device if name == "torch" else torch.device("cpu")
-    forward = ENGINES[name].compile(net, device, precision)
-    if name != "torch":
-        _check(name, forward, net, device)
-    return InferenceNet(forward, describe_engine(name), held, net.footprint, net.classes, net.dims)
+    forward = _compiled(name, net, device, precision)
+    return InferenceNet(forward, describe_engine(name, device), held, net.footprint, net.classes, net.dims)
 
 
 def choose_engine(wanted: str, net: Net, device: torch.device, precision: str = "float32") -> str:
@@ -103,6 +101,22 @@ def choose_engine(wanted: str, net: Net, device: torch.device, precision: str = 
     return wanted
 
 
+def _compiled(name: str, net: Net, device: torch.device, precision: str) -> Forward:
+    """The network as an engine runs it; UserError where the engine does not load or run it."""
+    try:
+        forward = ENGINES[name].compile(net, device, precision)
+        if name != "torch":
+            _check(name, forward, net, device)
+    except Exception as error:  # the libraries' exceptions have no common class
+        if name == "torch" or isinstance(error, UserError) or ran_out_of_memory(error):
+            raise
+        found = describe_engine(name, device)
+        raise UserError(
+            f"{found} cannot run this network here ({first_line(error)}). Give --engine torch."
+        ) from None
+    return forward
+
+
 def _check(name: str, forward: Forward, net: Net, device: torch.device) -> None:
     """Compare an engine with PyTorch on noise of the smallest legal size."""
     noise = torch.randn(1, net.channels, *net.footprint.smallest, generator=torch.Generator().manual_seed(0))
@@ -111,33 +125,37 @@ def _check(name: str, forward: Forward, net: Net, device: torch.device) -> None:
         difference = float((forward(noise) - expected).abs().max())
     if not difference <= TOLERANCE * max(1.0, float(expected.abs().max())):
         raise UserError(
-            f"{describe_engine(name)} computes other logits than PyTorch for this network: they differ by "
-            f"{difference:.2g}. Give --engine torch."
+            f"{describe_engine(name, device)} computes other logits than PyTorch for this network: "
+            f"they differ by {difference:.2g}. Give --engine torch."
         )
 
 
-def describe_engine(name: str) -> str:
-    """Name and version, such as "openvino 2026.4.1"."""
+def describe_engine(name: str, device: torch.device) -> str:
+    """Name and version, such as "openvino 2026.4.1"; of ONNX Runtime on a GPU also how it computes there."""
+    provider = gpu_provider() if name == "onnxruntime" and device.type == "cuda" else None
+    by = f" ({GPU_PROVIDERS[provider]})" if provider else ""
     for package in (ENGINES[name].package, f"{ENGINES[name].package}-gpu"):
         try:
-            return f"{name} {version(package)}"
+            return f"{name} {version(package)}{by}"
         except PackageNotFoundError:
             continue
-    return name
+    return f"{name}{by}"
 
 
 def _refusal(name: str, net: Net, device: torch.device, precision: str) -> str | None:
     """Why an engine cannot be used here, and what to do; None where it can."""
     if name == "torch":
         return None
-    if find_spec(ENGINES[name].package) is None:
-        return f"{name} is not installed. pip install {ENGINES[name].package}, or give --engine torch."
+    missing = [package for package in (ENGINES[name].package, "onnx") if find_spec(package) is None]
+    if missing:
+        names = " ".join(missing)
+        return f"not installed: {names}. pip install {names}, or give --engine torch."
     if precision != "float32":
         return f"computes in float32 here, not in {precision}. Give --engine torch."
     if isinstance(net, TorchOnly):
         return f"this network cannot be exported to ONNX: {net.torch_only}. Give --engine torch."
     if device.type == "cuda" and name == "onnxruntime":
-        return None if cuda_is_there() else "has no CUDA here. pip install onnxruntime-gpu in its place."
+        return None if gpu_provider() else "has no CUDA here. pip install onnxruntime-gpu in its place."
     if device.type != "cpu":
         return f"does not compute on {device.type}. Give --device cpu, or --engine torch."
     return None

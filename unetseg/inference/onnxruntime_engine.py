@@ -1,4 +1,4 @@
-"""ONNX Runtime as the engine, on processors and through CUDA."""
+"""ONNX Runtime as the engine, on processors and on NVIDIA's GPUs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unetseg.errors import UserError
 from unetseg.inference.export import INPUT, logits_onnx
 from unetseg.nets.contract import Net
 
-CUDA = "CUDAExecutionProvider"
+CPU = "CPUExecutionProvider"
+GPU_PROVIDERS = {"CUDAExecutionProvider": "CUDA", "TensorrtExecutionProvider": "TensorRT"}
+"""What computes on a GPU, the preferred one first: TensorRT tunes itself for minutes at every tile size."""
 
 
 def compile_onnxruntime(net: Net, device: torch.device, precision: str) -> Callable[[Tensor], Tensor]:
@@ -24,11 +27,12 @@ def compile_onnxruntime(net: Net, device: torch.device, precision: str) -> Calla
     return forward
 
 
-def cuda_is_there() -> bool:
-    """Whether this ONNX Runtime was built with CUDA."""
+def gpu_provider() -> str | None:
+    """The one of GPU_PROVIDERS that is used: the first that this ONNX Runtime was built with."""
     import onnxruntime
 
-    return CUDA in onnxruntime.get_available_providers()
+    built_with = onnxruntime.get_available_providers()
+    return next((provider for provider in GPU_PROVIDERS if provider in built_with), None)
 
 
 def _session(model: bytes, device: torch.device) -> Any:
@@ -39,7 +43,16 @@ def _session(model: bytes, device: torch.device) -> Any:
     options.intra_op_num_threads = torch.get_num_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    providers: list[Any] = ["CPUExecutionProvider"]
-    if device.type == "cuda":
-        providers.insert(0, (CUDA, {"device_id": device.index or 0, "use_tf32": "0"}))
-    return onnxruntime.InferenceSession(model, options, providers=providers)
+    if device.type != "cuda":
+        return onnxruntime.InferenceSession(model, options, providers=[CPU])
+    wanted = gpu_provider()
+    settings = {"device_id": device.index or 0}
+    if wanted == "CUDAExecutionProvider":
+        settings["use_tf32"] = 0  # float32, as PyTorch computes here
+    session = onnxruntime.InferenceSession(model, options, providers=[(wanted, settings), CPU])
+    if session.get_providers()[0] != wanted:  # its libraries were not found: it would use the processor
+        raise UserError(
+            f"--engine onnxruntime: {wanted} does not load here. pip install 'onnxruntime-gpu[cuda,cudnn]', "
+            "or give --engine torch."
+        )
+    return session

@@ -13,8 +13,8 @@ from unetseg.nets.contract import check_input
 from unetseg.nets.footprint import Branches, Conv, Layer, Up, derive_footprint, pool
 from unetseg.tiles import Footprint
 
-LEAST = 1e-38
-"""The least probability whose logarithm is taken."""
+LEAST = 1e-30
+"""The least probability whose logarithm is taken; engines take what is below 1.2e-38 for zero."""
 
 
 class UNetPlusPlus(nn.Module):

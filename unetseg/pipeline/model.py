@@ -19,7 +19,7 @@ from typing_extensions import TypedDict
 from unetseg.calibration import calibrated
 from unetseg.device import one_thread
 from unetseg.errors import UserError
-from unetseg.inference.engines import InferenceNet, choose_engine, prepare
+from unetseg.inference.engines import InferenceNet, choose_engine, describe_engine, prepare
 from unetseg.inference.memory import choose_grid
 from unetseg.inference.predict import predict
 from unetseg.nets import Net, Prunable
@@ -85,6 +85,11 @@ class Model:
     def engine(self, tiling: PredictSettings) -> str:
         """The engine that computes: the one given, or the fastest; UserError where it cannot be used."""
         return choose_engine(tiling.engine, self.net, self.device, tiling.precision)
+
+    def engines(self, tiling: PredictSettings) -> str:
+        """Name and version of the engine, and of those of the models that it is averaged with."""
+        models = (self, *self.others)
+        return ", ".join(describe_engine(m.engine(tiling), self.device) for m in models)
 
     def ready(self, tiling: PredictSettings) -> InferenceNet:
         """The network made ready by its engine.

@@ -15,13 +15,15 @@ import torch
 
 from unetseg import __version__
 from unetseg.device import describe_device
+from unetseg.inference.engines import describe_engine
 from unetseg.pipeline.dataset import Dataset
+from unetseg.pipeline.model import PredictSettings
 
-PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "tifffile", "openvino", "onnxruntime")
+PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "tifffile", "openvino", "onnxruntime", "onnx")
 
 
 def environment(device: torch.device, data: Dataset) -> dict[str, Any]:
-    """Plain values that say where a run's result comes from."""
+    """Plain values that say where a run's result comes from; engine: what computes the scored predictions."""
     return {
         "unetseg": __version__,
         "commit": _commit(),
@@ -31,6 +33,7 @@ def environment(device: torch.device, data: Dataset) -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in PACKAGES},
         "device": describe_device(device),
+        "engine": describe_engine(PredictSettings().engine, device),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "data_sha256": data.checksum,
         "split": data.split.describe(),

@@ -92,7 +92,8 @@ def _settings(model: Model, target: Target, options: PredictOptions) -> dict[str
         "labels": asdict(model.recipe.labels),
         "kind": [model.recipe.kind, *model.recipe.values],
         "image": fingerprint(target.image, [target.image]),
-        "settings": asdict(options.settings),
+        **asdict(options.settings),
+        "engine": model.engines(options.settings),
         "device": model.device.type,
         "probabilities": options.probabilities,
     }

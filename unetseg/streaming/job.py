@@ -155,7 +155,7 @@ class Request:
             "batch": self.plan.batch,
             "memory": self.plan.memory,
             "precision": self.precision,
-            "engine": ", ".join(map(describe_engine, self.engines)),
+            "engine": ", ".join(describe_engine(name, self.model.device) for name in self.engines),
             "device": self.model.device.type,
             "skip-below": self.skipping.below,
             "mask": None if self.skipping.mask is None else self.skipping.mask.identity,
