@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from unetseg.errors import UserError
 from unetseg.exports import FORMATS, LabelledPage
 from unetseg.images import LazyImage
+from unetseg.images.arrays import array_stack
 from unetseg.images.lazy import plane_names
 from unetseg.measurements import measure_objects
 from unetseg.pipeline.measuring import Measured
@@ -19,16 +20,18 @@ from unetseg.pipeline.measuring import Measured
 
 def measure_array(
     labels: Any,
-    image: LazyImage | None = None,
+    image: Any | None = None,
     *,
     name: str = "labels",
     spacing_um: Sequence[float] | None = None,
 ) -> list[Measured]:
-    """The objects of every page of labels (…, y, x); image: of the same pages, for the grey values.
+    """The objects of every page of labels (…, y, x), one `Measured` a page.
 
+    image: an array of the labels' shape, or an opened image of the same pages, for the grey values.
     spacing_um: the pixel size (y, x) in µm. Raises UserError where the image is of another size.
     """
     pages, axes = _pages(labels), _axes(labels)
+    image = image if image is None or isinstance(image, LazyImage) else array_stack(image)
     if image is not None and (len(image.planes), image.shape[1:]) != (len(pages), pages[0].shape):
         raise UserError(
             f"{name}: {len(pages)} pages of {pages[0].shape} pixels, but the image has {len(image.planes)} "
