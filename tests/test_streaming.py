@@ -20,12 +20,14 @@ import zarr
 from unetseg.errors import UserError
 from unetseg.images import LazyImage, open_image
 from unetseg.images.ome_zarr import LabelStore, tidy
+from unetseg.inference.reduce import everything
 from unetseg.normalise import Normalisation
 from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.pipeline.recipe import Recipe, new_net
 from unetseg.settings import LabelSettings
-from unetseg.streaming.job import Job, Request, Skipping
+from unetseg.streaming.job import Job, OptionalOutputs, Request, Skipping
 from unetseg.streaming.output import label_array, make_result, open_job
+from unetseg.streaming.tile_steps import reduction
 from unetseg.streaming.work import Resumed, Summary, TileDone
 
 TILES = PredictSettings(side=32)
@@ -390,3 +392,33 @@ def test_memory_does_not_grow_with_the_image(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         peaks.append(int(done.stdout.split()[-1]))
     assert peaks[1] < 1.1 * peaks[0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "reduced"),
+    [
+        (LabelSettings(), {}, True),
+        (LabelSettings(), {"classes": 4}, True),
+        (LabelSettings(threshold=0.4), {"kind": "classes"}, True),
+        (LabelSettings(), {"kind": "classes", "classes": 3}, True),
+        (LabelSettings(seed_threshold=0.9), {}, False),
+        (LabelSettings(median_radius=1), {}, False),
+        (LabelSettings(), {"downsample": 2}, False),
+    ],
+    ids=str,
+)
+def test_one_byte_a_pixel_comes_from_the_device_where_that_is_what_is_written(
+    labels: LabelSettings, options: Any, reduced: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the result is the same as of probabilities."""
+    used = model(labels, **options)
+    request = Request.of(used, image(tmp_path), TILES)
+    found = reduction(request)(torch.rand(1, used.recipe.classes, 8, 8))
+    assert (found.dtype == torch.uint8) is reduced
+    result = label_array(request)
+    monkeypatch.setattr("unetseg.streaming.tile_steps.reduction", lambda job: everything)
+    np.testing.assert_array_equal(result, label_array(request))
+    kept = OptionalOutputs("float32")
+    assert reduction(Request.of(used, image(tmp_path), TILES, outputs=kept)) is everything
+    two = replace(used, others=(used,))
+    assert reduction(Request.of(two, image(tmp_path), TILES)) is everything

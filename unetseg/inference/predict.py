@@ -16,6 +16,9 @@ from torch import Tensor
 
 from unetseg.device import memory_errors
 from unetseg.inference.engines import InferenceNet
+from unetseg.inference.pieces import Pieces
+from unetseg.inference.reduce import Reduce, everything
+from unetseg.inference.transfer import Arriving, Transfer, transfer_to
 from unetseg.tiles import Tile, TileGrid, read_mirrored
 
 IN_FLIGHT = 2
@@ -58,15 +61,17 @@ def stream(
     read: Callable[[Tile], NDArray[Any] | None],
     *,
     average: int = 1,
-) -> Iterator[tuple[Tile, NDArray[np.float32] | None]]:
+    reduce: Reduce = everything,
+) -> Iterator[tuple[Tile, NDArray[Any] | None]]:
     """Each tile with the probabilities (k, *yx) float32 of its window, in order, group after group.
 
     While one group is handed out the next is computed and another read, by threads of their own;
-    nothing else is alive. `read` (of the tile's read region, (c, *yx)) may be called from several
-    threads; where it returns None nothing is computed and None is handed out. The tiles of a group
-    are one batch. On CUDA copies are asynchronous, from and to pinned memory.
+    nothing else is alive, and what was handed out is valid until the next tile is asked for. `read` (of
+    the tile's read region, (c, *yx)) may be called from several threads; where it returns None nothing
+    is computed and None is handed out. The tiles of a group are one batch, which is halved where memory
+    runs out. reduce: what of probabilities (b, k, *yx), on the device, is copied and handed out, (…, *yx).
     """
-    compute = _Compute(net, average)
+    compute = _Compute(net, average, reduce, transfer_to(net.device, alive=IN_FLIGHT + 1), Pieces())
     readers = ThreadPoolExecutor(READERS)
     computer = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),))
     running: deque[tuple[Sequence[Tile], Future[_Done]]] = deque()
@@ -85,17 +90,19 @@ def stream(
 
 @dataclass(frozen=True)
 class _Done:
-    """Probabilities (b, k, *yx) in the computer's memory once `ready`, of the tiles that were read."""
+    """The results (b, …) of the tiles that were read."""
 
-    probabilities: Tensor | None
+    results: Arriving | None
     read: list[bool]
-    ready: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
 class _Compute:
     net: InferenceNet
     average: int
+    reduce: Reduce
+    transfer: Transfer
+    pieces: Pieces
 
     @torch.no_grad()
     def __call__(self, reads: list[Future[NDArray[Any] | None]], keep: Region) -> _Done:
@@ -105,31 +112,22 @@ class _Compute:
         read = [p is not None for p in pixels]
         if not there:
             return _Done(None, read)
-        images = torch.from_numpy(np.stack(there))
-        del pixels, there
-        device = self.net.device
+
+        def compute(images: Tensor) -> Tensor:
+            return self.reduce(_averaged(self.net, images, keep, self.average))
+
         with memory_errors("Give a smaller --memory or --tile."):
-            if device.type != "cuda":
-                found = _averaged(self.net, images.to(device), keep, self.average)
-                return _Done(found.cpu(), read)
-            images = images.pin_memory().to(device, non_blocking=True)
-            found = _averaged(self.net, images, keep, self.average)
-            host = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
-            host.copy_(found, non_blocking=True)
-            copied = torch.cuda.Event()
-            copied.record(torch.cuda.current_stream(device))
-            return _Done(host, read, copied.synchronize)
+            images = self.transfer.upload(there)
+            del pixels, there
+            return _Done(self.transfer.download(self.pieces(compute, images)), read)
 
 
-def _handed_out(
-    group: Sequence[Tile], job: Future[_Done]
-) -> Iterator[tuple[Tile, NDArray[np.float32] | None]]:
+def _handed_out(group: Sequence[Tile], job: Future[_Done]) -> Iterator[tuple[Tile, NDArray[Any] | None]]:
     done, origin = job.result(), [region.start for region in _kept(group)]
-    done.ready()
-    maps = iter(()) if done.probabilities is None else iter(done.probabilities.numpy())
+    maps = iter(()) if done.results is None else iter(done.results())
     for tile, read in zip(group, done.read, strict=True):
         crop = (slice(c.start - o, c.stop - o) for c, o in zip(tile.crop, origin, strict=True))
-        yield tile, next(maps)[(slice(None), *crop)] if read else None
+        yield tile, next(maps)[(..., *crop)] if read else None
 
 
 def _kept(group: Sequence[Tile]) -> Region:

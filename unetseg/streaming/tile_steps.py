@@ -19,10 +19,11 @@ from skimage.segmentation import expand_labels
 
 from unetseg.calibration import calibrated
 from unetseg.inference.predict import stream
+from unetseg.inference.reduce import Reduce, everything, most_probable, not_first_class, second_class
 from unetseg.pipeline.model import Model, PredictSettings, in_files
 from unetseg.sample import enlarge
 from unetseg.segment import class_labels, median_filtered, object_maps
-from unetseg.streaming.job import PlaneJob
+from unetseg.streaming.job import PlaneJob, Request
 from unetseg.streaming.journal import Record, checksum
 from unetseg.streaming.plan import Plan
 from unetseg.streaming.source import NetworkInput, Pixels, Region, Repaired
@@ -45,9 +46,9 @@ def predict_tiles(plane: PlaneJob, sources: Sequence[NetworkInput], batches: Seq
     streams = [_stream(plane, number, source, batches, kept) for number, source in enumerate(sources)]
     for index, *found in zip(tiles, *streams, strict=True):
         maps = [
-            _own(plane, model, tile, probabilities, index)
-            for model, (tile, probabilities) in zip(job.models, found, strict=True)
-            if probabilities is not None
+            _own(plane, model, tile, one, index)
+            for model, (tile, one) in zip(job.models, found, strict=True)
+            if one is not None
         ]
         keep, record = _without_damage(plane, sources[0], kept.pop(index), index)
         _keep_prediction(plane, index, _averaged(plane, maps, index) if maps else None, keep, record)
@@ -73,8 +74,8 @@ def label_tile(plane: PlaneJob, budget: PixelBudget, index: int) -> None:
 
 def _stream(
     plane: PlaneJob, number: int, source: NetworkInput, batches: Sequence[int], kept: Kept
-) -> Iterator[tuple[Tile, NDArray[np.float32] | None]]:
-    """The tiles of the batches with the probabilities of one of the networks."""
+) -> Iterator[tuple[Tile, Map | None]]:
+    """The tiles of the batches with what `reduction` leaves of one of the networks' probabilities."""
     job, grid, model = plane.job, plane.job.plan.grids[number], plane.job.models[number]
     settings = PredictSettings(precision=job.precision, engine=job.engines[number])
     return stream(
@@ -82,7 +83,22 @@ def _stream(
         ([grid[i] for i in job.plan.tile_batch(batch)] for batch in batches),
         _reader(plane, source, grid, kept),
         average=model.recipe.labels.test_time_augmentation,
+        reduce=reduction(job),
     )
+
+
+def reduction(job: Request) -> Reduce:
+    """What the device makes of probabilities: the class or the foreground, where no more is needed."""
+    recipe, labels = job.model.recipe, job.labels
+    changed = recipe.calibration or recipe.downsample > 1 or labels.median_radius or job.model.others
+    if changed or job.outputs.probabilities is not None:
+        return everything
+    if recipe.kind == "classes":
+        own = recipe.classes == 2 and labels.threshold != 0.5
+        return second_class(labels.threshold) if own else most_probable
+    if labels.seed_threshold > 0:
+        return everything
+    return (second_class if recipe.classes == 2 else not_first_class)(labels.threshold)
 
 
 def _reader(
@@ -132,13 +148,16 @@ def _without_damage(
     return keep, {"damaged": np.array(damage, np.int64).reshape(-1, 4), "skipped": skipped}
 
 
-def _own(plane: PlaneJob, model: Model, tile: Tile, probabilities: Map, index: int) -> Map:
-    """A model's calibrated probabilities at the image's pixel size, of the tile and its halo."""
+def _own(plane: PlaneJob, model: Model, tile: Tile, found: Map, index: int) -> Map:
+    """A model's calibrated probabilities at the image's pixel size, of the tile and its halo.
+
+    found: its probabilities (k, y, x), or what was made of them (y, x), see `reduction`; so of all below.
+    """
     shrink = model.recipe.downsample
-    full = [shrink * n for n in probabilities.shape[1:]]
+    full = [shrink * n for n in found.shape[-2:]]
     window = [slice(shrink * w.start, shrink * w.stop) for w in tile.kept]
-    large = enlarge(calibrated(probabilities, model.recipe.calibration), full, shrink)
-    return large[(slice(None), *inside(_around(plane, index), window))]
+    large = enlarge(calibrated(found, model.recipe.calibration), full, shrink)
+    return _cut(large, inside(_around(plane, index), window))
 
 
 def _averaged(plane: PlaneJob, maps: Sequence[Map], index: int) -> Map:
@@ -147,10 +166,14 @@ def _averaged(plane: PlaneJob, maps: Sequence[Map], index: int) -> Map:
     for other in maps[1:]:
         total = total + other
     mean: Map = total / np.float32(len(maps)) if len(maps) > 1 else total
-    around = _around(plane, index)
-    return median_filtered(mean, plane.job.labels.median_radius)[
-        (slice(None), *inside(plane.partition[index], around))
-    ]
+    filtered = median_filtered(mean, plane.job.labels.median_radius)
+    return _cut(filtered, inside(plane.partition[index], _around(plane, index)))
+
+
+def _cut(maps: Map, window: Sequence[slice]) -> Map:
+    """A window of one map (y, x) or of several (k, y, x)."""
+    y, x = window
+    return maps[..., y, x]
 
 
 def _around(plane: PlaneJob, index: int) -> tuple[slice, ...]:
@@ -158,39 +181,43 @@ def _around(plane: PlaneJob, index: int) -> tuple[slice, ...]:
 
 
 def _keep_prediction(
-    plane: PlaneJob, index: int, probabilities: Map | None, keep: NDArray[np.bool_], record: Record
+    plane: PlaneJob, index: int, found: Map | None, keep: NDArray[np.bool_], record: Record
 ) -> None:
     """Write what the predict step made of a tile, then its record."""
     if plane.job.model.recipe.kind == "classes":
-        sums, columns = _keep_classes(plane, index, probabilities, keep), Record()
+        sums, columns = _keep_classes(plane, index, found, keep), Record()
     else:
-        sums, columns = _keep_components(plane, index, probabilities, keep)
-    sums += _keep_probabilities(plane, index, probabilities)
+        sums, columns = _keep_components(plane, index, found, keep)
+    sums += _keep_probabilities(plane, index, found)
     plane.write_record("predict", index, {**record, **columns, "checksums": np.array(sums)})
 
 
-def _keep_classes(
-    plane: PlaneJob, index: int, probabilities: Map | None, keep: NDArray[np.bool_]
-) -> list[int]:
+def _keep_classes(plane: PlaneJob, index: int, found: Map | None, keep: NDArray[np.bool_]) -> list[int]:
     """The class map into the result; its checksum."""
     region = plane.partition[index]
     classes = np.zeros(_shape(region), np.uint8)
-    if probabilities is not None:
-        found = in_files(plane.job.model.recipe, class_labels(probabilities, plane.job.labels.threshold))
-        classes = np.where(keep, found, 0).astype(np.uint8)
+    if found is not None:
+        if found.ndim == 3:
+            found = class_labels(found, plane.job.labels.threshold)
+        classes = np.where(keep, in_files(plane.job.model.recipe, found), 0).astype(np.uint8)
     plane.job.store.write(plane.number, *region, classes)
     return [checksum(classes)]
 
 
+def _foreground(plane: PlaneJob, found: Map | None, keep: NDArray[np.bool_]) -> tuple[Map, Map]:
+    """Where a tile has objects (y, x) bool, and its core (y, x) float32 where seeds need it."""
+    if found is None or found.ndim == 2:
+        return np.zeros_like(keep) if found is None else keep & (found > 0), np.zeros(keep.shape, np.float32)
+    probability, core = object_maps(found)
+    return keep & (probability > plane.job.labels.threshold), core
+
+
 def _keep_components(
-    plane: PlaneJob, index: int, probabilities: Map | None, keep: NDArray[np.bool_]
+    plane: PlaneJob, index: int, found: Map | None, keep: NDArray[np.bool_]
 ) -> tuple[list[int], Record]:
     """Components and seeds into the scratch; their checksums, and their tables for the record."""
     settings = plane.job.labels
-    probability, core = np.zeros((2, *keep.shape), np.float32)
-    if probabilities is not None:
-        probability, core = object_maps(probabilities)
-    foreground = keep & (probability > settings.threshold)
+    foreground, core = _foreground(plane, found, keep)
     arrays: dict[str, Map] = {}
     tables: dict[str, TileComponents] = {}
     arrays["components"], tables["components"] = split(
