@@ -56,6 +56,12 @@ def test_one_command_is_all(unetseg: Unetseg, best: Path, big: Path) -> None:
     assert "--overwrite" in other.err
 
 
+def test_classes_are_counted_once_however_many_pages(unetseg: Unetseg, best: Path, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "stack.tif", np.stack([pixels()] * 3))
+    done = unetseg("predict", best, tmp_path / "stack.tif", "--as", "mask")
+    assert "stack_classes.tif: 2 classes, 3 pages" in done.out
+
+
 def test_a_zarr_image_is_streamed_wherever_it_goes(unetseg: Unetseg, best: Path, tmp_path: Path) -> None:
     zarr.save_array(tmp_path / "big.zarr", pixels())
     done = unetseg("predict", best, tmp_path / "big.zarr", "--skip-below", 100, "--tile", 32)

@@ -1,11 +1,4 @@
-"""The commands as functions, with the same words, on arrays and settings instead of files.
-
->>> from unetseg import api
->>> model = api.train(api.read_experiment("experiment.toml"), "runs/mine")  # doctest: +SKIP
->>> labels, probabilities = api.predict(model, image)  # doctest: +SKIP
->>> api.score([truth], [labels])  # doctest: +SKIP
-{'iou': 0.91, ...}
-"""
+"""The commands as functions, on arrays and settings instead of files; docs/python.md has an example."""
 
 from __future__ import annotations
 

@@ -132,8 +132,8 @@ class Printing:
             self.objects[target.out.parent] += sum(found.objects)
             return
         volumes = self.model.net.dims == 3
-        noun = "classes" if self.model.recipe.kind == "classes" else "objects"
-        words = [f"{sum(found.objects)} {noun}"]
+        classes = self.model.recipe.kind == "classes"
+        words = [f"{max(found.objects)} classes" if classes else f"{sum(found.objects)} objects"]
         if not volumes:
             words.append(f"{_count(len(found.objects), 'page')}, {_count(found.tiles, 'tile')}")
         line = f"{target.out}: {', '.join([*words, *_peculiar(found, saved)])}"
