@@ -17,7 +17,7 @@ def test_each_set_has_a_name_of_its_own_a_site_and_terms() -> None:
 def test_a_copy_is_missing_incomplete_changed_or_complete(tmp_path: Path) -> None:
     content = hashlib.sha256(b"pixels").hexdigest()
     item = replace(read_catalogue()[0], folder="set", files={"a.tif": content, "b.tif": content})
-    assert check_dataset(item, tmp_path) == [f"not there (no folder {tmp_path / 'set'})"]
+    assert check_dataset(item, tmp_path) == [f"no folder {tmp_path / 'set'}"]
     (tmp_path / "set").mkdir()
     (tmp_path / "set/a.tif").write_bytes(b"other")
     assert check_dataset(item, tmp_path) == ["differs from the provider's: a.tif", "missing: b.tif"]

@@ -87,7 +87,7 @@ def test_slices_of_the_truth_go_with_the_planes_of_the_result(unetseg: Unetseg, 
     assert seg == {"man_seg_003_001": 0.5, "man_seg_003_002": 1, "all": pytest.approx(2 / 3)}
     write(tmp_path / "01_GT" / "SEG" / "man_seg_003_007.tif", TRUTH)
     result = unetseg("score", tmp_path / "01_RES", tmp_path / "01_GT")
-    assert "mask003.tif: 3 planes, but the truth has one of plane 7." in result.err
+    assert "mask003.tif: has 3 planes, but the truth annotates plane 7." in result.err
 
 
 def test_the_objects_of_a_volume_are_whole(unetseg: Unetseg, tmp_path: Path) -> None:

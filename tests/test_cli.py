@@ -115,7 +115,7 @@ MISTAKES = {
     "train --resume RUN --steps 3": "it takes no other option",
     "train --resume FOLDER": "not a run folder",
     "train none.toml": "none.toml: no such experiment file.",
-    "train FOLDER": "a folder, not an experiment file. Data folders go to --data.",
+    "train FOLDER": "is a folder, not an experiment file. Give data with --data.",
     "train junk.toml": "junk.toml: not a text file.",
     "train IMAGE": "not a text file.",
     "train --data none": "none: no such folder.",
@@ -267,7 +267,7 @@ def test_data_checks_what_is_there(unetseg: Unetseg, tmp_path: Path) -> None:
     file.write_bytes(b"cut off")
     result = unetseg("data", tmp_path)
     assert f"differs from the provider's: {next(iter(dataset.files))}" in result.out
-    assert "not there (no folder" in result.out
+    assert "no folder" in result.out
     assert result.code == 0
 
 

@@ -96,7 +96,7 @@ def test_commands_that_do_not_share_their_work_say_so(monkeypatch: pytest.Monkey
     monkeypatch.setenv("WORLD_SIZE", "2")
     result = CliRunner().invoke(cli, ["demo"])
     assert result.exit_code == 2
-    assert "only `train` shares its work" in result.output
+    assert "only `train` runs in several" in result.output
 
 
 @pytest.mark.slow

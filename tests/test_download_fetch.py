@@ -50,7 +50,7 @@ def test_a_file_that_changed_meanwhile_starts_anew(site: Site, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("name", "sha", "what"),
-    [("gone.zip", None, "404"), ("a.zip", "0" * 64, "is not the file that the registry names")],
+    [("gone.zip", None, "404"), ("a.zip", "0" * 64, "does not have the checksum of the registry")],
 )
 def test_nothing_is_kept_of_a_failure(
     site: Site, tmp_path: Path, name: str, sha: str | None, what: str

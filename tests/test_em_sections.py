@@ -21,7 +21,7 @@ def test_a_map_gets_the_scores_of_sections(unetseg: Unetseg, tmp_path: Path) -> 
     paths = write(tmp_path / "map.tif", MAP), write(tmp_path / "t.tif", CELLS)
     out = tmp_path / "a.json"
     result = unetseg("score", *paths, "--out", out)
-    assert "truth taken as cells of EM sections\n" in result.out
+    assert "truth read as cells of EM sections\n" in result.out
     found = json.loads(out.read_text())
     assert list(found) == ["t[0]", "t[1]", "all"]
     assert tuple(found["all"]) == standard_scores("probabilities")
@@ -51,4 +51,4 @@ def test_refused(unetseg: Unetseg, tmp_path: Path) -> None:
     write(tmp_path / "map.tif", MAP * 3)
     assert "probabilities are 0…1" in unetseg("score", found, truth).err
     write(tmp_path / "map.tif", MAP[:1])
-    assert "they must be the same" in unetseg("score", found, truth).err
+    assert "the sizes must agree" in unetseg("score", found, truth).err

@@ -21,7 +21,7 @@ from unetseg.errors import (
     [
         (ValueError("bad magic\nsecond line"), r"not a readable TIFF file \(bad magic\)"),
         (KeyError("axes"), r"not a readable TIFF file \('axes' is missing\)"),
-        (PermissionError(), "may not be read"),
+        (PermissionError(), "no permission to read it"),
         (MemoryError(), "not enough memory"),
         (UserError("a.tif: its own words"), "its own words"),
     ],

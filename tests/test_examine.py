@@ -1,4 +1,4 @@
-"""`unetseg data FOLDER`: a row for every file, what the labels mean, the split, and what is odd."""
+"""`unetseg data FOLDER`: a row for every file, what the labels mean, the split, and possible problems."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_folder_in_order(unetseg: Unetseg, tmp_path: Path) -> None:
     assert "labels: 15 instances in 5 images" in result.out
     assert "train: 4 images: a, b, c, d" in result.out
     assert "validate: 1 image: e" in result.out
-    assert "nothing is odd. Next: unetseg show" in result.out
+    assert "no problems found. Next: unetseg show" in result.out
 
 
 def test_what_is_odd_is_listed_and_the_other_files_are_looked_at_all_the_same(
@@ -39,7 +39,7 @@ def test_what_is_odd_is_listed_and_the_other_files_are_looked_at_all_the_same(
     result = unetseg("data", tmp_path)
     assert result.code == 0
     assert "images/b.tif: not a readable TIFF file" in result.out
-    assert result.out.count("odd:") == 1
+    assert result.out.count("possible problem:") == 1
     assert "c.tif  48×40" in result.out
 
 
@@ -47,7 +47,7 @@ def test_images_alone(unetseg: Unetseg, tmp_path: Path) -> None:
     write(tmp_path / "images" / "a.tif", np.stack([IDS.astype(np.uint8)] * 2))
     result = unetseg("data", tmp_path)
     assert "a.tif  2 × 48×40" in result.out
-    assert "odd: " in result.out
+    assert "possible problem: " in result.out
     assert "the labels are missing: 1 image, but no label image" in result.out
 
 
@@ -59,7 +59,7 @@ def test_different_pixel_sizes_are_odd(unetseg: Unetseg, tmp_path: Path) -> None
             path, IDS.astype(np.uint8), imagej=True, resolution=(size, size), metadata={"unit": "um"}
         )
     result = unetseg("data", tmp_path)
-    assert "odd: pixel sizes differ: 0.5 µm in most images, other in c.tif 0.25." in result.out
+    assert "possible problem: pixel sizes differ: 0.5 µm in most images, other in c.tif 0.25." in result.out
 
 
 def test_labels_beside_their_images_are_found_without_an_experiment_file(

@@ -38,7 +38,7 @@ def test_a_page_of_a_stack_and_a_volume(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     write(tmp_path / "a.tif", IMAGE)
-    with pytest.raises(UserError, match="no image for b in it"):
+    with pytest.raises(UserError, match="has no image for b"):
         read_frame_image(tmp_path, "b", (3, 4))
     with pytest.raises(UserError, match=r"a.tif: 1 pages of 3×4 pixels do not fit frame a of 5×5"):
         read_frame_image(tmp_path, "a", (5, 5))

@@ -22,7 +22,7 @@ PATH = Path("a.tif")
 def test_a_claim_is_held_against_the_size_of_the_file() -> None:
     check_claim(PATH, RATIO * 100, 100)
     with pytest.raises(
-        UserError, match=r"a\.tif: claims to hold 6\.6 MB of pixels, and is a file of 100 bytes"
+        UserError, match=r"a\.tif: claims to hold 6\.6 MB of pixels, but the file has 100 bytes"
     ):
         check_claim(PATH, RATIO * 100 + 1, 100)
 

@@ -100,7 +100,7 @@ def test_a_nifti_header_that_claims_more_than_the_file_holds_is_refused(tmp_path
     data = bytearray(path.read_bytes())
     data[42:48] = np.array([2000, 2000, 800], "<i2").tobytes()
     path.write_bytes(data)
-    with pytest.raises(UserError, match=r"a\.nii: (claims to hold 6\.4 GB|the file is cut off)"):
+    with pytest.raises(UserError, match=r"a\.nii: (claims to hold 6\.4 GB|the file is truncated)"):
         read_volume(path)
 
 

@@ -72,13 +72,15 @@ def test_another_pixel_size_than_in_training_is_said() -> None:
     assert pixel_size_note(None, (0.5, 0.5)) is None
     note = pixel_size_note((0.25, 0.25), (0.5, 0.5))
     assert note is not None
-    assert "0.5 µm a pixel, the image has 0.25: objects look 2 times larger" in note
+    assert "0.5 µm per pixel, the image has 0.25: objects look 2 times larger" in note
 
 
 def test_a_disk_without_room_is_reported_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=300_000_000))
     check_space(tmp_path / "new" / "a.zarr", label_bytes(16384 * 16384))
-    with pytest.raises(UserError, match=r"a\.zarr: up to 432\.0 MB may be needed, and 300\.0 MB are free"):
+    with pytest.raises(
+        UserError, match=r"a\.zarr: up to 432\.0 MB may be needed, but only 300\.0 MB are free"
+    ):
         check_space(tmp_path / "new" / "a.zarr", label_bytes(36000 * 36000))
 
 

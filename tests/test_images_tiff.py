@@ -134,9 +134,9 @@ def test_series_levels_and_channels(tmp_path: Path) -> None:
     [
         ({"series": 2}, r"no series 2\. It has 0 \(70×90 YX\)"),
         ({"level": 1}, r"no level 1\. It has 0"),
-        ({"channels": (1,)}, "channels 1 are asked for; it has 1"),
+        ({"channels": (1,)}, "has no channels 1; it has 1"),
         ({"planes": ("t1",)}, "no plane t1"),
-        ({"axes": "ZYX"}, "axes ZYX are given, but it has 2"),
+        ({"axes": "ZYX"}, "axes ZYX were given, but it has 2"),
     ],
 )
 def test_what_is_not_there_is_reported(tmp_path: Path, options: Any, why: str) -> None:

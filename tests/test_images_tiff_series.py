@@ -141,7 +141,7 @@ def test_a_set_may_name_files_of_its_folder_only(tmp_path: Path, name: str) -> N
     with tifffile.TiffWriter(path) as writer:
         writer.write(STACK[:1], description=text, metadata=None, photometric="minisblack")
     for read in (read_stack, open_image):
-        with pytest.raises(UserError, match="the files of an OME-TIFF set lie in one folder"):
+        with pytest.raises(UserError, match="the files of an OME-TIFF set must lie in one folder"):
             read(path)
 
 
@@ -159,7 +159,7 @@ def test_a_small_file_that_claims_much_is_refused_before_anything_is_allocated(
             tiff.pages.first.tags[tag].overwrite(2**24, dtype=4)
     for read in (read_stack, open_image):
         with pytest.raises(
-            UserError, match=r"a\.tif: (claims to hold 1\.6 GB of pixels|the file is cut off)"
+            UserError, match=r"a\.tif: (claims to hold 1\.6 GB of pixels|the file is truncated)"
         ):
             read(path)
 

@@ -41,7 +41,7 @@ def test_a_film_is_a_table_with_its_frames_and_units(film: Path, tmp_path: Path)
     result = CliRunner().invoke(cli, ["measure", str(film), str(image), "--out", str(out)])
     assert result.exit_code == 0, result.output
     assert "4 objects" in result.output
-    assert "objects a frame: 1, 2, 1" in result.output
+    assert "objects per frame: 1, 2, 1" in result.output
     rows = rows_of(out)
     assert [(r["frame"], r["id"]) for r in rows] == [("t0", "4"), ("t1", "4"), ("t1", "7"), ("t2", "9")]
     assert [float(r["area_um2"]) for r in rows] == [9.0, 10.5, 25.0, 22.75]

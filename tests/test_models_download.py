@@ -62,7 +62,7 @@ def test_a_damaged_copy_is_downloaded_again(card: ModelCard) -> None:
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ({"sha256": "0" * 64}, "is not the file that the registry names"),
+        ({"sha256": "0" * 64}, "does not have the checksum of the registry"),
         ({"url": "http://127.0.0.1:1/cells.pt"}, "cannot be downloaded"),
     ],
     ids=["checksum", "network"],

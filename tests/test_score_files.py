@@ -32,7 +32,7 @@ def test_the_scores_of_two_files_by_hand(unetseg: Unetseg, tmp_path: Path) -> No
         chosen = ("--scores", "iou", "--scores", "seg", "--scores", "pixel-error", "--labels", "instances")
         result = unetseg("score", found, truth, *chosen, "--out", tmp_path / name)
         assert (result.code, result.err) == (0, "")
-    assert "truth taken as instances" in result.out
+    assert "truth read as instances" in result.out
     assert f"wrote {tmp_path / 'a.json'}" in result.out
     table = json.loads((tmp_path / "a.json").read_text())
     assert list(table) == ["truth 1.0", "all"]
@@ -49,7 +49,7 @@ def test_only_the_scores_asked_for_and_masks_become_objects(unetseg: Unetseg, tm
     found = write(tmp_path / "found.tif", (FOUND > 0).astype(np.uint8) * 255)
     truth = write(tmp_path / "truth.tif", (TRUTH > 0).astype(np.uint8) * 255)
     result = unetseg("score", found, truth, "--scores", "seg", "--scores", "iou")
-    assert "truth taken as mask" in result.out
+    assert "truth read as mask" in result.out
     assert rows(result.out)["all"] == {"seg": "0.3750", "iou": "0.6000"}
 
 

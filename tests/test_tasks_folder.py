@@ -127,7 +127,7 @@ def test_layouts_that_are_none(tmp_path: Path) -> None:
 def test_jpeg_images_are_distinguished_from_missing_ones(tmp_path: Path) -> None:
     make(tmp_path, {"a.tif": MASK})
     (tmp_path / "images" / "b.jpg").write_bytes(b"x")
-    with pytest.raises(UserError, match=r"b\.jpg: \.jpg images are not read\. Convert them to TIFF"):
+    with pytest.raises(UserError, match=r"b\.jpg: \.jpg images cannot be read\. Convert them to TIFF"):
         paired_files(tmp_path)
 
 

@@ -375,7 +375,7 @@ def test_a_messy_folder(tmp_path: Path) -> None:
 def test_images_of_another_format_are_not_passed_over(tmp_path: Path, name: str) -> None:
     (tmp_path / "b.tif").write_bytes(b"")
     (tmp_path / name).write_bytes(b"")
-    with pytest.raises(UserError, match=rf"{name}: \.\S+ images are not read\. Convert them to TIFF"):
+    with pytest.raises(UserError, match=rf"{name}: \.\S+ images cannot be read\. Convert them to TIFF"):
         image_files(tmp_path)
 
 

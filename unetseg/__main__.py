@@ -1,4 +1,4 @@
-"""The program: `unetseg`, or `python -m unetseg`. Ctrl-C ends it in one line from the first import on."""
+"""The program: `unetseg`, or `python -m unetseg`. Ctrl-C ends it with one line, even during imports."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def main() -> None:
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
-    """KeyboardInterrupt; while a module is being imported, the end of the process.
+    """Raise KeyboardInterrupt; while a module is being imported, end the process.
 
-    Libraries turn an exception during their import into errors of their own, or try again without end.
+    Libraries turn an exception during their import into errors of their own, or retry for ever.
     """
     while frame is not None:
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":

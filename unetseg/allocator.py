@@ -1,4 +1,4 @@
-"""How the process holds memory; a matter of the program, so the command line and the workers decide it."""
+"""The address space that the process needs, and how it keeps freed memory; for the command and workers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ GLIBC = {
     "MALLOC_MMAP_THRESHOLD_": (-3, 2**30),
     "MALLOC_ARENA_MAX": (-8, 1),
 }
-"""Names in the environment, and for mallopt(3) the parameter and the value: never give back; blocks of up
-to 1 GiB out of what is held; one pool for all threads."""
+"""Environment variable → parameter and value of mallopt(3): never return memory to the system; take blocks of
+up to 1 GiB from the heap; one arena for all threads."""
 
 
 def check_address_space(needed: int) -> None:
     """Raise UserError where `ulimit -v` leaves less than the `needed` bytes of the libraries.
 
-    Past that limit libraries end the process from C++, or wait for ever, and no error can be caught.
+    Below that, libraries abort from C++ or hang, and no error can be caught.
     """
     if sys.platform == "win32":
         return
@@ -37,11 +37,11 @@ def check_address_space(needed: int) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Have freed memory used again instead of given back, which is glibc's way with large blocks.
+    """Make the process reuse freed memory instead of returning it, as glibc does with large blocks.
 
-    The pages of a fresh block are filled with zeros one by one when they are first touched: a quarter
-    of the time of a prediction on a CPU (docs/speed.md). What the user has set in the environment
-    stays; without glibc nothing happens.
+    The system zeroes the pages of a fresh block when they are first touched: a quarter of the time of a
+    prediction on a CPU (docs/speed.md). The user's own environment variables take precedence; without
+    glibc nothing happens.
     """
     mallopt = getattr(ctypes.CDLL(None) if os.name == "posix" else None, "mallopt", None)
     if mallopt is None:

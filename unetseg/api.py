@@ -88,7 +88,7 @@ class Prediction(NamedTuple):
 def read_experiment(path: str | Path, *, fold: str | None = None) -> Experiment:
     """The experiment that `unetseg train FILE` would run; raises UserError for a wrong key or value.
 
-    What the file does not say is derived from its data. fold: one of the named splits, if it has any.
+    What the file does not set is derived from its data. fold: name of the split, if the file has folds.
     """
     return resolve_file(Path(path), fold=fold).experiment
 
@@ -108,7 +108,7 @@ def train(
     """Train into the run folder, score the best model, write the report; returns the best model.
 
     A run that has a checkpoint is resumed. progress: called with every event (`Note`, `Step`, …) in the
-    calling thread; stopped: asked after every step, true saves and ends the training.
+    calling thread; stopped: asked after every step; True saves the state and ends the training.
     """
     path = Path(run)
     resume = Run(path).last.is_file()
@@ -129,17 +129,17 @@ def tune(
 
 
 def load_model(path: str | Path, device: str = "auto") -> Model:
-    """The model of a run folder, a model file, a package or a name such as "nuclei"; no code in it is run."""
+    """Load a run folder, a model file, a package or a model name such as "nuclei"; no code in it is run."""
     return read_model(find_model(Path(path)).path, choose_device(device))
 
 
 def with_label_settings(model: Model, **changed: Any) -> Model:
-    """The model with other settings of `LabelSettings`, such as threshold=0.6."""
+    """A copy of the model with other label settings (fields of `LabelSettings`), such as threshold=0.6."""
     return model.with_labels(**changed)
 
 
 def average(*models: Model) -> Model:
-    """One model of several whose calibrated probabilities are averaged; see `model.average_models`."""
+    """One model that averages the calibrated probabilities of several; see `model.average_models`."""
     return average_models({f"model {number}": model for number, model in enumerate(models, 1)})
 
 
@@ -156,11 +156,11 @@ def predict(
 
     A model of volumes takes (z, y, x) or (c, z, y, x).
 
-    memory: bytes that set the tile size; tile: side of the tiles in pixels instead (0 = from
-    memory). The result does not depend on either. diameter: of the objects in pixels, for a model that
-    was trained at one object size, such as "nuclei"; without it their size is estimated.
-    engine: the library that computes, "torch", "openvino" or "onnxruntime"; "auto" is the fastest that is
-    installed. The results of two engines differ in the last digits.
+    memory: limit in bytes; it sets the tile size. tile: side of the tiles in pixels instead (0: from
+    memory). The result depends on neither. diameter: diameter of the objects in pixels, for a model that
+    was trained at one object size, such as "nuclei"; if None, it is estimated.
+    engine: the library that runs the network, "torch", "openvino" or "onnxruntime"; "auto" is the fastest
+    one installed. The results of two engines differ in the last digits.
     """
     if not np.isfinite(image).all():
         raise UserError("the image holds NaN or infinite pixels. Replace them first.")
@@ -184,13 +184,13 @@ def predict_large(
     diameter: float | None = None,
     engine: str = "auto",
 ) -> Any:
-    """Labels of an image of any size, computed tile by tile: those `predict` gives.
+    """Labels of an image of any size, computed tile by tile; the same as those of `predict`.
 
     image: (y, x) or (c, y, x), anything that slices like an array (numpy, Zarr, Dask), or the path of
-    an image file. out: path of an OME-Zarr to write, which is returned as a Zarr array (y, x), or
-    (…, y, x) of a file with several planes; called again it resumes where it ended. Without
-    `out` the labels are a numpy array. memory: bytes that bound what is alive at once; tile, diameter
-    and engine: see `predict`.
+    an image file. out: path of an OME-Zarr to write; it is returned as a Zarr array (y, x), or
+    (…, y, x) for a file with several planes, and a second call resumes it. Without `out` the labels
+    are a numpy array. memory: limit in bytes on what is alive at once; tile, diameter and engine: see
+    `predict`.
     """
     lazy = open_image(Path(image)) if isinstance(image, str | Path) else array_image(image)
     chunked = out is not None and is_streamed(Path(out))

@@ -26,11 +26,11 @@ from unetseg.settings import AugmentSettings, TrainSettings
 from unetseg.tiles import Footprint
 
 Engine = Callable[[PackedDraws, Tensor, Tensor, Tensor, Sequence[int]], tuple[Tensor, Tensor]]
-"""An engine of `augment`, see `apply`."""
+"""An augmentation engine; see `augment.apply`."""
 GATHERED = 2**29
 """Bytes of whole images that may be copied on a GPU to resample a batch in one call."""
 SOURCE, PLACE = 1, 2
-"""Columns of a batch's packed integers: a crop's example, and in row n where the batch's crop n is."""
+"""Columns of a batch's packed integers: the index of a crop's example, and of its row in the sorted batch."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ class DeviceExample:
     shapes: Tensor
 
     def times(self, n: int) -> DeviceExample:
-        """One example n times, without copying it."""
+        """One example repeated n times, without a copy."""
         return DeviceExample(*(t.expand(n, *t.shape[1:]) for t in self.tensors))
 
     def __getitem__(self, index: slice | Tensor) -> DeviceExample:
-        """Some of the examples: by a slice without copying them, or by indices (m,) on the device."""
+        """Some of the examples: by a slice (a view), or by indices (m,) on the device."""
         return DeviceExample(*(t[index] for t in self.tensors))
 
     @property
@@ -70,14 +70,14 @@ class DeviceExample:
 
 @dataclass(frozen=True)
 class Residents:
-    """All examples on a device, each by itself and, on a GPU, those of one size side by side too."""
+    """All examples on a device: one by one and, on a GPU, also stacked by size."""
 
     each: Sequence[DeviceExample]
     together: DeviceExample | None = None
 
     @classmethod
     def load(cls, examples: Sequence[Example], device: torch.device) -> Residents:
-        """Every example on the device, once."""
+        """Copy every example to the device, once."""
         each = [load_example(e, device) for e in examples]
         if device.type == "cpu" or len({(e.images.shape, e.targets.shape) for e in each}) > 1:
             return cls(each)
@@ -88,10 +88,10 @@ class Residents:
     def of_crops(
         self, draws: PackedDraws, sources: Sequence[int]
     ) -> Iterator[tuple[PackedDraws, DeviceExample]]:
-        """Draws with as many examples each: all at once on a GPU, elsewhere source by source.
+        """Pairs of draws and their examples: all at once on a GPU, elsewhere one source image at a time.
 
-        On a CPU many small crops are resampled in less time than it takes to copy their whole images. On a
-        GPU the copy is quick, and one call for the batch spares dozens for every source.
+        On a CPU, resampling many small crops takes less time than copying their whole images. On a GPU the
+        copy is fast, and one call for the batch replaces dozens.
         """
         one = self.each[0]
         if self.together is not None and len(sources) * (one.images.nbytes + one.targets.nbytes) <= GATHERED:
@@ -105,7 +105,7 @@ class Residents:
 
 
 def load_example(example: Example, device: torch.device) -> DeviceExample:
-    """One example on the device, once."""
+    """Copy one example to the device."""
     targets = np.stack([example.classes.astype(np.float32), example.weight])
     return DeviceExample(
         torch.from_numpy(example.image)[None].to(device),
@@ -126,8 +126,8 @@ def draws_of_batch(
 ) -> tuple[list[int], list[Draw]]:
     """Which examples batch `n` holds, and their draws: a function of the arguments alone.
 
-    Every example is seen once before any is seen again, in a new order each time round. places: of
-    every example, where crops are to be balanced between the classes.
+    Every example is seen once before any is seen again, in a new order each epoch. places: those of
+    every example, where crops are balanced between the classes.
     """
     positions = range(n * size, (n + 1) * size)
     chosen = [_example_at(position, len(shapes), seed) for position in positions]
@@ -146,10 +146,10 @@ def batches(
     start: int,
     device: torch.device,
 ) -> Iterator[Batch]:
-    """Batches start, start + 1, … of `train.batch` crops, without end; of several processes each its part.
+    """Endless batches start, start + 1, … of `train.batch` crops, shared out between several processes.
 
     The network's output lies uniformly inside the image, or with `train.class_balanced_crops` around a
-    pixel of any class with equal probability; what a valid net reads beyond is mirrored.
+    pixel of any class with equal probability; what a valid net reads beyond the image is mirrored.
     """
     pipeline = load_albumentations(augment.albumentations) if augment.albumentations else None
     with memory_errors("Use fewer or smaller images, or raise data.downsample."):
@@ -163,7 +163,7 @@ def batches(
         chosen, draws = draws_of_batch(augment, shapes, learnt, train.batch, seed=seed, n=n, places=places)
         return _by_source(chosen[own], draws[own])
 
-    with ThreadPoolExecutor(1) as ahead:  # draws the next batch while this one is learnt from
+    with ThreadPoolExecutor(1) as ahead:  # draws the next batch while the network trains on this one
         following = ahead.submit(drawn, start)
         for n in count(start + 1):
             sources, host = following.result()
@@ -194,7 +194,7 @@ def _crops(
 
 
 def _batch(images: Tensor, targets: Tensor, footprint: Footprint) -> Batch:
-    """Cut the targets to the pixels that the network's output has."""
+    """Crop the targets to the pixels of the network's output."""
     for axis, n in enumerate(footprint.output(images.shape[2:]), start=2):
         targets = targets.narrow(axis, (targets.shape[axis] - n) // 2, n)
     return Batch(images, targets[:, 0].long(), targets[:, 1].contiguous())

@@ -1,6 +1,6 @@
 """Calibration of a foreground probability by a monotone cubic polynomial.
 
-Training on balanced pixels makes the rarer class too likely. Cireşan et al. (NIPS 2012) therefore
+Training on balanced pixels overestimates the rarer class. Cireşan et al. (NIPS 2012) therefore
 map the network's output through a monotone cubic polynomial, fitted to the fraction of
 true foreground at each value of the output.
 """

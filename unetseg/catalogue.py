@@ -36,10 +36,10 @@ def read_catalogue() -> list[CatalogueItem]:
 
 
 def check_dataset(dataset: CatalogueItem, root: Path) -> list[str]:
-    """What is wrong with the data set below `root`, a line each; empty if it is there and whole."""
+    """What is wrong with the data set below `root`, one line each; empty if it is complete."""
     folder = root / dataset.folder
     if not folder.is_dir():
-        return [f"not there (no folder {folder})"]
+        return [f"no folder {folder}"]
     problems = []
     for name, expected in dataset.files.items():
         path = folder / name

@@ -1,7 +1,7 @@
-"""Gradient checkpointing: activations inside a net's blocks are computed again instead of kept.
+"""Gradient checkpointing: activations inside a net's blocks are recomputed instead of stored.
 
-Chen et al. 2016, arXiv:1604.06174. Only what enters a block is kept for the backward pass, so
-that a larger crop or batch fits, for the time of a second forward pass.
+Chen et al. 2016, arXiv:1604.06174. Only the input of each block is stored for the backward pass, so a
+larger crop or batch fits in memory, at the cost of a second forward pass.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from torch.utils.checkpoint import checkpoint
 
 
 class Recomputed(nn.Sequential):
-    """A sequence of layers that keeps only its input for the backward pass."""
+    """A sequence of layers that stores only its input for the backward pass."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """As `nn.Sequential`; in training by way of `torch.utils.checkpoint`."""
+        """As `nn.Sequential`; in training through `torch.utils.checkpoint`."""
         if not self.training:
             return self._layers(images)
         twice = contextlib.nullcontext(), _counted_once(self)
@@ -32,7 +32,7 @@ class Recomputed(nn.Sequential):
 
 
 def recompute_blocks(net: nn.Module) -> None:
-    """Put `Recomputed` in the place of every outermost `nn.Sequential` of the net.
+    """Replace every outermost `nn.Sequential` of the net with `Recomputed`.
 
     Weights, their names and their gradients stay the same, dropout and batch norm included.
     """
@@ -45,7 +45,7 @@ def recompute_blocks(net: nn.Module) -> None:
 
 @contextlib.contextmanager
 def _counted_once(block: nn.Module) -> Iterator[None]:
-    """The second time round, batch norm must not count the same values into its running statistics."""
+    """In the second forward pass, keep batch norm from updating its running statistics again."""
     norms = [m for m in block.modules() if isinstance(m, _BatchNorm)]
     before = [(norm, norm.momentum, _cloned(norm.num_batches_tracked)) for norm in norms]
     for norm in norms:

@@ -24,7 +24,7 @@ NET_TABLES = ("data", "target", "augment", "train", "labels")
 """Tables of which a network of a comparison may change keys; its split is that of the fold."""
 CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 LARGEST, LONGEST, DEPTH = 2**53, 1000, 8
-"""Of a number, a text in characters, and tables within tables."""
+"""Limits of a number, of the characters of a text, and of nested tables."""
 PLAIN_TYPES = {
     "int_type": "a whole number (without quotes or point)",
     "float_type": "a number (without quotes)",
@@ -37,7 +37,7 @@ PLAIN_TYPES = {
 def read_experiment(path: Path) -> Experiment:
     """The experiment of a TOML file; raises UserError for a wrong file, key, type or range.
 
-    One without a name is named after its file.
+    An experiment without a name is named after its file.
     """
     return read_with_keys(path)[0]
 
@@ -51,11 +51,11 @@ def read_with_keys(path: Path) -> tuple[Experiment, frozenset[str]]:
 
 
 def read_recorded(path: Path) -> Experiment:
-    """The experiment that a run folder recorded, perhaps under the names of an earlier version."""
+    """The experiment that a run folder recorded, perhaps with the key names of an earlier version."""
     table = with_present_names(_read_table(path))
     net = table.get("net")
     if isinstance(net, dict) and net.get("name", "unet") == "unet":
-        table["net"] = PAPER_UNET | net  # a run records all options; the first versions left out these
+        table["net"] = PAPER_UNET | net  # a run records all options; the first versions left these out
     return parse_experiment(table, str(path))
 
 
@@ -68,15 +68,13 @@ def _full_net(net: dict[str, Any], source: str) -> dict[str, Any]:
 
 def _read_table(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' Notepad writes a mark first
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Notepad writes a byte order mark
     except FileNotFoundError:
         raise UserError(f"{path}: no such experiment file.") from None
     except IsADirectoryError:
-        raise UserError(f"{path}: a folder, not an experiment file. Data folders go to --data.") from None
+        raise UserError(f"{path}: is a folder, not an experiment file. Give data with --data.") from None
     except UnicodeDecodeError:
-        raise UserError(
-            f"{path}: not a text file. An experiment is described in TOML, as UTF-8 text."
-        ) from None
+        raise UserError(f"{path}: not a text file. An experiment is a TOML file in UTF-8.") from None
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path}: not a TOML file: {error}.") from None
 
@@ -84,7 +82,7 @@ def _read_table(path: Path) -> dict[str, Any]:
 def parse_experiment(table: dict[str, Any], source: str) -> Experiment:
     """The experiment of nested plain values; `source` is named in errors.
 
-    Types are strict: "100" is no number and 1 no true. Raises UserError, a line for each wrong key.
+    Types are strict: "100" is not a number and 1 is not true. Raises UserError, a line for each wrong key.
     """
     if isinstance(table.get("net"), dict):
         table = {**table, "net": _full_net(table["net"], source)}
@@ -114,7 +112,7 @@ def experiment_table(experiment: Experiment) -> dict[str, Any]:
 
 
 def settled(experiment: Experiment) -> Experiment:
-    """The experiment as a run records it: all options of its network, and paths that hold from any folder."""
+    """The experiment as a run records it: all options of its network, and absolute paths."""
     net, replace = full_net(experiment.net), dataclasses.replace
     if "weights" in net:
         net["weights"] = _absolute(str(net["weights"]))
@@ -124,7 +122,7 @@ def settled(experiment: Experiment) -> Experiment:
 
 
 def _absolute(path: str) -> str:
-    """The path from the root where it is there; one that is looked up elsewhere ($UNETSEG_DATA) stays."""
+    """The absolute path if it exists; one that is looked up elsewhere ($UNETSEG_DATA) stays as it is."""
     given = Path(path).expanduser()
     return os.path.abspath(given) if path and given.exists() else path
 
@@ -132,7 +130,7 @@ def _absolute(path: str) -> str:
 def choose_fold(experiment: Experiment, name: str | None) -> Experiment:
     """The experiment with the split of one of its folds; its name says which.
 
-    Raises UserError for an unknown fold, and for none where the experiment has folds.
+    Raises UserError for an unknown fold, and for no fold if the experiment has some.
     """
     folds = experiment.folds
     if name is None and not folds:
@@ -148,8 +146,8 @@ def choose_fold(experiment: Experiment, name: str | None) -> Experiment:
 def choose_net(experiment: Experiment, name: str, source: str = "the experiment") -> Experiment:
     """The experiment with the network of its table [nets.NAME], on the same data.
 
-    A table of it, such as [nets.NAME.train], changes single keys of the experiment's own. A name
-    without a table is the experiment's own network, or another with that one's default options.
+    Its own tables, such as [nets.NAME.train], change single keys of the experiment's. A name without a
+    table is the experiment's own network, or another one with its default options.
     Raises UserError for a wrong key or value in the table.
     """
     if name not in experiment.nets:
@@ -169,7 +167,7 @@ def choose_net(experiment: Experiment, name: str, source: str = "the experiment"
 
 
 def find_data(root: str) -> Path:
-    """The data folder: as given if it is there, else below the folder in $UNETSEG_DATA."""
+    """The data folder: the given path if it exists, else below the folder in $UNETSEG_DATA."""
     given = Path(root).expanduser()
     base = os.environ.get(DATA_VARIABLE)
     if not given.exists() and base and (Path(base) / root).exists():
@@ -184,11 +182,11 @@ def find_data(root: str) -> Path:
 
 
 def _check_plain(value: Any, place: tuple[str, ...], source: str) -> None:
-    """Raise UserError for numbers and texts that no setting can be."""
+    """Raise UserError for numbers and texts that no setting accepts."""
     problem = ""
     if isinstance(value, dict | list | tuple):
         if len(place) >= DEPTH:
-            raise UserError(f"{source}: {'.'.join(place)}: too many tables within tables.")
+            raise UserError(f"{source}: {'.'.join(place)}: tables are nested too deeply.")
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             _check_plain(key, (*place, "a key"), source)
             _check_plain(inner, (*place, str(key)), source)
@@ -225,7 +223,7 @@ def _explain(error: ErrorDetails, source: str) -> str:
     loc, given = error["loc"], json.dumps(error["input"], ensure_ascii=False)
     if loc[0] == "nets" and len(loc) > 2:
         return f"{source}: nets.{loc[1]}.{loc[2]} = {given}: must be a number, a text, true/false or a table."
-    if loc[0] == "net" and len(loc) > 1:  # an error for each type that would have been allowed
+    if loc[0] == "net" and len(loc) > 1:  # pydantic reports an error for each type of the union
         return f"{source}: net.{loc[1]} = {given}: must be a number, a text or true/false."
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
     message = error["msg"].replace("Input should be", "must be")
@@ -244,7 +242,7 @@ def _explain(error: ErrorDetails, source: str) -> str:
 
 
 def _follows(error: ErrorDetails) -> bool:
-    """A list that counts as too short only because one of its items is wrong."""
+    """Whether a list counts as too short only because one of its items is wrong."""
     return error["type"] == "too_short" and error["ctx"]["actual_length"] != len(error["input"])
 
 

@@ -17,7 +17,7 @@ import torch
 from unetseg.errors import UserError, ran_out_of_memory
 
 Mark = float | torch.cuda.Event
-"""A moment: of the clock, or on CUDA of the device's work."""
+"""A point in time: of the clock, or on CUDA of the device's work."""
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
@@ -26,7 +26,7 @@ CLEARLY_FASTER = 1.2
 
 
 def choose_device(wanted: str = "auto") -> torch.device:
-    """The device named, or with "auto" the first of CUDA, Apple MPS and the CPU that is there."""
+    """The device of this name, or with "auto" the first of CUDA, Apple MPS and the CPU that is available."""
     if wanted == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -43,7 +43,7 @@ def choose_device(wanted: str = "auto") -> torch.device:
 
 
 def describe_device(device: torch.device) -> str:
-    """One line for a person: the device and how much of it there is."""
+    """The device in one line, with its memory or number of threads."""
     if device.type == "cuda":
         memory = torch.cuda.get_device_properties(device).total_memory / 2**30
         return f"{torch.cuda.get_device_name(device)}, {memory:.0f} GiB ({device})"
@@ -53,17 +53,17 @@ def describe_device(device: torch.device) -> str:
 
 
 def fast_precision(device: torch.device) -> tuple[str, str]:
-    """The fastest precision of training on the device, and how that is known.
+    """The fastest precision for training on the device, and the reason.
 
-    By the instructions that a processor lists or a GPU's compute capability; a processor that does not
-    list them is timed.
+    Decided by the instructions that a processor lists or by a GPU's compute capability; a processor that
+    lists none is timed.
     """
     if device.type == "cuda":
         major, minor = torch.cuda.get_device_capability(device)
         found = "bf16" if major >= 8 else "fp16" if major == 7 else "float32"
         return found, f"compute capability {major}.{minor}"
     if device.type != "cpu":
-        return "float32", f"{device.type} has no faster one here"
+        return "float32", f"{device.type} has no faster precision here"
     flags = _processor_flags()
     if not flags:
         return _faster_of_two()
@@ -95,7 +95,7 @@ def _processor_flags() -> set[str]:
 
 
 def _faster_of_two() -> tuple[str, str]:
-    """bf16 or float32, whichever a convolution and its gradient take less time in."""
+    """bf16 or float32, whichever takes less time for a convolution and its gradient."""
     conv, image = torch.nn.Conv2d(32, 32, 3, padding=1), torch.randn(2, 32, 96, 96)
     seconds = {"float32": math.inf, "bf16": math.inf}
     for _, precision in itertools.product(range(4), seconds):
@@ -109,7 +109,7 @@ def _faster_of_two() -> tuple[str, str]:
 
 
 def peak_memory(device: torch.device) -> int:
-    """The most bytes this process has held so far: on a GPU of its memory, else of the machine's."""
+    """The most bytes this process has held so far: of a GPU's memory on a GPU, else of main memory."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     usage = psutil.Process().memory_info()
@@ -117,7 +117,7 @@ def peak_memory(device: torch.device) -> int:
 
 
 def mark(device: torch.device) -> Mark:
-    """The present moment; on CUDA the one when the device has done all that it was given before."""
+    """The present time; on CUDA, the time when the device finishes the work queued so far."""
     if device.type != "cuda":
         return time.perf_counter()
     event = torch.cuda.Event(enable_timing=True)
@@ -126,7 +126,7 @@ def mark(device: torch.device) -> Mark:
 
 
 def seconds_between(start: Mark, end: Mark) -> float:
-    """Seconds from one mark to another of the same device; waits until the device has come to it."""
+    """Seconds from one mark to another of the same device; waits until the device has reached it."""
     if isinstance(start, float) or isinstance(end, float):
         return cast(float, end) - cast(float, start)
     end.synchronize()
@@ -134,7 +134,7 @@ def seconds_between(start: Mark, end: Mark) -> float:
 
 
 def memory_limit() -> int:
-    """Bytes of memory that this process may have at most: the machine's, or what `ulimit -v` leaves of it."""
+    """Bytes of memory that this process may use: the machine's, or what `ulimit -v` leaves of it."""
     total = int(psutil.virtual_memory().total)
     if sys.platform == "win32":
         return total
@@ -146,23 +146,23 @@ def memory_limit() -> int:
 
 @contextlib.contextmanager
 def memory_errors(advice: str) -> Iterator[None]:
-    """Turn torch's ways of saying that memory ran out into one UserError that ends with `advice`."""
+    """Turn torch's out-of-memory errors into one UserError that ends with `advice`."""
     try:
         yield
-    except RuntimeError as error:  # torch.OutOfMemoryError is one, the CPU allocator raises it plain
+    except RuntimeError as error:  # torch.OutOfMemoryError is one; the CPU allocator raises it plain
         if not ran_out_of_memory(error):
             raise
         raise UserError(f"not enough memory ({str(error).splitlines()[0]}). {advice}") from None
 
 
 def make_deterministic(wanted: bool = True) -> None:
-    """Take the operations that give the same bits on every run of the same seed, data and device.
+    """Use operations that give the same bits on every run of the same seed, data and device.
 
-    Where there is none (3-D max-pooling on CUDA) torch warns. Not wanted, any operation may be taken.
+    Where there is none (3-D max-pooling on CUDA) torch warns. With False, any operation may be used.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(wanted, warn_only=True)
-    # torch would fill new memory to make bugs show, at 3 % of the time
+    # torch would fill new memory to expose bugs, which costs 3 % of the time
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
 
@@ -190,11 +190,11 @@ def precision_context(
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Have torch compute in the calling thread alone: for what is done beside a thread that computes.
+    """Make torch compute in the calling thread alone: for work beside a thread that computes.
 
-    Each thread whose operations are shared has a team of helpers of its own. Where the process has more of
-    them than processors OpenMP lets each sleep as soon as it is idle, even if only one team is at work, and
-    to wake them takes as long as a short operation (docs/speed.md).
+    Each thread that runs parallel operations has its own team of helper threads. If the process has more of
+    them than processors, OpenMP puts idle ones to sleep at once, even when only one team is at work, and
+    waking them takes as long as a short operation (docs/speed.md).
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -207,7 +207,7 @@ def one_thread() -> Iterator[None]:
 def _peak_resident(now: int) -> int:
     """Peak resident bytes as the system counts them.
 
-    On Linux those of this program: getrusage would count what its parent held when it was started.
+    On Linux those of this program: getrusage would include the peak of its parent process.
     """
     if sys.platform == "darwin":
         import resource

@@ -1,10 +1,10 @@
 """Classes by depth inside an object, an alternative to the U-Net paper's ridge and weight map.
 
-With one level objects have a border and an interior: the third class of the winning entry of the Data
-Science Bowl 2018 (Caicedo et al., Nature Methods 16, 2019). With several distances the classes are a
-distance transform cut into steps, the energy of the deep watershed transform (Bai & Urtasun, CVPR
-2017). Either way the deep parts of touching objects are apart, seeds for a watershed, and no pixel
-is lost to a ridge.
+With one distance, objects have a border and an interior: the third class of the winning entry of the Data
+Science Bowl 2018 (Caicedo et al., Nature Methods 16, 2019). With several, the classes are a quantised
+distance transform, the energy of the deep watershed transform (Bai & Urtasun, CVPR 2017). Either way the
+deep parts of touching objects are separate, which makes them seeds for a watershed, and no pixel is lost
+to a ridge.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from unetseg.errors import UserError
 
 
 def distance_classes(labels: NDArray[np.integer[Any]], distances_px: Sequence[float]) -> NDArray[np.uint8]:
-    """Class map (*yx) uint8 of labels (*yx): 0 outside, 1 + how many distances a pixel is deep.
+    """Class map (*yx) uint8 of labels (*yx): 0 outside, inside 1 + the number of distances that are reached.
 
-    labels: 0 background, k > 0 object, −1 not annotated (class 0). distances_px: rising distances in pixels
-    to the object's rim, its pixels that have an edge neighbour of another label; a pixel of the rim
-    has distance 0, the image's own edge is no rim. Raises UserError unless they rise.
+    labels: 0 background, k > 0 object, −1 not annotated (class 0). distances_px: increasing distances in
+    pixels to the object's rim, its pixels that have an edge neighbour of another label; a pixel of the rim
+    has distance 0, and the edge of the image is no rim. Raises UserError unless they increase.
 
     >>> distance_classes(np.array([[0, 1, 1, 1, 1, 1, 2, 2, 2]]), distances_px=[1, 2]).tolist()
     [[0, 1, 2, 3, 2, 1, 1, 2, 3]]
     """
     if any(b <= a for a, b in pairwise(distances_px)):
-        raise UserError(f"target.distances_px = {list(distances_px)}: they must rise, as in [2, 5, 9].")
+        raise UserError(f"target.distances_px = {list(distances_px)}: must increase, as in [2, 5, 9].")
     inside = labels > 0
     rim = find_boundaries(np.maximum(labels, 0), mode="inner", connectivity=1) & inside
     distance = distance_transform_edt(~rim) if rim.any() else np.full(labels.shape, np.inf)

@@ -1,4 +1,4 @@
-"""One training in several processes, started by torchrun: every process takes its part of each batch.
+"""Training in several processes, started by torchrun: every process takes its part of each batch.
 
 The processes hold the same weights. Each computes the gradient of its crops, and
 DistributedDataParallel (Li et al., VLDB 2020) averages the gradients; as the parts are equally
@@ -38,7 +38,7 @@ def processes() -> int:
 
 @contextmanager
 def process_group(device: str) -> Iterator[None]:
-    """The processes are connected while the block runs: by NCCL on GPUs, else by gloo.
+    """Connect the processes while the block runs: by NCCL on GPUs, else by gloo.
 
     device: as `choose_device` takes it; "auto" and "cuda" become each process's own GPU.
     """
@@ -62,7 +62,7 @@ def wait_for_all() -> None:
 
 
 def own_part(batch: int) -> slice:
-    """The crops of a batch that are this process's: equal parts in the order of the ranks."""
+    """The crops of a batch that belong to this process: equal parts in the order of the ranks."""
     if batch % processes():
         fitting = [n for n in range(1, batch + 1) if batch % n == 0]
         raise UserError(

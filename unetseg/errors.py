@@ -1,4 +1,4 @@
-"""The one exception a user can cause."""
+"""UserError, the one exception for what a user can correct, and the wording that errors share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 DEBUG = "UNETSEG_DEBUG"
-"""Environment variable: where it is set, a reader's own exception is raised, with its traceback."""
+"""Environment variable: if it is set, a reader's own exception is raised, with its traceback."""
 
 
 OUT_OF_MEMORY = (
@@ -45,7 +45,7 @@ def reading(path: Path, what: str) -> Iterator[None]:
     except UserError:
         raise
     except PermissionError:
-        raise UserError(f"{path}: may not be read. Change the file's permissions.") from None
+        raise UserError(f"{path}: no permission to read it. Change the file's permissions.") from None
     except MemoryError:
         raise UserError(f"{path}: there is not enough memory to read it.") from None
     except Exception as error:
@@ -77,7 +77,7 @@ def ran_out_of_memory(error: BaseException) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """What another library's error says, for a place in one of ours: at most 120 characters of one line."""
+    """The first line of another library's error, at most 120 characters, to quote in one of ours."""
     if isinstance(error, KeyError):
         return f"{error} is missing"
     return (str(error).splitlines() or [type(error).__name__])[0][:120]

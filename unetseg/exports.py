@@ -1,7 +1,7 @@
 """Objects for other programs: ImageJ ROI sets, GeoJSON for QuPath, COCO JSON.
 
-Polygons run along the edges of the pixels (`outlines`), so that nothing is lost but, in ImageJ's polygons,
-the holes.
+Polygons run along the edges of the pixels (`outlines`), so nothing is lost, except the holes in ImageJ's
+polygons.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from unetseg.outlines import Ring, outlines, signed_area
 
 @dataclass(frozen=True)
 class LabelledPage:
-    """Object ids (y, x) of one page: which image it is of, and its number in a stack of n from 0.
+    """Object ids (y, x) of one page: the image that it belongs to, and its number in a stack of n from 0.
 
     labels: anything that slices like an array. place: the page's index along the stack's axes, such as
     {"t": 3}; empty for a single image.
@@ -120,7 +120,7 @@ FORMATS: dict[str, tuple[str, Writer]] = {
 
 
 def _position(page: LabelledPage, count: int) -> dict[str, int]:
-    """Where a ROI is in ImageJ's hyperstack, counted from 0."""
+    """Where a ROI lies in ImageJ's hyperstack, counted from 0."""
     place = page.place or {}
     if set(place) & {"t", "z"}:
         return {axis: place[axis] for axis in ("t", "z") if axis in place}
@@ -183,4 +183,4 @@ def _package(name: str, path: Path) -> Any:
     try:
         return __import__(name)
     except ImportError:
-        raise UserError(f"{path}: needs the package {name}. pip install {name}") from None
+        raise UserError(f"{path}: needs the package {name}: pip install {name}.") from None

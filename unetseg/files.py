@@ -1,4 +1,4 @@
-"""Files written whole or not at all, JSON, and the names of files."""
+"""Files that are written completely or not at all, JSON, and the names of files."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ from unetseg.errors import UserError
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that replaces it when the block ends without an error.
 
-    Makes the folder where it is missing. The temporary file is new, under a name that nobody can
-    guess, so that no link that lies there is followed. Raises UserError for a place that cannot be
-    written to.
+    Creates the folder if it is missing. The temporary file is new and its name cannot be guessed, so no
+    existing link is followed. Raises UserError for a place that cannot be written to.
     """
     if path.is_dir():
         raise UserError(f"{path}: cannot be written: a folder of this name is in the way.")
@@ -46,12 +45,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def temporary_name(path: Path) -> Path:
-    """A new name beside `path` with its ending, for what is not whole yet; it names host and process."""
+    """A new name beside `path` with its ending, for an unfinished file; it holds the host and process."""
     return path.with_name(f"{_own_prefix()}{os.getpid()}-{secrets.token_hex(6)}-{path.name[-40:]}")
 
 
 def discard(folder: Path) -> None:
-    """Remove a folder, if there is one: renamed first, so that a part of it never has its name."""
+    """Remove a folder, if it exists: renamed first, so that no part of it keeps its name."""
     if folder.exists():
         gone = temporary_name(folder)
         os.replace(folder, gone)
@@ -59,7 +58,7 @@ def discard(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove temporary files and folders in `folder` of this host's processes that have ended."""
+    """Remove the temporary files and folders in `folder` that ended processes of this host left."""
     import psutil
 
     for path in folder.glob(f"{_own_prefix()}*-*-*"):
@@ -72,12 +71,12 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _own_prefix() -> str:
-    """What the temporary names of this host begin with."""
+    """How the temporary names of this host begin."""
     return f".unetseg-{re.sub('[^A-Za-z0-9.]', '_', socket.gethostname())}-"
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Readable JSON, written whole or not at all; NaN and infinity, which JSON has not, as null."""
+    """Readable JSON, written completely or not at all; NaN and infinity, which JSON lacks, as null."""
     text = json.dumps(_finite(value), indent=2, allow_nan=False)
     with replacing(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
@@ -100,9 +99,9 @@ def plain_stem(path: Path) -> str:
 
 
 def by_name(paths: Iterable[Path], name_of: Callable[[Path], str], problem: str) -> dict[str, Path]:
-    """The files by a name; two different files of one name raise UserError, so that none is dropped.
+    """The files by a name; two different files of one name raise UserError, so that none is lost.
 
-    problem: what follows the two files in the error, why they may not share a name and what to do.
+    problem: follows the two files in the error: why they may not share a name, and what to do.
     """
     named: dict[str, Path] = {}
     for path in paths:
@@ -121,9 +120,9 @@ def _finite(value: Any) -> Any:
 
 
 def check_name(path: Path) -> None:
-    """Raise UserError where a name is not text in UTF-8, as from an archive of another system.
+    """Raise UserError for a name that is not UTF-8, as archives of other systems have.
 
-    It could not stand in an experiment file, a report or a picture.
+    It could not be written in an experiment file, a report or a picture.
     """
     name = str(path)
     if any("\ud800" <= letter <= "\udfff" for letter in name):

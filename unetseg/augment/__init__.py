@@ -1,4 +1,4 @@
-"""Augmentation: `draw` holds all randomness, `apply` is certain and runs batched on any device."""
+"""Augmentation: `draw` makes all random choices; `apply` is deterministic and runs batched on any device."""
 
 from unetseg.augment.apply import apply
 from unetseg.augment.draw import Draw, draw

@@ -20,8 +20,8 @@ def apply(
     """The crops (b, c, *crop) of `images` and (b, t, *crop) of `targets` that `draws` describe.
 
     images (b, c, *yx) float32 are interpolated linearly, targets (b, t, *yx) float32 (classes and
-    weights) by the nearest pixel, at the same places. shapes (b, d): the part of each image that
-    is real, where images of several sizes were filled up to one; beyond it they are mirrored.
+    weights) by the nearest pixel, at the same places. shapes (b, d): the true size of each image,
+    where smaller ones are padded to a common size; beyond it they are mirrored.
     The number of operations does not grow with the batch, and nothing is copied from the host.
     """
     places = source_coordinates(draws, crop, images.device)  # (b, d, *crop), pixels
@@ -45,10 +45,10 @@ def source_coordinates(draws: PackedDraws, crop: Sequence[int], device: torch.de
 
 
 def mirrored_grid(places: Tensor, shapes: Tensor, size: Sequence[int]) -> Tensor:
-    """Places (b, d, *crop) in pixels as `sample_at` takes them for images (b, c, *size): (b, *crop, d).
+    """Convert pixel coordinates (b, d, *crop) to the grid (b, *crop, d) that `sample_at` takes.
 
-    Beyond `shapes` (b, d), the part of each image that is real, they are mirrored. Computed in place:
-    on a CPU fresh memory takes longer than the arithmetic.
+    size: of the images (b, c, *size). Beyond `shapes` (b, d), the true size of each image, coordinates are
+    mirrored. Computed in place: on a CPU, allocating memory takes longer than the arithmetic.
     """
     ones = [1] * (places.ndim - 2)
     last = (shapes.to(places) - 1).reshape(*shapes.shape, *ones)

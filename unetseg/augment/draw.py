@@ -50,10 +50,9 @@ def draw(
     """The draw of one crop of size `crop` from an image of `shape` (both yx or zyx).
 
     The crop lies uniformly inside the image (centred where the image is smaller), moved by up to
-    `shift`. With `places` its centre is a pixel of a class drawn with equal probability, elastic
-    displacement or not (in an even crop the last one before its middle). The same number of
-    random values is taken whatever the settings, so switching one change off leaves the others as
-    they were.
+    `shift`. With `places` its centre, after the elastic displacement, is a pixel of a class drawn with
+    equal probability (in an even crop the last pixel before the middle). The same number of random
+    values is drawn whatever the settings, so switching one change off does not alter the others.
     """
     dims = len(shape)
     chances = rng.random(dims)
@@ -82,7 +81,8 @@ def draw(
 def _elastic(augment: AugmentSettings, crop: Sequence[int]) -> NDArray[np.float64]:
     """Standard deviation of the displacement along each axis, to be multiplied with (d, p, …, p).
 
-    Along z by the crop's share of slices, so that a thin crop is strained no more than along y and x.
+    Along z it is reduced in proportion to the crop's number of slices, so that a thin crop is strained no
+    more along z than along y and x.
     """
     spread = np.full(len(crop), augment.elastic)
     if len(crop) == 3:
@@ -91,7 +91,7 @@ def _elastic(augment: AugmentSettings, crop: Sequence[int]) -> NDArray[np.float6
 
 
 def class_places(classes: NDArray[np.uint8], weight: NDArray[np.float32]) -> Places:
-    """The places of every class of a class map (*yx) with a weight above 0; none of the others."""
+    """Flat indices of a class map's pixels (*yx) of weight above 0, one array for each class that occurs."""
     return [np.flatnonzero((classes == c) & (weight > 0)) for c in np.unique(classes[weight > 0])]
 
 

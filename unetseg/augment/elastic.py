@@ -4,7 +4,7 @@ The U-Net paper (section 3.1) draws displacement vectors on a coarse 3×3 grid f
 10 pixels standard deviation and interpolates them bicubically. The control points lie on a
 regular grid whose corners are the crop's corners, and a cubic spline passes through them
 (mirrored at the ends), exactly as in the package elasticdeform (van Tulder). The field is linear
-in the control points, so one small matrix per axis and one product make it, batched, on any
+in the control points, so one small matrix per axis and one product compute it, batched, on any
 device.
 """
 

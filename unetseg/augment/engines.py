@@ -35,7 +35,7 @@ def apply_with_elasticdeform(
     except ImportError as error:
         raise UserError(
             f'augment.engine = "elasticdeform": the package cannot be imported ({error}). Install '
-            "it from source, pip install --no-binary elasticdeform elasticdeform, or remove the key."
+            "it from source (pip install --no-binary elasticdeform elasticdeform) or remove the key."
         ) from None
     places = source_coordinates(replace(draws, control=None), crop, images.device)
     grid = mirrored_grid(places, shapes, images.shape[2:])
@@ -58,12 +58,12 @@ def load_albumentations(path: str) -> Any:
     except ImportError:
         raise UserError(
             f"augment.albumentations = {path!r}: the package albumentations is not installed. "
-            "pip install albumentations, or remove the key."
+            "Install it (pip install albumentations) or remove the key."
         ) from None
     data_format = "yaml" if Path(path).suffix in (".yaml", ".yml") else "json"
     try:
         return albumentations.load(path, data_format=data_format)
-    except Exception as error:  # whatever a wrong file makes of the parser: it is the user's file
+    except Exception as error:  # a wrong file makes the parser raise all kinds of errors
         raise UserError(
             f"augment.albumentations = {path!r}: not a pipeline written by albumentations.save "
             f"({type(error).__name__}: {error})."
@@ -73,8 +73,8 @@ def load_albumentations(path: str) -> Any:
 def transform_example(pipeline: Any, example: Example, seed: int) -> Example:
     """The example through an albumentations pipeline; image, classes and weight change together.
 
-    The pipeline is given grey values 0…1 from the image's lowest to its highest, for it cuts off
-    floats beyond; they are scaled back after it.
+    The pipeline gets grey values scaled to 0…1, from the image's minimum to its maximum, because
+    albumentations clips floats to that range; they are scaled back afterwards.
     """
     pipeline.set_random_seed(seed)
     low, high = example.image.min(), example.image.max()

@@ -25,14 +25,14 @@ def change_grey_values(images: Tensor, draws: PackedDraws) -> Tensor:
 
 
 def _inverted(images: Tensor, draws: PackedDraws) -> Tensor:
-    """X → 1 − x where the draw says so."""
+    """Invert the images, x → 1 − x, whose draw says so."""
     if not any(d.invert for d in draws.draws):
         return images
     return torch.where(draws.column("invert", images.ndim) > 0, 1 - images, images)
 
 
 def _gamma(images: Tensor, draws: PackedDraws) -> Tensor:
-    """X → lo + (hi − lo)·((x − lo)/(hi − lo))^gamma with lo, hi of each image."""
+    """Gamma: x → lo + (hi − lo)·((x − lo)/(hi − lo))^gamma with lo, hi the extremes of each image."""
     if all(d.gamma == 1 for d in draws.draws):
         return images
     axes = tuple(range(1, images.ndim))
@@ -68,9 +68,9 @@ def _convolve_axis(images: Tensor, kernels: Tensor, axis: int) -> Tensor:
 
 
 def _noise(images: Tensor, draws: PackedDraws) -> Tensor:
-    """Independent normal noise, of each image from its own draw's seed, whatever is beside it.
+    """Independent normal noise for each image, from the seed of its own draw alone.
 
-    On the CPU by torch's generator, image by image; elsewhere all images at once.
+    On the CPU by torch's generator, image by image; on other devices for all images at once.
     """
     if max(d.noise for d in draws.draws) == 0:
         return images
@@ -84,11 +84,11 @@ def _noise(images: Tensor, draws: PackedDraws) -> Tensor:
 
 
 def counted_noise(seeds: Tensor, shape: Sequence[int]) -> Tensor:
-    """Standard normal noise (b, *shape) float32 from seeds (b,) int64, each image from its own alone.
+    """Standard normal noise (b, *shape) float32 from seeds (b,) int64, one for each image.
 
-    Counter-based (Salmon et al. 2011): value i is a hash of seed and i, so that one call serves a batch on
-    any device. The hash is that of SplitMix64 (Steele et al. 2014); Box and Muller's transform makes two
-    normal values of each 64 bits.
+    Counter-based (Salmon et al. 2011): value i is a hash of seed and i, so one call serves a batch on
+    any device. The hash is that of SplitMix64 (Steele et al. 2014); the Box-Muller transform turns each
+    64 bits into two normal values.
     """
     count = math.prod(shape)
     counters = torch.arange((count + 1) // 2, device=seeds.device)
@@ -101,7 +101,7 @@ def counted_noise(seeds: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def _mixed(bits: Tensor) -> Tensor:
-    """SplitMix64's finaliser, of int64 that wrap round."""
+    """SplitMix64's finaliser on int64 values, which wrap around."""
     bits = (bits ^ ((bits >> 30) & (2**34 - 1))) * MIX_1
     bits = (bits ^ ((bits >> 27) & (2**37 - 1))) * MIX_2
     return bits ^ ((bits >> 31) & (2**33 - 1))

@@ -14,7 +14,7 @@ from torch import Tensor
 from unetseg.augment.draw import Draw
 
 GREY = ("brightness", "contrast", "gamma", "noise", "blur", "invert")
-"""The grey-value changes of a `Draw`, a number each."""
+"""The grey-value changes of a `Draw`, one number each."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class PackedDraws:
 
     matrix (b, d, d), centre (b, d), control (b, d, p, …, p) or None; grey (b, 6), the columns of
     `GREY`, all float32; integers (b, n) int64: the seeds of the noise, then the columns given to
-    `pack`. draws: the same on the host, where it is decided which operations are needed at all.
+    `pack`. draws: the same on the host, which decide the operations that are needed.
     """
 
     draws: Sequence[Draw]
@@ -54,13 +54,13 @@ class HostDraws:
 
 
 def pack(draws: Sequence[Draw], *columns: Sequence[int]) -> HostDraws:
-    """The numbers of the draws, a row each; columns: further integers of every crop."""
+    """The numbers of the draws, one row each; columns: further integers for every crop."""
     floats = np.stack([np.concatenate([part.ravel() for part in _parts(d)]) for d in draws])
     return HostDraws(draws, floats, np.stack([[d.noise_seed for d in draws], *columns], 1).astype(np.int64))
 
 
 def upload(host: HostDraws, device: torch.device) -> PackedDraws:
-    """The draws on the device by two copies, which a CUDA device does not wait for."""
+    """Copy the draws to the device in two transfers, asynchronously on CUDA."""
     floats, integers = (_copied(array, device) for array in (host.floats, host.integers))
     shapes = [part.shape for part in _parts(host.draws[0])]
     ends = np.cumsum([0, *(int(np.prod(shape)) for shape in shapes)]).tolist()

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 @cli.command()
 @click.argument("folder", type=PATH, required=False, metavar="[FOLDER|NAME]")
 @click.option("--download", is_flag=True, help="Download the public data set NAME.")
-@click.option("--to", type=PATH, help="Folder to download into (default: $UNETSEG_DATA, or here).")
+@click.option("--to", type=PATH, help="Folder to download into (default: $UNETSEG_DATA or this folder).")
 def data(folder: Path | None, download: bool, to: Path | None) -> None:
     """Examine your data; list or download public data sets.
 
-    With the FOLDER of your images and labels: a row for each file, the detected type of the labels, the
-    split into training and validation, and possible problems. With a folder of public data sets: whether
-    each is complete. With NAME --download: download that set. Without an argument: list the sets, their
-    licences and addresses.
+    With the FOLDER of your images and labels: one row per file, the detected type of the labels, the split
+    into training and validation, and possible problems. With a folder of public data sets: whether each is
+    complete. With NAME --download: download that set. Without an argument: list the sets, their licences
+    and addresses.
     """
     from unetseg.catalogue import read_catalogue
 
@@ -76,6 +76,6 @@ def _examine(folder: Path) -> None:
     for note in found.notes:
         click.echo(note)
     for problem in found.odd:
-        click.echo(f"{click.style('odd:', bold=True)} {problem.removeprefix('warning: ')}")
+        click.echo(f"{click.style('possible problem:', bold=True)} {problem.removeprefix('warning: ')}")
     if not found.odd:
-        click.echo(f"nothing is odd. Next: unetseg show {folder}, then unetseg train --data {folder}")
+        click.echo(f"no problems found. Next: unetseg show {folder}, then unetseg train --data {folder}")

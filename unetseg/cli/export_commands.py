@@ -37,7 +37,7 @@ def export(run: Path, out: Path, **given: Any) -> None:
 
     RUN is a run folder, a model file or a name that `unetseg models` lists. OUT is a .zip (bioimageio),
     .onnx or .pt. ONNX and TorchScript take normalised images; a package also carries the normalisation.
-    What an export cannot carry is printed, and written into a package's documentation.
+    What an export cannot carry is printed, and listed in a package's documentation.
     """
     from unetseg import api
     from unetseg.images.limits import in_words

@@ -18,10 +18,10 @@ UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
 
 
 class PathType(click.Path):
-    """A path whose name, and the folders it lies in, can be written as text."""
+    """A path that can be written as text."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path; UserError for a name that is no text."""
+        """The path; UserError for a name that is not valid text."""
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         check_name(path.absolute())
         return path
@@ -58,7 +58,7 @@ class SectionCommand(click.Command):
     """A command whose options are shown in sections, in the order in which they are declared."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Each section with a heading of its own; what has none comes last."""
+        """Each section under its heading; options without a section come last."""
         sections: dict[str, list[tuple[str, str]]] = {}
         options = [o for o in self.get_params(ctx) if isinstance(o, click.Option)]
         for option in sorted(options, key=lambda o: not isinstance(o, SectionOption)):
@@ -86,7 +86,7 @@ def cli(context: click.Context) -> None:
       unetseg predict RUN IMAGE…         labels for new images
     """  # noqa: D301 (click reads the character, not the two letters, as "leave these lines alone")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and context.invoked_subcommand != "train":
-        raise click.UsageError("torchrun started several processes; only `train` shares its work.")
+        raise click.UsageError("torchrun started several processes, but only `train` runs in several.")
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
     check_address_space(WITHOUT_TORCH if context.invoked_subcommand in LIGHT else WITH_TORCH)

@@ -61,8 +61,8 @@ def measure(labels: Path, image: Path | None, out: Path, volumes: bool) -> None:
 def export_labels(labels: Path, kind: str, out: Path | None) -> None:
     """Write outlines for ImageJ, QuPath or COCO.
 
-    LABELS is a label image or a folder of them. Outlines follow pixel edges, so nothing is
-    smoothed. Pages and time points are kept.
+    LABELS is a label image or a folder of them. Outlines follow the edges of pixels and are not smoothed.
+    Pages and time points are kept.
 
     \b
     Example:
@@ -77,10 +77,10 @@ def export_labels(labels: Path, kind: str, out: Path | None) -> None:
 
 
 def summary_text(summary: Summary) -> str:
-    """Objects, their median size, and how many there are a frame, in a few lines."""
+    """Number of objects, their median size and the number per frame, in a few lines."""
     size = "" if summary.objects == 0 else f", median size {summary.median:.4g} {UNITS[summary.unit]}"
     text = f"{summary.objects} objects{size}"
     if len(summary.counts) < 2:
         return text
     shown = ", ".join(map(str, summary.counts[:SHOWN])) + (", …" if len(summary.counts) > SHOWN else "")
-    return f"{text}\nobjects a frame: {shown}"
+    return f"{text}\nobjects per frame: {shown}"

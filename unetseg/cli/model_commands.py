@@ -1,4 +1,4 @@
-"""`unetseg models`: what is shipped, what can be downloaded, what lies in runs/."""
+"""`unetseg models`: the models that are shipped, can be downloaded, or lie in runs/."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ def predict(run: Path, images: tuple[Path, ...], out: Path | None, **given: Any)
 
 
 def _options(given: dict[str, Any]) -> PredictOptions:
-    """The options as one object; what was not given keeps its default."""
+    """The options as one object; options that were not given keep their defaults."""
     from unetseg.pipeline.predict_options import PredictOptions
 
     given = {name: value for name, value in given.items() if value is not None}

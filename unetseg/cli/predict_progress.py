@@ -60,7 +60,7 @@ def predict_all(model: Model, targets: list[Target], options: PredictOptions, ou
 
 @dataclass
 class Printing:
-    """Prints what happens. notes: those printed already; frames, objects: of each challenge sequence."""
+    """Prints what happens. notes: printed so far; frames, objects: counts for each challenge sequence."""
 
     bar: Progress
     model: Model
@@ -70,7 +70,7 @@ class Printing:
     objects: Counter[Path] = field(default_factory=Counter)
 
     def predict(self, target: Target, perform: TileExecutor) -> None:
-        """Predict one image; errors say what is kept of a result that can be resumed."""
+        """Predict one image; errors say where an unfinished result is kept."""
         begun = time.perf_counter()
         timing, fresh = TileTimes(begun), False
         try:
@@ -114,7 +114,7 @@ class Printing:
             self.bar.say(f"{summary_text(summarise(found))}\ntable: {table}")
 
     def _note(self, text: str) -> None:
-        """Each thing once, with the first image that it holds for."""
+        """Print each note once, with the first image that it applies to."""
         what = text.partition(": ")[2]
         if what not in self.notes:
             self.notes.add(what)
@@ -124,7 +124,7 @@ class Printing:
         self.bar.bar.total = (self.bar.bar.total or 0) + steps
         self.bar.add(done)
         if done:
-            self.bar.say(f"resuming: {done} of {steps} steps of tiles were done")
+            self.bar.say(f"resuming: {done} of {steps} tile steps are already done")
 
     def _summary(self, target: Target, found: Summary, saved: str, seconds: float | None) -> None:
         if self.options.challenge:
@@ -138,27 +138,27 @@ class Printing:
             words.append(f"{_count(len(found.objects), 'page')}, {_count(found.tiles, 'tile')}")
         line = f"{target.out}: {', '.join([*words, *_peculiar(found, saved)])}"
         if seconds is None:
-            self.bar.say(f"{line} (already complete, made with these settings; --overwrite makes it again)")
+            self.bar.say(f"{line} (already complete; --overwrite predicts it again)")
         else:
             self.bar.say(f"{line} in {seconds:.1f} s")
 
 
 @dataclass
 class TileTimes:
-    """The seconds that the predict step of the tiles took, for what skipping saved."""
+    """Seconds spent on predicting tiles, to estimate the time that skipping saves."""
 
     before: float
     tiles: int = 0
     seconds: float = 0.0
 
     def note(self, step: str, now: float) -> None:
-        """A step of a tile has been done by now."""
+        """Record that a step of a tile is done."""
         if step == "predict":
             self.tiles, self.seconds = self.tiles + 1, self.seconds + now - self.before
         self.before = now
 
     def saved(self, summary: Summary) -> str:
-        """The time that the skipped tiles would have taken, if all tiles were done now."""
+        """The time that the skipped tiles would have taken, if all tiles are done by now."""
         computed = summary.tiles - summary.skipped
         if not summary.skipped or not computed or self.tiles < summary.tiles:
             return ""
@@ -166,15 +166,15 @@ class TileTimes:
 
 
 def kept(target: Target) -> str:
-    """What to do after an end on the way, where something is kept."""
+    """What to do after an interruption, if something is kept."""
     folder = target.out.with_name(f"{target.out.name}.unfinished")
     if not target.streamed or not folder.exists():
         return ""
-    return f" What is done is kept in {folder}; the same command resumes."
+    return f" The finished tiles are kept in {folder}; the same command resumes."
 
 
 def _peculiar(found: Summary, saved: str) -> list[str]:
-    """What is out of the ordinary about a result, in words."""
+    """What is unusual about a result, in words."""
     words = []
     if found.skipped:
         words.append(f"{found.skipped} tiles ({found.skipped / found.tiles:.0%}) skipped{saved}")
@@ -182,7 +182,7 @@ def _peculiar(found: Summary, saved: str) -> list[str]:
         regions = ", ".join(f"y {y0}:{y1}, x {x0}:{x1}" for _, y0, y1, x0, x1 in found.damaged[:5])
         words.append(f"{len(found.damaged)} damaged regions without labels ({regions} …)")
     if found.cut:
-        words.append(f"{found.cut} objects of clumps too large for one watershed, which may differ")
+        words.append(f"{found.cut} objects in clumps too large for one watershed, which may differ")
     return words
 
 

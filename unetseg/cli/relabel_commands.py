@@ -1,4 +1,4 @@
-"""The command that makes labels again from kept probabilities: relabel."""
+"""The command that makes new labels from saved probabilities: relabel."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ RESIZED = "this model resizes images, so objects can differ a little from those 
 @click.option("--min-area", type=click.IntRange(0), help="Remove objects below this area in pixels.")
 @click.option("--max-hole-area", type=click.IntRange(0), help="Fill holes up to this area in pixels.")
 @click.option("--grow", type=click.IntRange(0, 10_000), help="Grow objects by this many pixels.")
-@click.option("--overwrite", is_flag=True, help="Replace label files that are there.")
+@click.option("--overwrite", is_flag=True, help="Replace existing label files.")
 def relabel(run: Path, probabilities: Path, out: Path, overwrite: bool, **given: Any) -> None:
-    """Make labels again from kept PROBABILITIES.
+    """Make new labels from saved PROBABILITIES.
 
-    The network is not run. PROBABILITIES is a TIFF, or a folder of them, that `predict RUN --probabilities`
-    wrote. What is not given is taken from the model RUN. With the
-    same settings the labels are those of predict, except for images that were resized for the network
-    (--scale, --rescale, models such as nuclei) or kept as uint8: objects can differ a little there.
+    The network is not run. PROBABILITIES is a TIFF, or a folder of them, written by `predict RUN
+    --probabilities`. Settings that are not given come from the model RUN. With the same settings, the labels
+    equal those of predict, except for images that were resized for the network (--scale, --rescale, models
+    such as nuclei) or saved as uint8: there, objects can differ a little.
 
     \b
     Example:

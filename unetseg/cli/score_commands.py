@@ -1,4 +1,4 @@
-"""The commands that score, report and list: score, report, data, nets."""
+"""The commands that score, report and compare: score, report, nets."""
 
 from __future__ import annotations
 
@@ -116,8 +116,8 @@ def report(
 def nets(names: tuple[str, ...], out: Path | None, device: str) -> None:
     """Table of the networks: size, context, cost.
 
-    Every NET, or all, as in its paper and as in the experiments for small machines; the time of a
-    prediction is measured here (minutes on a CPU).
+    Every NET, or all, as in its paper and as in the experiments for small machines. The time of a
+    prediction is measured on this machine (minutes on a CPU).
     """
     from unetseg.device import choose_device
     from unetseg.reproduce.net_table import HEAD, net_rows, write_net_page

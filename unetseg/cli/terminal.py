@@ -49,14 +49,14 @@ class Progress:
         self.bar.refresh()
 
     def predicted(self, count: int) -> None:
-        """Count images from here on, in place of what was counted so far."""
+        """Count images from here on, replacing the count so far."""
         if not self.bar.disable and self.bar.unit != "image":
             self.bar.unit, self.bar.postfix = "image", ""
             self.bar.reset(0)
         self.bar.update(count)
 
     def note(self, text: str) -> None:
-        """Words at the end of the bar."""
+        """A text at the end of the bar."""
         self.bar.set_postfix_str(text, refresh=False)
 
     def __enter__(self) -> Progress:
@@ -69,7 +69,7 @@ class Progress:
 
 
 class Stop:
-    """True once Ctrl-C or a terminating signal has come; a second one interrupts at once."""
+    """True after Ctrl-C or a termination signal; a second one interrupts at once."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.asked, self.quiet = False, quiet
@@ -87,7 +87,7 @@ class Stop:
 
     @contextmanager
     def listening(self) -> Iterator[Stop]:
-        """Take SIGINT and SIGTERM while the block runs."""
+        """Handle SIGINT and SIGTERM while the block runs."""
         before = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield self
@@ -103,7 +103,7 @@ def show_comparison(found: Comparison, most: int, pictures: Path | None, images:
     from unetseg.tasks.labels import Meaning
 
     hint = " (--labels overrides)" if found.meaning in get_args(Meaning) else ""
-    click.echo(f"truth taken as {found.meaning}{hint}")
+    click.echo(f"truth read as {found.meaning}{hint}")
     for note in found.notes:
         click.echo(note)
     click.echo(table_text(found.table))
@@ -114,8 +114,8 @@ def show_comparison(found: Comparison, most: int, pictures: Path | None, images:
         click.echo(error_sentence(counts))
         if counts["spurious"] >= max(FEW_OBJECTS, counts["true"]):
             click.echo(
-                "as many predicted objects are spurious as there are true ones. If the truth has only some "
-                "of the objects, score with --partly-annotated"
+                "there are at least as many spurious objects as true ones. If the truth has only some of the "
+                "objects, score with --partly-annotated"
             )
     if found.volumes:
         click.echo(f"means over the volumes: {totals_text(found.volumes)}")
@@ -130,7 +130,7 @@ def show_comparison(found: Comparison, most: int, pictures: Path | None, images:
 
 
 def totals_text(scores: Mapping[str, float]) -> str:
-    """Scores of a whole challenge or stack in a line.
+    """Scores of a whole challenge or stack in one line.
 
     >>> totals_text({"seg": 0.25, "warping-error": 0.000353})
     'seg 0.2500, warping-error 0.000353'
@@ -141,7 +141,7 @@ def totals_text(scores: Mapping[str, float]) -> str:
 
 
 def table_text(table: FrameTable, most: int = 12) -> str:
-    """The scores as aligned columns: the frames (the worst `most` by the first score), then all."""
+    """The scores as aligned columns: the `most` worst frames by the first score, then the pooled row."""
     from unetseg.evaluation.by_kind import number
 
     sign = table.entries[0].sign

@@ -205,7 +205,7 @@ def reproduce(
 
 
 def _with_length(train: TrainSettings, steps: int | None, minutes: float | None) -> TrainSettings:
-    """The settings with the steps and the budget of the command line: a budget alone decides the steps."""
+    """The settings with the steps and time budget of the command line; a budget alone decides the steps."""
     from unetseg.pipeline.time_budget import MOST_STEPS
 
     if minutes is not None:
@@ -214,21 +214,21 @@ def _with_length(train: TrainSettings, steps: int | None, minutes: float | None)
 
 
 def _downloaded(task: str, budget: str, root: str | None) -> str:
-    """The benchmark's data folder, with its data set downloaded."""
+    """Download the benchmark's data set; returns its folder."""
     from unetseg.catalogue import read_catalogue
     from unetseg.cli.downloads import fetch_dataset
     from unetseg.config import read_experiment
     from unetseg.reproduce.benchmark import experiment_file
 
     if root is not None:
-        raise UserError("--download puts the data set where it is looked up; leave --root out.")
+        raise UserError("--download chooses the folder itself: leave --root out.")
     inside = Path(read_experiment(experiment_file(task, budget)).data.root)
     item = next(item for item in read_catalogue() if item.folder == inside.parts[0])
     return str(fetch_dataset(item).parent / inside)
 
 
 def _run_folder(name: str) -> Path:
-    """runs/NAME; a name that is a path would lead elsewhere."""
+    """runs/NAME; refuses a name that is a path."""
     if name in ("", ".", "..") or set(name) & set("/\\"):
         raise UserError(
             f"name = {name!r}: it names the run folder, so it cannot be a path. Change it, or give --run."

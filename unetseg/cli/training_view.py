@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 SMOOTHING = 0.95
 FIRST_LINE_S, LINE_EVERY_S = 5.0, 30.0
 LONG_S = 600.0
-"""From here on what to change is printed too."""
+"""Above this, the message also says how to shorten the training."""
 
 
 def show_training(run: Run, *, resume: bool) -> None:
     """Train with a progress bar, score the best model, print the table and what to do next.
 
-    Of several processes that train together, the first alone shows anything.
+    Of several processes that train together, only the first prints.
     """
     from unetseg.distributed import rank
     from unetseg.pipeline.run_experiment import run_experiment
@@ -45,7 +45,7 @@ def show_training(run: Run, *, resume: bool) -> None:
         click.echo(
             f"saved after step {outcome.steps} of {view.steps}; continue with: unetseg train --resume {path}"
         )
-        click.echo(f"the weights so far can predict already: unetseg predict {path} IMAGE…")
+        click.echo(f"to predict with the weights so far: unetseg predict {path} IMAGE…")
         raise SystemExit(130)
     if view.total_s > 0:
         click.echo(f"data and augmentation took {view.data_s / view.total_s:.1%} of the training time")
@@ -55,7 +55,7 @@ def show_training(run: Run, *, resume: bool) -> None:
 def show_derived(resolved: Resolved) -> None:
     """Print the settings that were derived from the data, each with its reason."""
     if resolved.derived:
-        click.echo("settings derived from the data (an experiment file can give others):")
+        click.echo("settings derived from the data (override them in an experiment file):")
     for line in resolved.derived:
         click.echo(f"  {line}")
 
@@ -110,14 +110,14 @@ class TrainingView:
 
 
 def show_outcome(run: Run, outcome: Outcome) -> None:
-    """The scores, where the report lies, and what to do next."""
+    """The scores, where the report is, and what to do next."""
     from unetseg.scores.mistakes import error_sentence
 
     path, result = shlex.quote(str(run.path)), outcome.scores
     if result is None:
         click.echo(f"trained: {run.path} (nothing was held back to score)")
     else:
-        chose = " (this part chose the weights)" if result.part == "validate" else ""
+        chose = " (the weights were chosen on this part)" if result.part == "validate" else ""
         click.echo(f"scores on the {result.part} part: {result.what}{chose}")
         click.echo(table_text(result.table))
         if result.own:
@@ -131,15 +131,15 @@ def show_outcome(run: Run, outcome: Outcome) -> None:
 
 
 def duration_text(steps: int, seconds_per_step: float) -> str:
-    """How long the training will take, and if long what shortens it.
+    """How long the training will take, and if it is long, how to shorten it.
 
     >>> duration_text(994, 0.1)
-    '994 more steps of 0.1 s will take about 2 min, and validation a little more'
+    '994 more steps of 0.1 s will take about 2 min, plus validation'
     """
     total = steps * seconds_per_step
     words = f"{steps} more steps of {seconds_per_step:.2g} s will take about {time_text(total)}"
-    advice = "; for a shorter training stop with Ctrl-C and give --steps N or --minutes N"
-    return words + ", and validation a little more" + (advice if total > LONG_S else "")
+    advice = "; to shorten it, press Ctrl-C and give --steps N or --minutes N"
+    return words + ", plus validation" + (advice if total > LONG_S else "")
 
 
 def time_text(seconds: float) -> str:

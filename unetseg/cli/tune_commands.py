@@ -19,7 +19,7 @@ def tune(run: Path, data: Path | None, out: Path | None, device: str) -> None:
 
     Nothing is trained.
 
-    Thresholds, smallest areas and growth are chosen by the score of the run's validation part, or of DATA, a
+    Thresholds, minimum areas and growth are chosen by the score of the run's validation part, or of DATA, a
     folder of other images with labels. RUN is a run folder or, with DATA, a model file. The model as it was
     trained is kept as best-untuned.pt.
 
@@ -36,11 +36,11 @@ def tune(run: Path, data: Path | None, out: Path | None, device: str) -> None:
         f"{done.select_by} on these: {tuned.before:.4f} before, {tuned.score:.4f} after "
         f"({tuned.tried} settings in {tuned.seconds:.0f} s)"
     )
-    click.echo("These images chose the settings, so their score is no test: score on images that did not.")
+    click.echo("The settings were chosen on these images, so this score is optimistic: test on other images.")
     if done.written is None:
-        click.echo("the model's own settings are the best; nothing is changed")
+        click.echo("the model's own settings are the best; nothing was changed")
         return
     kept = f"; the model as it was: {done.backup}" if done.backup else ""
     click.echo(f"wrote {done.written}{kept}")
     if done.backup:
-        click.echo("Scores and report of the run are those of the settings before.")
+        click.echo("The run's scores and report still describe the previous settings.")

@@ -1,4 +1,4 @@
-"""Sets of images as they are published, converted to the layout that unetseg reads (data/README.md)."""
+"""Published data sets, converted to the layout that unetseg reads (data/README.md)."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Progress = Callable[[int, int], None]
 
 
 def convert(name: str, unpacked: Path, out: Path, progress: Progress = lambda done, total: None) -> None:
-    """Make the folder `out` of the set `name` from its archive's files in `unpacked`.
+    """Make the folder `out` of the set `name` from the unpacked files of its archive.
 
-    progress: called with the images done and their number. Raises UserError for files that are not
-    those of the set.
+    progress: called with the number of images done and their total. Raises UserError if the archive does
+    not hold the files of the set.
     """
     RECIPES.get(name, _as_it_is)(unpacked, out, progress)
 
 
 def _as_it_is(unpacked: Path, out: Path, progress: Progress) -> None:
-    """Everything, without the folder around it."""
+    """Everything, without the enclosing folder."""
     inside = list(unpacked.iterdir())
     (inside[0] if len(inside) == 1 and inside[0].is_dir() else unpacked).rename(out)
 
@@ -32,7 +32,7 @@ def _nuclei(unpacked: Path, out: Path, progress: Progress) -> None:
     """One mask file per nucleus → one label image; stained tissue in colour is left out."""
     samples = sorted(path.parent for path in unpacked.rglob("images") if path.is_dir())
     if not samples:
-        raise UserError("the archive holds no folders ID/images and ID/masks: the provider has changed it.")
+        raise UserError("the archive has no ID/images and ID/masks: the provider may have changed it.")
     for number, sample in enumerate(samples, start=1):
         image = read_stack(sample / "images" / f"{sample.name}.png").pixels[0]
         if (image == image[:1]).all():
@@ -50,7 +50,7 @@ def _hippocampus(unpacked: Path, out: Path, progress: Progress) -> None:
         new: list(unpacked.rglob(old)) for new, old in (("images", "imagesTr"), ("labels", "labelsTr"))
     }
     if any(len(found) != 1 for found in folders.values()):
-        raise UserError("the archive holds no imagesTr and labelsTr: the provider has changed it.")
+        raise UserError("the archive has no imagesTr and labelsTr: the provider may have changed it.")
     out.mkdir()
     for name, (folder,) in folders.items():
         folder.rename(out / name)

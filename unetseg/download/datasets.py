@@ -1,4 +1,4 @@
-"""Public data sets of the catalogue, downloaded: fetched, unpacked, converted, checked, then in place."""
+"""Public data sets of the catalogue: downloaded, unpacked, converted, checked, and only then put in place."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from unetseg.locks import locked
 
 
 def data_folder() -> Path:
-    """Where data sets are put and looked up by default: $UNETSEG_DATA, or the working folder."""
+    """Where data sets are downloaded to and looked up by default: $UNETSEG_DATA, or the working folder."""
     return Path(os.environ.get(DATA_VARIABLE) or ".")
 
 
 def find_dataset(name: str, items: Iterable[CatalogueItem]) -> CatalogueItem:
-    """The set of this name; raises UserError with the nearest name."""
+    """The set of this name; the UserError for an unknown name suggests the nearest."""
     named = {item.name: item for item in items}
     if name not in named:
         raise UserError(f"{name}: no data set of this name; {did_you_mean(name, named)}")
@@ -38,19 +38,19 @@ def download_dataset(
     converted: Progress = lambda done, total: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """The set's folder below `to`, downloaded unless it is there and complete.
+    """Download the set to its folder below `to`, unless it is there and complete; returns the folder.
 
-    The folder appears only when everything in it is unpacked, converted and, where checksums are
-    known, checked. received, converted: called with bytes and images done; say: with what happens. Raises
-    UserError where there is no public link, for an incomplete folder that is in the way, without network,
-    and for an archive that is damaged, hostile or not the set's.
+    The folder appears only when everything in it is unpacked, converted and, where checksums are known,
+    checked. received, converted: called with the bytes and images done; say: called with messages. Raises
+    UserError for a set without a public link, an incomplete folder that is in the way, a failed connection,
+    and an archive that is damaged, hostile or not the set's.
     """
     folder = to / item.folder
     if folder.exists():
         problems = check_dataset(item, to)
         if problems:
             raise UserError(
-                f"{folder}: is there, but incomplete ({some_of(problems)}). Move it away, or choose another "
+                f"{folder}: exists but is incomplete ({some_of(problems)}). Move it away, or choose another "
                 "folder with --to."
             )
         return folder

@@ -1,4 +1,4 @@
-"""One file over HTTP by pooch: resumed where it stopped, checked, under its name only when it is whole."""
+"""One file over HTTP by pooch: resumed, checked, and given its final name only when complete."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def fetch(
     """Download `url` to `target`, unless it is there with the right checksum; returns `target`.
 
     An interrupted download is kept as TARGET.part and resumed by the next call, if the server still has
-    the same file. sha256: hexadecimal, or None where it is unknown; name: for errors. Raises UserError
-    without network, for an error of the server, for a wrong checksum (nothing is kept) and where
+    the same file. sha256: hexadecimal, or None if unknown; name: for errors. Raises UserError
+    without network, for an error of the server, for a wrong checksum (nothing is kept), and if
     the disk is full or cannot be written to.
     """
     import pooch
@@ -47,12 +47,12 @@ def fetch(
     except requests.RequestException as error:
         raise UserError(
             f"{name}: {url} cannot be downloaded ({first_line(error)}). Check the network and try again, or "
-            f"put the file at {target} by hand."
+            f"save the file as {target} yourself."
         ) from None
     except ValueError:  # pooch has removed what it received
         raise UserError(
-            f"{name}: what {url} sent is not the file that the registry names (SHA-256 {sha256}). Nothing "
-            "was kept. Check the registry, or try again later."
+            f"{name}: the file from {url} does not have the checksum of the registry (SHA-256 {sha256}). "
+            "Nothing was kept. Check the registry, or try again later."
         ) from None
     except OSError as error:
         raise UserError(f"{target}: cannot be written ({error.strerror or error}).") from None
@@ -81,7 +81,7 @@ def _resuming(target: Path, progress: Progress) -> Callable[[str, str, Any], Non
 
 
 def _transfer(url: str, file: Any, tag: str, answer: _Answer, caller: Any) -> None:
-    """Have pooch write what the server sends to the open file; tag: of the part that is there, or ""."""
+    """Make pooch write the response to the open file; tag: validator of the unfinished part, or ""."""
     import pooch
 
     headers = {"Accept-Encoding": "identity"}
@@ -98,15 +98,15 @@ def _transfer(url: str, file: Any, tag: str, answer: _Answer, caller: Any) -> No
 
 
 class _Answer:
-    """Called with the server's response before its content is read: from where on is it sent?"""
+    """Checks the server's response before its content is read: does it continue the part?"""
 
     def __init__(self, target: Path, validator: Path, file: Any, bar: _Received) -> None:
         self.target, self.validator, self.file, self.bar = target, validator, file, bar
 
     def __call__(self, response: Any, **options: Any) -> None:
-        """Start anew where the server does not resume; keep what tells this file from a newer one."""
+        """Start over if the server cannot resume; keep what tells this file from a newer one."""
         if not response.ok:
-            if response.status_code == 416:  # what is here does not fit: the next call starts anew
+            if response.status_code == 416:  # the part does not fit: the next call starts over
                 self.validator.unlink(missing_ok=True)
             return
         if response.is_redirect:
@@ -124,7 +124,7 @@ class _Answer:
 
 
 class _Received:
-    """What pooch takes for a progress bar; passes the bytes on, those of an earlier call included."""
+    """A progress bar for pooch: passes on the bytes, including those of an earlier call."""
 
     def __init__(self, progress: Progress, start: int) -> None:
         self.progress, self.start = progress, start
@@ -136,7 +136,7 @@ class _Received:
         self.reset()
 
     def update(self, count: int) -> None:
-        """Count further; pooch counts the whole again after `reset`."""
+        """Count more bytes; pooch counts the whole file again after `reset`."""
         self.done += count
         self.progress(min(self.done, self.whole or self.done), self.whole)
 

@@ -1,4 +1,4 @@
-"""Archives from strangers, unpacked: plain files below one folder, and no more bytes than announced."""
+"""Safe unpacking of untrusted archives: plain files below one folder, and no more bytes than announced."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def unpack(archive: Path, folder: Path) -> None:
 
     Only files and folders below `folder` are written: links, devices, absolute names, names with ".."
     and two files of one name are refused, as is an archive that unpacks to more than 200 times its size
-    or than the disk holds. macOS's own files are left out. Raises UserError, which names the archive, for
-    these and for a damaged archive; the caller removes the folder then.
+    or to more than the free disk space. Files that macOS adds are left out. Raises UserError, which names
+    the archive, for these and for a damaged archive; the caller then removes the folder.
     """
     try:
         check = _Check(archive, folder)

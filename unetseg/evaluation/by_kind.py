@@ -16,7 +16,7 @@ Pair = tuple[str, NDArray[Any], NDArray[Any]]
 
 
 def number(value: float | None) -> str:
-    """A score in four decimals, a small error in six, a large distance in one; a dash where it is undefined.
+    """A score with four decimals, a small error with six, a large distance with one; a dash if undefined.
 
     >>> number(0.25), number(0.000353), number(1704.8009), number(float("nan"))
     ('0.2500', '0.000353', '1704.8', '–')
@@ -31,7 +31,7 @@ def number(value: float | None) -> str:
 def score_pairs(
     pairs: Iterable[Pair], kind: LabelKind, classes: int, names: Sequence[str] = ()
 ) -> FrameTable:
-    """Scores per frame and pooled, the standard ones of object labels or class maps, or those of `names`."""
+    """Scores per frame and pooled: those of `names`, or the standard ones of object labels or class maps."""
     every = list(pairs)
     called = [name for name, _, _ in every]
     truths, predictions = [t for _, t, _ in every], [p for _, _, p in every]

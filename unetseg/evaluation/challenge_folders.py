@@ -19,11 +19,11 @@ from unetseg.images.formats import image_files
 def score_challenge(
     truth: Path, predicted: Path, pairs: Sequence[Pair], scoring: Scoring
 ) -> tuple[dict[str, float], str]:
-    """SEG, DET and OP_CSB where truth/TRA has markers, and a word on its frames; else nothing.
+    """SEG, DET and OP_CSB where truth/TRA has markers, with a note on the frames; else nothing.
 
-    The challenge counts every frame with markers, so to leave out those without a result would flatter
-    DET. Missing results count as empty if so asked; else they are an error, or where only certain scores
-    were named, DET is left out and the words say so.
+    The challenge counts every frame with markers, so leaving out those without a result would flatter
+    DET. If asked, missing results count as empty; otherwise they are an error, or, where only certain
+    scores were named, DET is left out and the note says so.
     """
     if not (truth / "TRA").is_dir():
         return {}, ""

@@ -19,16 +19,16 @@ from unetseg.scores.ctc import field_of_interest, op_csb
 from unetseg.settings import DataSettings
 
 FIELD_OF_INTEREST = {"DIC-C2DH-HeLa": 50, "PhC-C2DH-U373": 50}
-"""Border in pixels, by the name of the data set's folder, that the challenge leaves out."""
+"""Border in pixels that the challenge ignores, by the name of the data set's folder."""
 
 Frame = tuple[NDArray[Any], NDArray[Any]]
 """Truth and prediction."""
 
 
 def task_scores(run: Run, data: DataSettings, pairs: Sequence[Pair]) -> dict[str, float]:
-    """The own scores of the run's task on frames it was tested on; none for tasks without any.
+    """The scores of the run's own task on its test frames; empty for tasks without any.
 
-    data: the settings that the frames were read with. The probability maps of EM sections are read back
+    data: the settings that the frames were read with. The probability maps of EM sections are read
     from the run's test folder.
     """
     own = TASK_SCORES.get(data.task)
@@ -51,15 +51,12 @@ def _cell_tracking(run: Run, data: DataSettings, pairs: Sequence[Pair]) -> dict[
 def challenge_scores(
     segmented: Sequence[Frame], marked: Sequence[Frame], border: int = 0
 ) -> dict[str, float]:
-    """SEG, and with markers DET and OP_CSB; with a border the same inside the field of interest too.
+    """SEG, and with markers DET and OP_CSB; with a border also the same inside the field of interest.
 
-    Args:
-        segmented: instance truth and predicted labels, arrays of the same shape, of every frame
-            with such truth.
-        marked: the same with markers for truth. The challenge counts every frame of the sequence;
-            of a run's test part there are those with instance truth.
-        border: pixels at each side of the image that are not of interest, see `field_of_interest`.
-
+    segmented: truth and predicted labels of every frame with instance truth, arrays of the same shape.
+    marked: the same with markers as truth. The challenge counts every frame of the sequence; in a
+    run's test part these are the frames with instance truth. border: pixels at each side of the
+    image that are not of interest, see `field_of_interest`.
     """
     scores = _challenge_scores(segmented, marked)
     if border:
@@ -89,7 +86,7 @@ def _apart(frames: Sequence[Frame]) -> tuple[list[NDArray[Any]], list[NDArray[An
 
 
 def inside_border(truth: NDArray[Any], predicted: NDArray[Any], border: int) -> Frame:
-    """A frame without the objects that lie wholly in the border, see `field_of_interest`."""
+    """A frame without the objects that lie completely in the border, see `field_of_interest`."""
     return field_of_interest(truth, border), field_of_interest(predicted, border)
 
 

@@ -16,13 +16,13 @@ from unetseg.scores import FrameTable, frame_table
 
 
 def is_probability_map(path: Path) -> bool:
-    """Whether a file holds fractions, which no labels are."""
+    """Whether a file holds fractions, which labels never do."""
     pixels: NDArray[Any] = read_stack(path, palette=True).pixels
     return pixels.dtype.kind == "f" and not np.array_equal(pixels, np.round(pixels))
 
 
 def score_sections(files: Sequence[FilePair], names: Sequence[str] = ()) -> FrameTable:
-    """The standard scores of probability maps, or those of `names`, of (truth, map) files.
+    """The scores `names`, or the standard ones, of probability maps, from (truth, map) files.
 
     A map gives the probability of being in a cell: floats in 0…1, or 8 or 16 bits for 0…1; of two
     channels (`predict --probabilities`) it is the second. The truth is > 0 in cells.
@@ -32,7 +32,7 @@ def score_sections(files: Sequence[FilePair], names: Sequence[str] = ()) -> Fram
         true = _cells(read_stack(truth, palette=True))
         ours = _probabilities(read_stack(predicted)) if predicted else np.zeros(true.shape, np.float32)
         if ours.shape != true.shape:
-            raise UserError(f"{predicted} is {ours.shape} and {truth} {true.shape}; they must be the same.")
+            raise UserError(f"{predicted} is {ours.shape} and {truth} {true.shape}: the sizes must agree.")
         called += [f"{truth.stem}[{z}]" if len(true) > 1 else truth.stem for z in range(len(true))]
         cells += list(true)
         maps += list(ours)
@@ -40,7 +40,7 @@ def score_sections(files: Sequence[FilePair], names: Sequence[str] = ()) -> Fram
 
 
 def _cells(stack: Stack) -> NDArray[np.bool_]:
-    """(z, y, x): in cells."""
+    """Whether each voxel is in a cell: (z, y, x)."""
     pixels: NDArray[Any] = stack.pixels[:, 0]
     return pixels > 0
 

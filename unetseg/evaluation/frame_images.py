@@ -1,4 +1,4 @@
-"""The images that belong to scored frames, found by name: only those that are asked for are read."""
+"""The images of scored frames, found by name; only those needed are read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_frame_image(source: Path, frame: str, shape: Sequence[int]) -> NDArray[
     """The image (c, *yx) of a frame: "dish" of dish.tif or dish_labels.tif, "dish[3]" of its page 3.
 
     source: an image file, or a folder of images whose names pair with the frames'. shape: of the frame's
-    labels (*yx). Raises UserError where there is no such image or its size is another.
+    labels (*yx). Raises UserError if there is no such image or its size differs.
     """
     path, number = _image_file(source, frame)
     pixels = read_images(path, volumes=len(shape) == 3).pixels
@@ -48,4 +48,4 @@ def _image_file(source: Path, frame: str) -> tuple[Path, int]:
     for stem, number in names:
         if found := pair_names([Path(f"{stem}.tif")], files, remedy).pairs:
             return found[0][1], number
-    raise UserError(f"{source}: no image for {frame} in it. Give the folder that the labels belong to.")
+    raise UserError(f"{source}: has no image for {frame}. Give the folder that the labels belong to.")

@@ -1,4 +1,4 @@
-"""Label files as they are compared: ids of any size, pages or volumes, an empty result for a missing one."""
+"""Label files for comparison: ids of any size, pages or volumes, an empty result for a missing one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unetseg.tasks.label_planes import MOST_ID, label_plane
 
 
 def read_label_file(path: Path, *, volumes: bool = False) -> Stack:
-    """The pages (or with `volumes` the one volume) of a label file, ids beyond 2³¹ − 1 numbered anew."""
+    """The pages (or with `volumes` the one volume) of a label file; ids beyond 2³¹ − 1 are renumbered."""
     stack = read_images(path, volumes=volumes, palette=True)
     if stack.pixels.dtype.kind in "ui" and stack.pixels.max(initial=0) > MOST_ID:
         return replace(stack, pixels=np.stack([_renumbered(page) for page in stack.pixels]))
@@ -30,14 +30,14 @@ def read_frame_labels(path: Path) -> NDArray[np.int64]:
 
 
 def empty_like(stack: Stack) -> Stack:
-    """The result without any object for a truth of this size."""
+    """A result without objects, of the size of a truth."""
     return replace(stack, pixels=np.zeros_like(stack.pixels[:, :1], np.uint8))
 
 
 def one_plane(found: Stack, z: int) -> Stack:
-    """The plane of a result volume that an annotated slice of the truth is compared with."""
+    """The plane z of a result volume, to compare with an annotated slice of the truth."""
     if z >= len(found.pixels):
-        raise UserError(f"{found.path}: {len(found.pixels)} planes, but the truth has one of plane {z}.")
+        raise UserError(f"{found.path}: has {len(found.pixels)} planes, but the truth annotates plane {z}.")
     return replace(found, pixels=found.pixels[z : z + 1])
 
 
@@ -50,7 +50,7 @@ def size_text(stack: Stack) -> str:
 
 
 def _renumbered(pixels: NDArray[Any]) -> NDArray[np.int32]:
-    """The values 0, 1, 2, … in the order of those that occur; 0 stays 0."""
+    """The values that occur, replaced by 0, 1, 2, … in their order; 0 stays 0."""
     values, places = np.unique(pixels, return_inverse=True)
     first = 0 if values[0] == 0 else 1
     return (places.reshape(pixels.shape) + first).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Which predicted label file is compared with which true one."""
+"""Pairs of predicted and true label files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def pair_files(
     """(true, predicted) files, paired as `pair_names` does.
 
     Every truth must have its prediction, unless a missing one counts as empty. Where a folder has both
-    labels and probabilities of an image, `maps` takes the probabilities.
+    labels and probabilities of an image, `maps` selects the probabilities.
     """
     for path in (predicted, truth):
         if not path.exists():
@@ -39,7 +39,7 @@ def pair_files(
     frames = _by_frame(result_files(truth_folder))
     found = pair_names(list(frames), result_files(label_folder(predicted), maps), REMEDY)
     if not frames:
-        raise UserError(f"{truth_folder}: no TIFF, PNG or NIfTI label image in it.")
+        raise UserError(f"{truth_folder}: has no TIFF, PNG or NIfTI label image.")
     lone = [path for frame in found.lone_first for path in frames[frame]]
     if lone and not (missing_as_empty and found.pairs):
         raise missing_predictions(lone, predicted, len(frames))
@@ -48,7 +48,7 @@ def pair_files(
 
 
 def missing_predictions(lone: Sequence[Path], predicted: Path, count: int) -> UserError:
-    """The error for truth without a prediction: the first of them, how many, and what to do."""
+    """The error about truth without a prediction: the first one, how many there are, and what to do."""
     others = f" {len(lone)} of {count} have none." if len(lone) > 1 else ""
     return UserError(
         f"{lone[0]}: {predicted} has no prediction for it (no file named {plain_stem(lone[0])}, "
@@ -58,14 +58,14 @@ def missing_predictions(lone: Sequence[Path], predicted: Path, count: int) -> Us
 
 
 def label_folder(folder: Path) -> Path:
-    """Where a folder keeps its label images: SEG of a challenge's 01_GT or 01_ST, else the folder."""
+    """Where a folder keeps its label images: SEG of a challenge's 01_GT or 01_ST, else the folder itself."""
     return folder / "SEG" if (folder / "SEG").is_dir() else folder
 
 
 def result_files(folder: Path, maps: bool = False) -> list[Path]:
     """The label files of a folder; a PNG beside another file of its name is only a picture of it.
 
-    Of labels and STEM_probabilities.tif of the same image the labels are taken, or with `maps` the other.
+    If an image has both labels and STEM_probabilities.tif, the labels are used, or with `maps` the other.
     """
     every = image_files(folder)
     is_map = {p: plain_stem(p).endswith("_probabilities") for p in every}
@@ -81,7 +81,7 @@ def by_frame_number(paths: Sequence[Path]) -> dict[str, Path]:
 
 
 def _by_frame(truths: Sequence[Path]) -> dict[Path, list[Path]]:
-    """The files by name; those of several slices of a frame together, under the name of the frame."""
+    """The files by name; those of several slices of a frame are grouped under the name of the frame."""
     frames: dict[Path, list[Path]] = {}
     for path in truths:
         challenge = CHALLENGE_TRUTH.fullmatch(path.name)

@@ -37,8 +37,8 @@ from unetseg.tasks.labels import LabelRule
 class Comparison:
     """Scores per frame and pooled, how the truth was read, and the label pairs that were scored.
 
-    challenge: SEG, DET and OP_CSB of a challenge's result where its truth has markers, on the frames
-    that `marked` tells of; else empty. pairs: empty for probability maps and class maps. volumes: the
+    challenge: SEG, DET and OP_CSB of a challenge's result if its truth has markers, on the frames
+    that `marked` describes; else empty. pairs: empty for probability maps and class maps. volumes: the
     means over volumes, see `volume_scores`; empty for images. notes: for the user.
     """
 
@@ -71,7 +71,7 @@ def score_files(truth: Path, predicted: Path, data: DataSettings, scoring: Scori
     pairs = [(name, *_counted(true, found, scoring)) for (name, true, found), _ in every]
     if rule.meaning == "classes" and recognised.doubt and not ids_agree(pairs):
         rule = LabelRule("instances", not_annotated=rule.not_annotated)
-        note = "labels: the predicted objects carry other values than the true ones, so they are ids"
+        note = "labels: the predicted objects have other values than the true ones, so the values are ids"
     kind, classes = rule.kind, rule.classes
     if rule.meaning == "classes":
         pairs, classes = by_rank(pairs)
@@ -108,7 +108,7 @@ def partly_note(table: FrameTable) -> str:
 def write_table(found: Comparison, path: Path) -> None:
     """The table as CSV (a row per frame and a last row "all") or JSON, by the path's ending.
 
-    The JSON has the totals of a challenge and of volumes too, under these names, where there are any.
+    The JSON also has the totals of a challenge and of volumes, under these names, if there are any.
     """
     check_table_path(path)
     table, totals = found.table, {"challenge": found.challenge, "volumes": found.volumes}
@@ -124,7 +124,7 @@ def write_table(found: Comparison, path: Path) -> None:
 
 
 def check_table_path(path: Path) -> None:
-    """Raises UserError for an ending that is no table's."""
+    """Raise UserError for an ending other than .csv and .json."""
     if path.suffix.lower() not in (".csv", ".json"):
         raise UserError(f"{path}: scores are written as .csv or .json.")
 
@@ -139,7 +139,7 @@ def _pairs(files: Sequence[FilePair], rule: LabelRule, data: DataSettings) -> It
             found = one_plane(found, int(challenge[2]))
         if size_text(found) != size_text(true):
             raise UserError(
-                f"{predicted} is {size_text(found)} and {truth} {size_text(true)}; they must be the same."
+                f"{predicted} is {size_text(found)} and {truth} {size_text(true)}: the sizes must agree."
             )
         if challenge:
             yield _challenge_pair(true, found), true.spacing_um
@@ -164,7 +164,7 @@ def _challenge_pair(true: Stack, found: Stack) -> Pair:
 def _counted(
     truth: NDArray[Any], predicted: NDArray[Any], scoring: Scoring
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Truth and prediction without the objects in the border, and without background where none is known."""
+    """Truth and prediction without the objects in the border; background is ignored where it is not known."""
     if scoring.border:
         truth, predicted = inside_border(truth, predicted, scoring.border)
     return (np.where(truth > 0, truth, NOT_ANNOTATED) if scoring.partly_annotated else truth), predicted
@@ -183,7 +183,7 @@ def _predicted(pixels: np.ndarray, rule: LabelRule, name: str) -> np.ndarray:
 
 
 def _check_labels(pixels: np.ndarray, name: str) -> None:
-    """Raise UserError for grey values: an image given for its labels would be scored without a word."""
+    """Raise UserError for grey values, so that an image given instead of its labels is not scored."""
     found = label_statistics(pixels, (), name)
     if found.grey:
         raise UserError(

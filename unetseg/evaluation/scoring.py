@@ -9,9 +9,9 @@ from dataclasses import dataclass
 class Scoring:
     """How to score: the names of the scores (none: the standard ones), and what counts.
 
-    border: leave out objects that lie wholly within so many pixels of the image's edge. missing_as_empty:
-    a truth without a prediction counts as one in which nothing was found. partly_annotated: only some
-    objects are annotated, so nothing is known to be background.
+    border: leave out objects that lie completely within so many pixels of the image's edge.
+    missing_as_empty: a truth without a prediction counts as one in which nothing was found.
+    partly_annotated: only some objects are annotated, so no pixel is known to be background.
     """
 
     names: tuple[str, ...] = ()

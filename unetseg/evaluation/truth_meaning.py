@@ -25,9 +25,9 @@ SAME_OBJECT = 0.5
 
 
 def truth_rule(truths: Sequence[Path], data: DataSettings) -> tuple[LabelRule, Recognition, str]:
-    """How to read the true label files, what was recognised, and the note about it.
+    """How to read the true label files, what was detected, and the note about it.
 
-    Class maps are read with the values of the files, for a prediction may have others than the truth.
+    Class maps are read with the values of the files, since a prediction may have other values than the truth.
     """
     if all(CHALLENGE_TRUTH.fullmatch(path.name) for path in truths):
         return LabelRule("instances"), Recognition("instances"), ""
@@ -45,7 +45,7 @@ def ids_agree(pairs: Sequence[Pair]) -> bool:
 
 
 def by_rank(pairs: Sequence[Pair]) -> tuple[list[Pair], int]:
-    """Class maps with the values 0, 1, 2, … in place of those that occur, and how many there are."""
+    """Class maps with their values replaced by 0, 1, 2, …, and the number of values."""
     values = np.unique(np.concatenate([np.unique(a[a >= 0]) for _, t, p in pairs for a in (t, p)]))
     if (values.size and values[-1] == len(values) - 1) or (values[0] == 0 and values[-1] < 2 * len(values)):
         return list(pairs), int(values[-1]) + 1

@@ -1,4 +1,4 @@
-"""Scores that are taken volume by volume: Dice and the distance of surfaces in µm."""
+"""Scores computed volume by volume: Dice and the distance of surfaces in µm."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["Spacing", "volume_scores"]
 def volume_scores(
     pairs: Sequence[Pair], spacings: Sequence[Spacing], kind: LabelKind, classes: int
 ) -> dict[str, float]:
-    """Means over the volumes among `pairs`, of each class but the background; empty without any.
+    """Means over the volumes among `pairs`, of each class but the background; empty if there are none.
 
     "volume-dice-1": Dice of class 1 in a volume, as the Medical Segmentation Decathlon counts it
     (pooled over the voxels of all volumes it is "dice-1"); "surface-um-1": average symmetric distance
-    of its surfaces in µm, of volumes of known spacing. Of objects there is one class, all of them. A
+    of its surfaces in µm, of volumes of known spacing. Objects count as one class, all of them together. A
     class that is in neither truth nor prediction of a volume does not count there.
     """
     volumes = [(name, t, p, s) for (name, t, p), s in zip(pairs, spacings, strict=True) if t.ndim == 3]

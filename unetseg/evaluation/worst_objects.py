@@ -26,7 +26,7 @@ class WorstObject:
 
 
 def worst_objects(pairs: Sequence[Pair], most: int) -> list[WorstObject]:
-    """The `most` true objects of the lowest IoU in all frames, worst first, larger ones before smaller."""
+    """The `most` true objects of lowest IoU in all frames, worst first; of equal ones the largest first."""
     every = [_measured(name, truth, int(k), iou) for name, truth, k, iou in _lowest(pairs, most)]
     return sorted(every, key=lambda o: (o.iou, -o.area))[:most]
 
@@ -36,7 +36,7 @@ def write_worst_pictures(
 ) -> list[Path]:
     """FOLDER/FRAME.png of every frame with a worst object: outlines on its image, and the labels.
 
-    images: the image file or folder, see `read_frame_image`; without it the outlines are on black. Of a
+    images: the image file or folder, see `read_frame_image`; without it the background is black. Of a
     volume the middle slice is shown.
     """
     frames, paths = {o.frame for o in worst}, []
@@ -52,7 +52,7 @@ def write_worst_pictures(
 
 
 def _lowest(pairs: Sequence[Pair], most: int) -> list[tuple[str, np.ndarray, int, float]]:
-    """Frame, truth, id and IoU of at least the `most` worst objects: all that are as bad as the last."""
+    """Frame, truth, id and IoU of at least the `most` worst objects, ties with the last included."""
     scored = [(name, truth, *object_iou(truth, predicted)) for name, truth, predicted in pairs]
     ious = np.sort(np.concatenate([np.empty(0), *(of_frame for *_, of_frame in scored)]))
     if not ious.size:

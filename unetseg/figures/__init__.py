@@ -1,4 +1,4 @@
-"""Pictures for people: PNG files, and pictures inside a page."""
+"""Pictures for people: PNG files, and pictures embedded in a page."""
 
 from unetseg.figures.embed import jpeg_uri, picture_uri, png_uri
 from unetseg.figures.layers import agreement_layer, focus_picture, heat, heat_layer, label_layer

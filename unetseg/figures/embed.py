@@ -1,4 +1,4 @@
-"""Pictures as data URIs, to stand inside a page that has no files beside it."""
+"""Pictures as data URIs, to embed in a page that has no other files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Transparent layers of labels to lie over an image, and cuttings that point out an object."""
+"""Transparent layers of labels to put over an image, and cut-outs that point to an object."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from unetseg.figures.pictures import BOTH, PREDICTED, TRUTH, grey, outline
 FILL, UNKNOWN = 0.38, 0.45
 """Opacity of the objects' colours, and of the stripes over what is not annotated."""
 COLUMNS = 256  # of a colour bar
-STROKE = 250  # pixels of a cutting per pixel that its outlines are widened to each side
+STROKE = 250  # pixels of a cut-out per pixel that its outlines are widened to each side
 
 
 def label_layer(labels: NDArray[Any], colour: tuple[float, float, float]) -> NDArray[np.float32]:
@@ -45,9 +45,9 @@ def focus_picture(
     chosen: tuple[Sequence[int], Sequence[int]],
     scale: int,
 ) -> NDArray[np.float32]:
-    """A cutting (c, y, x), `scale` times as large, (y, x, 3): the chosen objects' outlines stand out.
+    """A cut-out (c, y, x), enlarged `scale` times, (y, x, 3): the chosen objects' outlines stand out.
 
-    labels: truth and prediction (y, x); chosen: the ids in each that are meant, the others are faint.
+    labels: truth and prediction (y, x); chosen: the ids in each to point out, the others are faint.
     """
     picture = grey(image).repeat(scale, 0).repeat(scale, 1)
     large = [array.repeat(scale, 0).repeat(scale, 1) for array in labels]
@@ -64,7 +64,7 @@ def focus_picture(
 
 
 def heat_layer(probability: NDArray[Any]) -> NDArray[np.float32]:
-    """(y, x) probabilities in 0…1, or 8 bits for them, to (y, x, 4): dark to bright, covering the image."""
+    """(y, x) probabilities in 0…1, or 8 bits, to (y, x, 4): dark to bright, covering the image."""
     top = np.iinfo(probability.dtype).max if probability.dtype.kind == "u" else 1
     painted: NDArray[np.float32] = mpl.colormaps["magma"](probability / top).astype(np.float32)
     return painted

@@ -23,13 +23,13 @@ PALETTE = np.array(
 )
 """Eight colours that are easy to distinguish on black and over a grey image."""
 NEAR_PX = 8
-"""Objects with fewer pixels than twice this between them are neighbours."""
+"""Objects closer to each other than twice this many pixels are neighbours."""
 
 
 def colours(labels: NDArray[Any]) -> NDArray[np.float32]:
     """(y, x) labels to (y, x, 3): black background, neighbours in different colours, −1 grey.
 
-    Up to eight labels, such as those of a class map, have a colour of their own by their number.
+    Up to eight labels, such as those of a class map, have a fixed colour for each number.
     """
     ids, places = np.unique(np.append(np.maximum(labels, 0), 0), return_inverse=True)
     places = places[:-1].reshape(labels.shape)  # 0 is the background, k the k-th object
@@ -50,9 +50,9 @@ def neighbours(labels: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _apart(labels: NDArray[Any], count: int) -> NDArray[np.int64]:
-    """An index into PALETTE for each of the labels 0…count − 1, other than those of its neighbours.
+    """An index into PALETTE for each of the labels 0…count − 1, different from those of its neighbours.
 
-    Greedy, the labels with most neighbours first; where all eight are taken, that which the fewest have.
+    Greedy, the labels with most neighbours first; if all eight are taken, the one that the fewest have.
     """
     near: list[list[int]] = [[] for _ in range(count)]
     for a, b in neighbours(labels).tolist():

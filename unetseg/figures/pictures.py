@@ -47,7 +47,7 @@ def outlines(image: NDArray[Any], truth: NDArray[Any] | None, predicted: NDArray
 
 
 def outline(labels: NDArray[Any]) -> NDArray[np.bool_]:
-    """The pixels along object borders; two pixels wide in large images, where one would be lost."""
+    """The pixels along object borders; two pixels wide in large images, where one would be invisible."""
     mode = "thick" if min(labels.shape) > 300 else "inner"
     found: NDArray[np.bool_] = find_boundaries(np.maximum(labels, 0), mode=mode)
     return found
@@ -66,7 +66,7 @@ def write_overlay(
     """PNG: the image, the outlines on it, and the labels in colours; of a volume its middle slice.
 
     image (c, *yx), truth and predicted (*yx); noun: what the labels are, counted in the whole volume;
-    count: of the predicted ones, where the picture does not show them all.
+    count: of the predicted ones, if the picture does not show them all.
     """
     title += ", middle slice" if image.ndim == 4 else ""
     objects = {"predicted": len(np.unique(predicted[predicted > 0])) if count is None else count}
@@ -125,11 +125,11 @@ def write_curves(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
 
 
 PNG_MARK = {"unetseg": '{"settings": {}}'}
-"""In every picture, so that it is known for one of ours; see `images.marks`."""
+"""In every picture, so that it is recognised as one of ours; see `images.marks`."""
 
 
 def save(figure: Figure, path: Path) -> None:
-    """PNG, replaced whole."""
+    """Write a PNG, replaced atomically."""
     with replacing(path) as temporary:
         FigureCanvasAgg(figure).print_png(temporary, metadata=PNG_MARK)
 

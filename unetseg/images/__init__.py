@@ -1,4 +1,4 @@
-"""Images that are read and written region by region: what is needed is read, nothing is held whole."""
+"""Images that are read and written region by region, without holding a whole image in memory."""
 
 from unetseg.images.lazy import DamagedRegion, LazyImage, Plane
 from unetseg.images.opening import open_image

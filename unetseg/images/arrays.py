@@ -20,7 +20,7 @@ SAMPLES = 16
 
 
 def array_image(array: Any) -> LazyImage:
-    """An image of one plane from anything with shape and dtype that slices to arrays, (y, x) or (c, y, x)."""
+    """An image of one plane, (y, x) or (c, y, x), from anything that slices like an array."""
     shape = tuple(int(n) for n in array.shape)
     if len(shape) not in (2, 3) or 0 in shape:
         raise UserError(f"an image of shape {shape}: give (y, x) or (c, y, x), one plane at a time.")

@@ -1,4 +1,4 @@
-"""Regions put together from decoded chunks, and a cache of those chunks."""
+"""Regions assembled from decoded chunks, and a cache of those chunks."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from unetseg.images.lazy import BrokenChunk, Read
 
 Chunk = NDArray[Any]
 GetChunk = Callable[[int, int, int, int], Chunk]
-"""(plane, channel, row of chunks, column of chunks) to the chunk's pixels (y, x)."""
+"""(plane, channel, row of chunks, column of chunks) → the chunk's pixels (y, x)."""
 
 
 class ChunkCache:
-    """The chunks last used, `limit` bytes at most or one chunk; two threads that want one decode it once."""
+    """The chunks last used, at most `limit` bytes or one chunk; none is decoded twice at the same time."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -32,7 +32,7 @@ class ChunkCache:
         self._lock = Lock()
 
     def get(self, key: Hashable, decode: Callable[[], Chunk]) -> Chunk:
-        """The chunk of this key, from the cache or from `decode`; what that raises is not kept."""
+        """The chunk of this key, from the cache or from `decode`; its errors are not cached."""
         with self._lock:
             if key in self._held:
                 self._held.move_to_end(key)

@@ -1,4 +1,4 @@
-"""Which files are images that are read, and what to do with those that are not."""
+"""Which files are images that can be read, and what to do with those that are not."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ PICTURE_ENDINGS = (".jpg", ".jpeg", ".jp2", ".bmp", ".gif", ".webp")
 MICROSCOPE_ENDINGS = (".czi", ".lif", ".lsm", ".nd2", ".oib", ".oif", ".vsi", ".svs", ".ims", ".stk")
 SCANNER_ENDINGS = (".dcm", ".nrrd", ".mha", ".npy", ".h5")
 FOREIGN_ENDINGS = (*PICTURE_ENDINGS, *MICROSCOPE_ENDINGS, *SCANNER_ENDINGS)
-"""Images of other formats: in a folder of images they are the user's mistake, not to be passed over."""
+"""Images of other formats: an error in a folder of images, so that none is skipped silently."""
 
 
 def check_no_pickle(path: Path) -> None:
-    """Refuse a _seg.npy file of Cellpose with what to do: to load pickled objects is to run their code."""
+    """Refuse a _seg.npy file of Cellpose, and say what to do: loading pickled objects runs their code."""
     if path.name.lower().endswith("_seg.npy"):
         raise UserError(
             f"{path}: Cellpose's _seg.npy files hold pickled Python objects, which are not loaded. In "
-            "Cellpose, use File > Save masks as PNG/tif: it writes NAME_cp_masks, which is read. Then move "
-            "the _seg.npy files to another folder."
+            "Cellpose, use File > Save masks as PNG/tif: it writes NAME_cp_masks, which can be read. Then "
+            "move the _seg.npy files to another folder."
         )
 
 
@@ -31,13 +31,13 @@ def check_readable(path: Path) -> None:
     """Raise UserError unless the path is a TIFF or PNG file."""
     check_name(path)
     if path.is_dir():
-        raise UserError(f"{path}: a folder, but an image file is expected.")
+        raise UserError(f"{path}: is a folder; an image file is expected.")
     if not path.is_file():
         raise UserError(f"{path}: no such file.")
     if is_volume_file(path):
         raise UserError(
-            f"{path}: a volume, but images are expected. Save its slices as a TIFF stack; "
-            "volumes are for networks with dims = 3."
+            f"{path}: is a volume; images are expected. Save its slices as a TIFF stack; "
+            "volumes need a network with dims = 3."
         )
     check_no_pickle(path)
     if path.suffix.lower() not in ENDINGS:
@@ -47,8 +47,8 @@ def check_readable(path: Path) -> None:
 def image_files(folder: Path) -> list[Path]:
     """The image files of a folder, sorted by name.
 
-    Hidden files, sub-folders and files that are no images are passed over; images of a format that
-    is not read are an error, for they would be missed silently.
+    Hidden files, sub-folders and files that are not images are skipped. Images in a format that cannot
+    be read are an error, so that none is skipped silently.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder.")
@@ -58,7 +58,7 @@ def image_files(folder: Path) -> list[Path]:
         ending = next((e for e in reversed(FOREIGN_ENDINGS) if path.name.lower().endswith(e)), None)
         if ending is not None:
             raise UserError(
-                f"{path}: {ending} images are not read. {_convert(ending)} Or move the file away."
+                f"{path}: {ending} images cannot be read. {_convert(ending)} Or move the file away."
             )
     return [p for p in files if p.suffix.lower() in ENDINGS or is_volume_file(p)]
 
@@ -69,7 +69,7 @@ def is_tiff(path: Path) -> bool:
 
 
 def is_volume_file(path: Path) -> bool:
-    """Whether the file is of a format that holds volumes alone (NIfTI)."""
+    """Whether the file's format only holds volumes (NIfTI)."""
     return path.name.lower().endswith(VOLUME_ENDINGS)
 
 
@@ -77,5 +77,5 @@ def _convert(ending: str) -> str:
     allowed = f"Allowed: {', '.join(ENDINGS)}."
     if ending not in FOREIGN_ENDINGS:
         return allowed
-    lossy = " (JPEG is lossy: better go back to the original)" if ending in (".jpg", ".jpeg") else ""
+    lossy = " (JPEG is lossy: use the original if you have it)" if ending in (".jpg", ".jpeg") else ""
     return f"Convert them to TIFF, in Fiji with Process > Batch > Convert{lossy}. {allowed}"

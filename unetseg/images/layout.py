@@ -1,4 +1,4 @@
-"""Which axes of a file make planes, channels, rows and columns."""
+"""Which axes of a file are planes, channels, rows and columns."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Thing = TypeVar("Thing")
 
 @dataclass(frozen=True)
 class Layout:
-    """How the axes of a series make planes and channels.
+    """How the axes of a series map to planes and channels.
 
-    axes: letters of the series; lengths: of each; channel: the place of the channels, −1 for none.
+    axes: letters of the series; lengths: of each; channel: index of the channel axis, −1 for none.
     """
 
     axes: str
@@ -29,13 +29,13 @@ class Layout:
 
     @classmethod
     def of(cls, path: Path, axes: str, lengths: tuple[int, ...], given: str | None) -> Layout:
-        """The layout of axes that the file names, or that are `given` instead of them.
+        """The layout of the axes that the file names, or of `given` instead.
 
-        Raises UserError where they do not suit the lengths, lack Y or X, or make too many planes.
+        Raises UserError if they do not fit the lengths, lack Y or X, or make too many planes.
         """
         if given is not None and len(given) != len(lengths):
             size = "×".join(map(str, lengths))
-            raise UserError(f"{path}: axes {given} are given, but it has {len(lengths)}: {size} {axes}.")
+            raise UserError(f"{path}: axes {given} were given, but it has {len(lengths)}: {size} {axes}.")
         axes = given or axes
         if axes.count("Y") != 1 or axes.count("X") != 1:
             raise UserError(f"{path}: its axes are {axes}; an image needs Y and X, once each.")
@@ -47,7 +47,7 @@ class Layout:
 
     @property
     def outer(self) -> list[int]:
-        """The places of the axes that planes run over."""
+        """The indices of the axes that planes run over."""
         return [i for i, a in enumerate(self.axes) if i != self.channel and a not in "YX"]
 
     @property
@@ -78,7 +78,7 @@ class Layout:
 
 
 def one_of(path: Path, things: Sequence[Thing], index: int, what: str, texts: Sequence[str]) -> Thing:
-    """things[index], or a UserError that lists by `texts` what there is."""
+    """things[index], or a UserError that lists the `texts` of all."""
     if 0 <= index < len(things):
         return things[index]
     there = ", ".join(f"{i} ({text})" if text else str(i) for i, text in enumerate(texts))

@@ -1,4 +1,4 @@
-"""Planes that slice like arrays and read only what is asked for."""
+"""Planes that slice like arrays and read only the requested pixels."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from unetseg.images.scale import Scale
 Shape = tuple[int, int, int]
 Index = int | slice | EllipsisType
 Read = Callable[[int, Sequence[int], slice, slice], NDArray[Any]]
-"""(plane, channels, y, x) to the pixels (channels, y, x); y and x inside the image, step 1."""
+"""(plane, channels, y, x) → the pixels (channels, y, x); y and x inside the image, step 1."""
 
 
 @dataclass(frozen=True)
 class Choice:
     """What to read of a file.
 
-    series: of several images, None for all if they are alike; level: of the pyramid; channels: None for
-    all; axes: one letter an axis of the file ("TCYX"), where the file does not say; palette: indices of
-    colours (label images) instead of colours; damaged: open a file that lacks data, whose regions then
-    raise DamagedRegion.
+    series: one of several images, None for all if they are alike; level: of the pyramid; channels: None for
+    all; axes: one letter per axis of the file ("TCYX"), where the file does not name them; palette: read the
+    indices of a colour table (label images) instead of its colours; damaged: open a file that lacks data,
+    whose regions then raise DamagedRegion.
     """
 
     series: int | None = None
@@ -41,7 +41,7 @@ class Choice:
 
 
 class Plane(Protocol):
-    """One 2-D image: slices like an array (c, y, x), reads what is asked for, from any thread."""
+    """One 2-D image: slices like an array (c, y, x), reads only what is requested, from any thread."""
 
     shape: Shape
     dtype: np.dtype[Any]
@@ -71,7 +71,7 @@ class DamagedRegion(UserError):  # noqa: N818 (it is a place, and a UserError)
 
 
 class BrokenChunk(Exception):  # noqa: N818 (it is a place)
-    """A block (y, x) of pixels that cannot be decoded, and why."""
+    """A block (y, x) of pixels that cannot be decoded, and the reason."""
 
     def __init__(self, region: tuple[slice, slice], cause: Exception) -> None:
         super().__init__(region, cause)
@@ -80,7 +80,7 @@ class BrokenChunk(Exception):  # noqa: N818 (it is a place)
 
 @dataclass(frozen=True)
 class LazyPlane:
-    """A plane of an image; integers and slices of any step are understood, as numpy does."""
+    """A plane of an image; takes integers and slices of any step, as numpy does."""
 
     shape: Shape
     dtype: np.dtype[Any]
@@ -105,10 +105,10 @@ class LazyPlane:
 class LazyImage:
     """An image file whose planes are read region by region.
 
-    planes: the names of its 2-D planes, "" where there is one, else such as "t003_z012"; axes: the
+    planes: the names of its 2-D planes, "" if there is one, else such as "t003_z012"; axes: the
     lengths of the axes that the planes run over, in order ("t": 12, "z": 5), empty for one plane;
     shape: (c, y, x) of every plane; scale: distances of its pixels, slices and frames; chunks: the (y, x)
-    block that one read decodes; identity: a cheap fingerprint of the file and of what was chosen of it.
+    block that one read decodes; identity: a cheap fingerprint of the file and of the chosen part.
     """
 
     path: Path
@@ -137,9 +137,9 @@ class LazyImage:
         return LazyPlane(self.shape, self.dtype, read)
 
     def read_region(self, plane: int, channels: Sequence[int], y: slice, x: slice) -> NDArray[Any]:
-        """Pixels (channels, y, x) of a plane; what a reader raises becomes a DamagedRegion.
+        """Pixels (channels, y, x) of a plane; a reader's errors become DamagedRegion.
 
-        With UNETSEG_DEBUG set it is raised as it is.
+        With UNETSEG_DEBUG set they are raised as they are.
         """
         try:
             return self.read(plane, channels, y, x)
@@ -173,14 +173,14 @@ def plane_names(axes: dict[str, int]) -> tuple[str, ...]:
 
 
 def fingerprint(path: Path, files: Sequence[Path], *chosen: object) -> str:
-    """A short text that changes when the files' sizes or times do, or what was chosen."""
+    """A short text that changes when the files' sizes or times change, or what was chosen."""
     stats = [file.stat() for file in files]
     identity = (path.name, [(s.st_size, s.st_mtime_ns) for s in stats], *chosen)
     return hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
 
 
 def _full(region: Index | tuple[Index, ...]) -> tuple[int | slice, ...]:
-    """Three indices, an ellipsis or missing ones filled up."""
+    """Three indices; an ellipsis and missing indices are filled in."""
     given = region if isinstance(region, tuple) else (region,)
     if Ellipsis not in given:
         given = (*given, Ellipsis)

@@ -1,4 +1,4 @@
-"""What a file claims to hold, compared with its size and with the memory before anything is allocated."""
+"""What a file claims to hold, checked against its size and the free memory before anything is allocated."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ RATIO = 2**16
 UNPACKED = 200
 """Bytes that a byte of an archive may unpack to; sets of images stay below 20."""
 PLANES = 10**6
-"""Planes of an image at most; each has a name and a place in results."""
+"""The most planes that an image may have; each has a name and a place in results."""
 
 
 def check_claim(path: Path, claimed: int, size: int) -> None:
     """Raise UserError if a file of `size` bytes cannot hold pixels of `claimed` bytes."""
     if claimed > RATIO * size:
         raise UserError(
-            f"{path}: claims to hold {in_words(claimed)} of pixels, and is a file of {in_words(size)}. "
+            f"{path}: claims to hold {in_words(claimed)} of pixels, but the file has {in_words(size)}. "
             "It is damaged: copy or save it again."
         )
 
@@ -32,11 +32,11 @@ def check_unpacked(what: str, claimed: int, size: int, *, ratio: int = UNPACKED)
 
 
 def check_memory(path: Path, needed: int, remedy: str = "") -> None:
-    """Raise UserError if `needed` bytes are more than the memory that is free."""
+    """Raise UserError if `needed` bytes are more than the free memory."""
     free = psutil.virtual_memory().available
     if needed > free:
         raise UserError(
-            f"{path}: takes {in_words(needed)} of memory; {in_words(free)} are free. {remedy}".strip()
+            f"{path}: needs {in_words(needed)} of memory; only {in_words(free)} are free. {remedy}".strip()
         )
 
 
@@ -47,7 +47,7 @@ def check_planes(path: Path, count: int) -> None:
 
 
 def in_words(count: int) -> str:
-    """An amount of bytes, in the unit that suits it.
+    """An amount of bytes, in a suitable unit.
 
     >>> in_words(5_400_000_000), in_words(312)
     ('5.4 GB', '312 bytes')

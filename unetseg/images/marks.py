@@ -1,7 +1,7 @@
-"""The mark of a result: what was asked for and what came out, kept inside the file or folder itself.
+"""The mark of a result: its settings and outcome, kept inside the file or folder itself.
 
-A result without its mark is not ours: it is never replaced or removed. A copy saved by another program
-loses the mark, so that corrected labels are safe too.
+A result without a mark is not ours: it is never replaced or removed. A copy saved by another program
+loses the mark, so corrected labels are safe too.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ Mark = dict[str, Any]
 
 
 def existing_mark(path: Path) -> Mark | None:
-    """The mark of the result at `path`, None where nothing is.
+    """The mark of the result at `path`, None if nothing is there.
 
-    Raises UserError for anything else that is there.
+    Raises UserError if something else is there.
     """
     if not path.exists() and not path.is_symlink():
         return None
     mark = read_mark(path)
     if mark is None:
         raise UserError(
-            f"{path}: exists and is not a result of this command, so it is left alone. Choose another --out, "
-            "or move it away."
+            f"{path}: exists and is not a result of this command, so it is not replaced. Choose another "
+            "--out, or move it away."
         )
     return mark
 
@@ -44,7 +44,7 @@ def existing_mark(path: Path) -> Mark | None:
 def read_mark(path: Path) -> Mark | None:
     """The mark of a Zarr folder, TIFF, NIfTI or PNG, or of outlines; None where none can be read."""
     name = path.name.lower()
-    with suppress(Exception):  # whatever a reader makes of a damaged or foreign file: it is not ours
+    with suppress(Exception):  # a damaged or foreign file can raise anything: it is not ours
         if path.is_dir():
             return _object((path / FILE).read_text(encoding="utf-8"))
         if name.endswith((".tif", ".tiff")):

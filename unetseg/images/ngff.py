@@ -27,7 +27,7 @@ from unetseg.images.zarrs import zarr_module
 
 VERSION = "0.4"
 Halve = Callable[[NDArray[Any]], NDArray[Any]]
-"""(c, 2y, 2x) to (c, y, x), rounded up."""
+"""(c, 2y, 2x) → (c, y, x), rounded up."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Grid:
     """The planes of an image and their chunks.
 
     axes: of the planes, among "t" and "z"; yx: rows and columns; chunk: side in pixels; scale: distances
-    of pixels, slices and frames; channels: of every plane, 0 where the arrays have no such axis.
+    of pixels, slices and frames; channels: of every plane, 0 if the arrays have no such axis.
     """
 
     axes: dict[str, int]
@@ -46,20 +46,20 @@ class Grid:
 
     @classmethod
     def of(cls, image: LazyImage, chunk: int) -> Grid:
-        """The image's planes; those along other axes than t and z follow one another in time."""
+        """The image's planes; planes along axes other than t and z follow one another in time."""
         axes, scale = time_and_slices(image.axes, image.scale)
         return cls(axes, image.shape[1:], chunk, scale)
 
     @classmethod
     def from_json(cls, table: dict[str, Any]) -> Grid:
-        """What `asdict` gave, after a way through JSON."""
+        """The grid of a table from `asdict`, after a round trip through JSON."""
         yx = table["scale"]["yx_um"]
         scale = Scale(**table["scale"] | {"yx_um": None if yx is None else tuple(yx)})
         return cls(**table | {"yx": tuple(table["yx"]), "scale": scale})
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
-        """Rows and columns of the levels: halves until one chunk holds all."""
+        """Rows and columns of the levels, halved until one chunk holds the image."""
         sizes = [self.yx]
         while max(sizes[-1]) > self.chunk:
             sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2)))
@@ -107,7 +107,7 @@ class Grid:
         )
 
     def build_pyramid(self, group: Path, halve: Halve) -> None:
-        """Levels 1… of the array group/0, chunk by chunk; levels that are there are made again."""
+        """Levels 1… of the array group/0, chunk by chunk; existing levels are computed again."""
         for level, yx in enumerate(self.sizes[1:], start=1):
             fine = zarr_module().open_array(group / str(level - 1), mode="r")
             where = group / str(level)
@@ -139,7 +139,7 @@ class Grid:
                 array[self.place(plane, y, x)] = block
 
     def metadata(self, name: str) -> dict[str, Any]:
-        """The multiscales entry of the pyramid; level n's first pixel is the mean of 2ⁿ×2ⁿ."""
+        """The multiscales entry of the pyramid; the first pixel of level n is the mean of 2ⁿ×2ⁿ pixels."""
         kinds, steps, units = {"t": "time", "c": "channel"}, self._steps(), self._units()
         axes = [{"name": n, "type": kinds.get(n, "space"), **units.get(n, {})} for n in self.names]
         datasets = []
@@ -151,7 +151,7 @@ class Grid:
         return {"multiscales": [{"version": VERSION, "name": name, "axes": axes, "datasets": datasets}]}
 
     def _steps(self) -> list[float]:
-        """The distance of neighbours along each axis, 1 where it is unknown."""
+        """The distance of neighbours along each axis, 1 if unknown."""
         y, x = self.scale.yx_um or (1.0, 1.0)
         known = {"t": self.scale.frame_s or 1.0, "z": self.scale.z_um or 1.0, "y": y, "x": x}
         return [known.get(name, 1.0) for name in self.names]
@@ -169,27 +169,27 @@ class Grid:
 
 
 def write_attributes(group: Path, attributes: dict[str, Any]) -> None:
-    """The attributes of a Zarr v2 group, written whole or not at all."""
+    """Write the attributes of a Zarr v2 group, completely or not at all."""
     write_json(group / ".zattrs", attributes)
 
 
 def read_attributes(group: Path) -> dict[str, Any]:
-    """The attributes of a Zarr v2 group, empty where there are none."""
+    """The attributes of a Zarr v2 group, empty if there are none."""
     file = group / ".zattrs"
     attributes: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     return attributes
 
 
 def create_groups(folder: Path, names: tuple[str, ...]) -> None:
-    """Empty Zarr v2 groups."""
+    """Create empty Zarr v2 groups."""
     for name in names:
         zarr_module().create_group(folder / name, zarr_format=2)
 
 
 def replace_folder(new: Path, path: Path) -> None:
-    """Give folder `new` the name `path`; a result that has that name goes.
+    """Rename folder `new` to `path`; an existing result of that name is removed.
 
-    Between the two renames nothing has the name: a crash there leaves `new`, whole, under its own.
+    Between the two renames nothing has the name: a crash there leaves `new` complete, under its own name.
     """
     discard(path)
     os.replace(new, path)

@@ -1,8 +1,8 @@
-"""Volumes in and out: TIFF stacks whose pages are slices, and NIfTI through nibabel.
+"""Reading and writing volumes: TIFF stacks whose pages are slices, and NIfTI through nibabel.
 
-A volume is (c, z, y, x). NIfTI files hold (x, y, z): they are turned to the axes nearest to right,
-anterior, superior (RAS+) when read, so that x, y and z mean the same in every volume, and turned
-back when written, with the affine of the file they were predicted from.
+A volume is (c, z, y, x). NIfTI files hold (x, y, z): when read, they are turned to the nearest axes of
+right, anterior, superior (RAS+), so that x, y and z mean the same in every volume. When written, they
+are turned back, with the affine of the file that they were predicted from.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from unetseg.images.scale import Scale
 from unetseg.images.whole import Stack, check_values, read_stack, write_stack
 
 NIFTI_UM = {0: 1e3, 1: 1e6, 2: 1e3, 3: 1.0}
-"""NIfTI's units of length by their codes, in µm; where none is given (0), millimetres."""
+"""NIfTI's units of length by their codes, in µm; millimetres if none is given (0)."""
 
 
 def read_volume(path: Path, *, palette: bool = False) -> Stack:
@@ -39,7 +39,7 @@ def read_volume(path: Path, *, palette: bool = False) -> Stack:
     if len(stack.axes) > 1:
         raise UserError(
             f"{path}: {len(stack.pixels)} pages along {len(stack.axes)} axes ({', '.join(stack.axes)}); "
-            "a volume has slices alone. Save each volume as a file of its own."
+            "a volume only has slices. Save each volume as a separate file."
         )
     return replace(stack, pixels=np.moveaxis(stack.pixels, 0, 1)[None], axes={})
 
@@ -86,19 +86,19 @@ def _read_nifti(path: Path) -> Stack:
 
 
 def _check_size(path: Path, image: Any) -> None:
-    """Refuse, before anything is allocated, what is no volume or claims more than the file can hold."""
+    """Refuse, before anything is allocated, what is not a volume or claims more than the file can hold."""
     shape, stored = image.shape, image.dataobj
     if len(shape) not in (3, 4) or min(shape) < 1:
-        raise UserError(f"{path}: its shape is {shape}; a volume has x, y, z and perhaps channels.")
+        raise UserError(f"{path}: its shape is {shape}; a volume has x, y, z and optionally channels.")
     size, claimed = path.stat().st_size, math.prod(shape) * stored.dtype.itemsize
     check_claim(path, claimed, size)
     check_memory(path, 2 * math.prod(shape) * max(stored.dtype.itemsize, 4))
     if path.suffix.lower() == ".nii" and stored.offset + claimed > size:
-        raise UserError(f"{path}: the file is cut off: it ends after {size} bytes. Copy or save it again.")
+        raise UserError(f"{path}: the file is truncated: it ends after {size} bytes. Copy or save it again.")
 
 
 def _scale(image: Any) -> Scale:
-    """The distances of voxels, unknown where a unit or a distance makes no sense."""
+    """The distances of voxels; unknown if a unit or a distance makes no sense."""
     unit = NIFTI_UM.get(int(image.header["xyzt_units"]) % 8)
     sizes = [float(size) for size in image.header.get_zooms()[2::-1]]
     if unit is None or not all(0 < size < math.inf for size in sizes):
@@ -129,7 +129,7 @@ def _nibabel(path: Path) -> Any:
         import nibabel
     except ImportError:
         raise UserError(
-            f"{path}: NIfTI files are read with the package nibabel, which is not installed. "
-            "pip install nibabel, or convert the volumes to TIFF stacks."
+            f"{path}: NIfTI files are read with the package nibabel, which is not installed: pip install "
+            "nibabel. Or convert the volumes to TIFF stacks."
         ) from None
     return nibabel

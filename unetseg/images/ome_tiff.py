@@ -1,4 +1,4 @@
-"""What an OME-TIFF's description names and claims, checked before anything is opened or allocated for it."""
+"""What an OME-TIFF's description claims, checked before anything is opened or allocated for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unetseg.images.limits import PLANES
 
 
 def check_ome(path: Path, tiff: tifffile.TiffFile, *, missing_allowed: bool) -> None:
-    """Raise UserError for a set that names files of other folders, that lacks files, or that claims too much.
+    """Raise UserError for a set that names files in other folders, lacks files, or claims too much.
 
     missing_allowed: planes of missing files are damaged regions instead. Does nothing for other TIFFs.
     """
@@ -25,15 +25,15 @@ def check_ome(path: Path, tiff: tifffile.TiffFile, *, missing_allowed: bool) -> 
     outside = sorted(name for name in names if not _is_plain(name))
     if outside:
         raise UserError(
-            f"{path}: its metadata names {outside[0]!r}; the files of an OME-TIFF set lie in one folder. "
-            "Put them together and save the set again."
+            f"{path}: its metadata names {outside[0]!r}; the files of an OME-TIFF set must lie in one "
+            "folder. Put them together and save the set again."
         )
     missing = sorted(name for name in names if not (path.parent / name).is_file())
     if missing and not missing_allowed:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise UserError(
             f"{path}: {missing[0]}{more} of its set of files is missing. Copy all into one folder; "
-            "predict --skip-damaged leaves out what is missing, and lists it."
+            "predict --skip-damaged skips what is missing, and lists it."
         )
     for count in _claims(root):
         if not 0 <= count <= PLANES:
@@ -41,18 +41,18 @@ def check_ome(path: Path, tiff: tifffile.TiffFile, *, missing_allowed: bool) -> 
 
 
 def _other_files(root: ElementTree.Element) -> set[str]:
-    """The names of files with another UUID than that of the file itself."""
+    """The names of files that belong to another UUID than the file's own."""
     uuids = [node for node in root.iter() if node.tag.endswith("UUID")]
     return {node.get("FileName", "") for node in uuids if node.text != root.get("UUID")}
 
 
 def _is_plain(name: str) -> bool:
-    """Whether it is a file's name without a folder, on any system."""
+    """Whether it is a file name without a folder, on any system."""
     return name not in ("", ".", "..") and not set(name) & set("/\\:\0")
 
 
 def _claims(root: ElementTree.Element) -> Iterator[float]:
-    """Every count of planes that is claimed."""
+    """Every number of planes that the metadata claims."""
     for node in root.iter():
         name = node.tag.rpartition("}")[2]
         if name == "Pixels":

@@ -1,7 +1,7 @@
 """Labels written chunk by chunk into an OME-Zarr, by any number of writers without a lock.
 
-Until `finish` the store lies in a folder of its own, NAME.unfinished, so that a half-written result
-is never mistaken for a finished one. The same labels give the same bytes in whatever order they come.
+Until `finish`, the store lies in a separate folder, NAME.unfinished, so that a half-written result
+is never mistaken for a finished one. The same labels give the same bytes in any order of writing.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ KEY = "unetseg"
 SCRATCH = "scratch"
 PROBABILITIES = "probabilities"
 RESIZED = "resized"
-"""In the scratch: labels and probabilities at the size at which they are predicted, if it is another."""
+"""In the scratch: labels and probabilities at the size at which they are predicted, if it differs."""
 
 
 @dataclass(frozen=True)
 class LabelMetadata:
-    """What a store keeps of its making.
+    """What a store keeps about its origin.
 
     kind: object ids or a class map; identity: of the image; source: the label group's image for
-    NGFF, relative to it, "" where that is no Zarr; classes: of the probabilities, 0 for none;
+    NGFF, relative to it, "" if that is not a Zarr; classes: of the probabilities, 0 for none;
     predicted: the size (y, x) at which labels are written, which `finish` brings to the image's.
     """
 
@@ -60,7 +60,7 @@ class LabelMetadata:
 
 
 class LabelStore:
-    """The labels of every plane of an image, read and written by regions; probabilities if asked for.
+    """The labels of every plane of an image, read and written by regions; optionally probabilities.
 
     path: the OME-Zarr that it becomes; folder: where it lies until then; working: the planes at the
     size at which they are predicted.
@@ -90,8 +90,8 @@ class LabelStore:
 
         A finished one of this name stays until `finish` replaces it. classes: more than 0 to keep
         that many probability maps, of dtype `probabilities`; predicted: the size (y, x) at which
-        regions are written, the image's own unless given. The store appears under its name whole.
-        Raises UserError where something else has the name of an unfinished store.
+        regions are written, by default the image's. The store appears under its name complete.
+        Raises UserError if something else has the name of an unfinished store.
         """
         check_unfinished(path)
         grid = Grid.of(image, chunk)
@@ -124,20 +124,20 @@ class LabelStore:
     def write(self, plane: int, y: slice, x: slice, labels: NDArray[Any]) -> None:
         """Write labels (y, x) to a region on chunk borders (or the image's edge): no lock is needed.
 
-        A chunk is written under another name and renamed. After a power cut it can be lost or empty all
-        the same: who resumes compares what is there with a checksum of what was written.
+        A chunk is written under another name and renamed. After a power cut it can still be lost or empty,
+        so a resumed run compares each with a checksum of what was written.
         """
         self._check_aligned(y, x)
         self.labels[self.working.place(plane, y, x)] = labels
 
     def read(self, plane: int, y: slice, x: slice) -> NDArray[Any]:
-        """Labels (y, x) of any region; 0 where nothing was written."""
+        """Labels (y, x) of any region; 0 where nothing has been written."""
         return np.asarray(self.labels[self.working.place(plane, y, x)])
 
     def write_probabilities(
         self, plane: int, y: slice, x: slice, maps: NDArray[np.floating[Any]]
     ) -> NDArray[Any]:
-        """Write probabilities (k, y, x) in 0…1, as uint8 rounded to 1/255; gives what is stored."""
+        """Write probabilities (k, y, x) in 0…1, as uint8 rounded to 1/255; returns what is stored."""
         if self._maps is None:
             raise ValueError("this store was made without probabilities")
         self._check_aligned(y, x)
@@ -153,7 +153,7 @@ class LabelStore:
         return np.asarray(self._maps[self._mapped.place(plane, y, x)])
 
     def scratch(self, name: str, dtype: DTypeLike) -> Any:
-        """A Zarr array (planes, y, x) in the labels' chunks for intermediate values; made if missing."""
+        """A Zarr array (planes, y, x) in the labels' chunks for intermediate values; created if missing."""
         if name not in self._scratch:
             where = self.scratch_folder / name
             if not where.exists():
@@ -163,18 +163,18 @@ class LabelStore:
 
     @property
     def scratch_folder(self) -> Path:
-        """A folder for records and intermediate values; it goes when the store is finished."""
+        """A folder for records and intermediate values; it is removed when the store is finished."""
         return self.folder / SCRATCH
 
     def plane_done(self, plane: int) -> None:
-        """Intermediate values stay until all is finished: who resumes compares them."""
+        """Does nothing: intermediate values stay until the end, since a resumed run compares them."""
 
     def finish(self, image: LazyImage | None = None, mark: Mark | None = None) -> None:
-        """Complete the store, give it its name and drop the scratch.
+        """Complete the store, give it its name and remove the scratch.
 
-        image: copied into the store with a pyramid of its own, so that one path opens both; mark: kept
-        in it. Killed before it has its name, the store is unfinished still and `finish` can be called
-        again.
+        image: copied into the store with its own pyramid, so that one path opens both; mark: kept in the
+        store. If the process is killed before the renaming, the store is still unfinished and `finish` can be
+        called again.
         """
         self.complete(image)
         if mark is not None:
@@ -198,7 +198,7 @@ class LabelStore:
         about = {"version": VERSION, **({"source": {"image": source}} if source else {})}
         write_attributes(group, {**self.grid.metadata(kind), "image-label": about})
         write_attributes(self.folder / "labels", {"labels": [kind]})
-        for partial in self.folder.rglob("*.partial"):  # of chunks that killed writers began
+        for partial in self.folder.rglob("*.partial"):  # chunks that killed writers did not finish
             partial.unlink()
 
     @property
@@ -239,7 +239,7 @@ class LabelStore:
 
 
 def open_labels(path: Path, kind: LabelGroup) -> Any:
-    """The labels of a finished store, a Zarr array to read from."""
+    """The labels of a finished store, as a Zarr array to read from."""
     return zarr_module().open_array(path / "labels" / kind / "0", mode="r")
 
 
@@ -249,7 +249,7 @@ def unfinished(path: Path) -> Path:
 
 
 def check_unfinished(path: Path) -> bool:
-    """Whether there is an unfinished store of that name; UserError where its place is taken."""
+    """Whether there is an unfinished store of that name; UserError if its place is taken."""
     folder = unfinished(path)
     if not folder.exists() and not folder.is_symlink():
         return False
@@ -263,7 +263,7 @@ def check_unfinished(path: Path) -> bool:
 
 
 def tidy(path: Path) -> None:
-    """Remove the scratch of a finished store, which a process that was killed can leave."""
+    """Remove the scratch of a finished store, which a killed process can leave behind."""
     _drop(path / SCRATCH)
 
 
@@ -273,7 +273,7 @@ def _drop(folder: Path) -> None:
 
 
 def _source(path: Path, image: LazyImage, kind: LabelGroup) -> str:
-    """The image relative to the label group, where it is an OME-Zarr; NGFF can name no other."""
+    """The image relative to the label group, if it is an OME-Zarr; NGFF can name no other."""
     if not is_zarr(image.path):
         return ""
     return os.path.relpath(image.path.resolve(), path.absolute() / "labels" / kind) + "/"

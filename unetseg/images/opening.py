@@ -1,4 +1,4 @@
-"""Any image that is read region by region: TIFF, Zarr, OME-Zarr, and PNG (whole)."""
+"""Any image, read region by region: TIFF, Zarr, OME-Zarr, and PNG (decoded whole)."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def open_image(
     damaged: bool = False,
     cache_bytes: int = CACHE_BYTES,
 ) -> LazyImage:
-    """The image of a TIFF, Zarr, OME-Zarr or PNG file; nothing but metadata is read yet.
+    """The image of a TIFF, Zarr, OME-Zarr or PNG file; only metadata is read yet.
 
     series: one of several images in a file, None for all if they are alike; level: of its pyramid, 0 is
-    full size; channels and planes: only these, by number and by name; axes: letters such as "ZCYX" where
-    the file does not say; damaged: open a file that lacks data, too, and raise DamagedRegion where it
-    does; cache_bytes: decoded chunks that are kept for the next read.
-    Raises UserError for what is not there or cannot be read.
+    full size; channels and planes: only these, by number and by name; axes: letters such as "ZCYX" if
+    the file does not name them; damaged: also open a file that lacks data, and raise DamagedRegion for
+    missing regions; cache_bytes: decoded chunks that are kept for the next read.
+    Raises UserError for a file that does not exist or cannot be read.
     """
     choice = Choice(series, level, channels, axes, damaged=damaged)
     image = _with_planes(open_chosen(path, choice, cache_bytes), planes)
@@ -46,7 +46,7 @@ def open_image(
 
 
 def open_chosen(path: Path, choice: Choice, cache_bytes: int = CACHE_BYTES) -> LazyImage:
-    """All planes of what was chosen of a file."""
+    """All chosen planes of a file."""
     cache = ChunkCache(cache_bytes)
     if is_zarr(path):
         with reading(path, "Zarr"):
@@ -61,7 +61,7 @@ def open_chosen(path: Path, choice: Choice, cache_bytes: int = CACHE_BYTES) -> L
 
 @dataclass
 class Reader:
-    """An image's reader, which in another process opens the file again."""
+    """An image's reader; in another process it opens the file again."""
 
     path: Path
     choice: Choice
@@ -84,7 +84,7 @@ class Reader:
 def _in_memory(path: Path, choice: Choice) -> LazyImage:
     """A PNG, which is decoded whole."""
     if choice.series or choice.level:
-        raise UserError(f"{path}: a PNG holds one image at one size; it has no other series or level.")
+        raise UserError(f"{path}: a PNG has one image at one size and no other series or level.")
     pixels, scale = read_png(path, palette=choice.palette)
 
     def read(plane: int, channels: Sequence[int], y: slice, x: slice) -> NDArray[Any]:
@@ -101,8 +101,8 @@ def _with_channels(image: LazyImage, channels: tuple[int, ...] | None) -> LazyIm
     count = image.shape[0]
     if not channels or not all(0 <= c < count for c in channels):
         raise UserError(
-            f"{image.path}: channels {', '.join(map(str, channels))} are asked for; it has {count}, "
-            f"counted from 0 to {count - 1}."
+            f"{image.path}: has no channels {', '.join(map(str, channels))}; it has {count}, "
+            f"numbered 0 to {count - 1}."
         )
 
     def read(plane: int, wanted: Sequence[int], y: slice, x: slice) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from PIL import Image
 from unetseg.images.limits import check_claim, check_memory
 from unetseg.images.scale import Scale
 
-Image.MAX_IMAGE_PIXELS = None  # what a file claims is compared with its size instead; slide scans are large
+Image.MAX_IMAGE_PIXELS = None  # slide scans are large; what a file claims is compared with its size instead
 
 SCREEN_DPI = 1000
 """Pixels per inch up to which a resolution is that of a screen or printer."""
@@ -22,7 +22,7 @@ SCREEN_DPI = 1000
 def read_png(path: Path, *, palette: bool) -> tuple[NDArray[Any], Scale]:
     """Pixels (c, y, x) uint8 or uint16 without alpha, and their scale.
 
-    A palette gives its colours, grey where all are, or with palette=True its indices (label images).
+    A palette gives its colours (grey if all are), or with palette=True its indices (label images).
     """
     with Image.open(path) as image:
         claimed = image.width * image.height * len(image.getbands()) * 2

@@ -1,4 +1,4 @@
-"""An image at another pixel size, computed for the region asked for, the same whatever the region."""
+"""An image at another pixel size, computed for the requested region, the same whatever the region."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from unetseg.images.lazy import LazyImage, fingerprint
 
 TOLERANCE = 0.1
-"""Pixel sizes that differ by less than this part count as the same."""
+"""Pixel sizes that differ by less than this fraction count as equal."""
 
 
 @dataclass(frozen=True)
 class Axis:
     """One axis resampled from `size` to `new` pixels, each `step` old pixels wide.
 
-    Where pixels grow (step > 1) a new one is the mean of the old pixels under it, parts weighted;
+    Where pixels grow (step > 1) a new one is the mean of the old pixels under it, weighted by their overlap;
     where they shrink it is interpolated linearly between centres, the edge repeated.
     """
 
@@ -50,7 +50,7 @@ class Axis:
 
 
 def pixel_size_note(image: tuple[float, float] | None, trained: tuple[float, ...] | None) -> str | None:
-    """The note where a network was trained at another pixel size (µm) than the image has."""
+    """The note for an image whose pixel size (µm) differs from that of the training images."""
     if image is None or trained is None:
         return None
     ratio = math.prod(trained[-2:]) ** 0.5 / math.prod(image) ** 0.5
@@ -58,7 +58,7 @@ def pixel_size_note(image: tuple[float, float] | None, trained: tuple[float, ...
         return None
     more = "larger" if ratio > 1 else "smaller"
     return (
-        f"the network was trained at {trained[-1]:.4g} µm a pixel, the image has {image[1]:.4g}: objects "
+        f"the network was trained at {trained[-1]:.4g} µm per pixel, the image has {image[1]:.4g}: objects "
         f"look {max(ratio, 1 / ratio):.2g} times {more} to it. Rescale it to the training's pixel size."
     )
 
@@ -82,14 +82,14 @@ def rescaled(image: LazyImage, factors: tuple[float, float]) -> LazyImage:
 
 
 def nearest(image: LazyImage, yx: tuple[int, int]) -> LazyImage:
-    """The image at `yx` pixels, each the nearest of the old ones, read region by region."""
+    """The image at `yx` pixels, each the nearest old one, read region by region."""
     if image.shape[1:] == yx:
         return image
     return replace(image, shape=(image.shape[0], *yx), read=Nearest(image, yx))
 
 
 def nearest_index(wanted: slice, new: int, old: int) -> NDArray[np.intp]:
-    """Of the pixels `wanted` of `new` along an axis, the nearest ones of `old`.
+    """The nearest of `old` pixels for the pixels `wanted` of `new` along an axis.
 
     >>> nearest_index(slice(0, 6), 6, 3).tolist(), nearest_index(slice(0, 2), 2, 6).tolist()
     ([0, 0, 1, 1, 2, 2], [1, 4])
@@ -105,7 +105,7 @@ class Nearest:
     yx: tuple[int, int]
 
     def __call__(self, plane: int, channels: Sequence[int], y: slice, x: slice) -> NDArray[Any]:
-        """Reads the old pixels that the new ones come from."""
+        """Read the old pixels that the new ones come from."""
         rows, columns = (
             nearest_index(s, n, old) for s, n, old in zip((y, x), self.yx, self.image.shape[1:], strict=True)
         )
@@ -123,7 +123,7 @@ class Resampled:
     x_axis: Axis
 
     def __call__(self, plane: int, channels: Sequence[int], y: slice, x: slice) -> NDArray[Any]:
-        """Reads the old pixels under the new ones."""
+        """Read the old pixels under the new ones."""
         rows, columns = self.y_axis.taps(y), self.x_axis.taps(x)
         (y0, y1), (x0, x1) = ((int(i.min()), int(i.max()) + 1) for i, _ in (rows, columns))
         pixels = self.image.read(plane, channels, slice(y0, y1), slice(x0, x1)).astype(np.float32)

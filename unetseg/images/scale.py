@@ -45,7 +45,7 @@ class Scale:
 
 
 def in_unit(size: Any, unit: Any, units: dict[str, float]) -> float | None:
-    """A size of a file's metadata in µm or seconds; None where it is no positive number of a known unit.
+    """A size from a file's metadata in µm or seconds; None if it is not a positive number of a known unit.
 
     >>> in_unit("250", "nm", UM)
     0.25
@@ -58,15 +58,14 @@ def in_unit(size: Any, unit: Any, units: dict[str, float]) -> float | None:
 
 
 def pair(y: float | None, x: float | None) -> tuple[float, float] | None:
-    """(y, x) where both are known."""
+    """(y, x) if both are known."""
     return None if y is None or x is None else (y, x)
 
 
 def time_and_slices(axes: dict[str, int], scale: Scale) -> tuple[dict[str, int], Scale]:
-    """The axes of planes as results have them, t and z, and their scale; all but z becomes t.
+    """The axes of planes as results have them, t and z, and their scale; every axis but z becomes t.
 
-    Planes keep their order: where other axes stand on both sides of z, all planes follow one another in t.
-
+    Planes keep their order: if there are other axes on both sides of z, all planes follow one another in t.
     >>> time_and_slices({"i": 2, "z": 3}, Scale(z_um=1.5, frame_s=60))
     ({'t': 2, 'z': 3}, Scale(yx_um=None, z_um=1.5, frame_s=None))
     >>> time_and_slices({"t": 2, "z": 3, "r": 4}, Scale())[0]
@@ -85,8 +84,8 @@ def time_and_slices(axes: dict[str, int], scale: Scale) -> tuple[dict[str, int],
 def chosen_axes(axes: dict[str, int], scale: Scale, numbers: list[int]) -> tuple[dict[str, int], Scale]:
     """The axes and scale of some planes of an image, by their numbers.
 
-    Where they make a grid, its axes keep their names, and their distances grow with its steps; other
-    planes follow one another along "t", at no known distance.
+    If they form a grid, its axes keep their names, and their distances grow with its steps; other
+    planes follow one another along "t", at an unknown distance.
 
     >>> chosen_axes({"t": 3, "z": 4}, Scale(z_um=1.5, frame_s=60), [0, 2, 8, 10])
     ({'t': 2, 'z': 2}, Scale(yx_um=None, z_um=3.0, frame_s=120.0))

@@ -1,4 +1,4 @@
-"""Labels of a stack held in memory, and written as one TIFF when they are complete."""
+"""Labels of a stack held in memory, and written as one TIFF when complete."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from unetseg.images.whole import label_dtype, write_pages
 
 
 class StackStore:
-    """Labels (planes, y, x) of an image, predicted at `yx` pixels, and probabilities if asked for.
+    """Labels (planes, y, x) of an image, predicted at `yx` pixels, and optionally probabilities.
 
-    path: the TIFF that `finish` writes, None for none. Intermediate values are kept of one plane at a
+    path: the TIFF that `finish` writes, None for none. Intermediate values are kept for one plane at a
     time. classes: more than 0 to keep that many probability maps, of dtype `probabilities`.
     """
 
@@ -37,7 +37,7 @@ class StackStore:
         self._scratch: dict[str, PlaneArrays] = {}
 
     def write(self, plane: int, y: slice, x: slice, labels: NDArray[Any]) -> None:
-        """Put labels into a region."""
+        """Store the labels of a region."""
         self.labels[plane, y, x] = labels
 
     def read(self, plane: int, y: slice, x: slice) -> NDArray[Any]:
@@ -45,7 +45,7 @@ class StackStore:
         return self.labels[plane, y, x]
 
     def write_probabilities(self, plane: int, y: slice, x: slice, maps: NDArray[Any]) -> NDArray[Any]:
-        """Put probabilities (k, y, x) in 0…1, as uint8 rounded to 1/255; gives what is stored."""
+        """Store probabilities (k, y, x) in 0…1, as uint8 rounded to 1/255; returns what is stored."""
         whole = self.maps.dtype == np.uint8
         stored: NDArray[Any] = (np.rint(maps * 255) if whole else maps).astype(self.maps.dtype)
         self.maps[plane, :, y, x] = stored
@@ -56,7 +56,7 @@ class StackStore:
         return self.maps[plane, :, y, x]
 
     def scratch(self, name: str, dtype: DTypeLike) -> PlaneArrays:
-        """Arrays (y, x) of that name by plane, zeros at first."""
+        """An array (y, x) of that name for each plane, initially zero."""
         return self._scratch.setdefault(name, PlaneArrays(self.yx, dtype))
 
     def plane_done(self, plane: int) -> None:
@@ -84,7 +84,7 @@ class StackStore:
 
 
 class PlaneArrays:
-    """An array (planes, y, x), of which the planes that are used are held; indexed by (plane, y, x)."""
+    """An array (planes, y, x) of which only the planes in use are held; indexed by (plane, y, x)."""
 
     def __init__(self, yx: tuple[int, int], dtype: DTypeLike) -> None:
         self.yx, self.dtype = yx, dtype
@@ -97,13 +97,13 @@ class PlaneArrays:
         self._plane(key[0])[key[1:]] = values
 
     def _plane(self, plane: int) -> NDArray[Any]:
-        if plane not in self.planes:  # of two threads that make it at the same time, one is first
+        if plane not in self.planes:  # if two threads create it at the same time, the first one wins
             self.planes.setdefault(plane, np.zeros(self.yx, self.dtype))
         return self.planes[plane]
 
 
 def probabilities_path(labels: Path) -> Path:
-    """Where probabilities go beside labels.
+    """Where probabilities go, beside the labels.
 
     >>> probabilities_path(Path("a_labels.tif")).name, probabilities_path(Path("b.nii.gz")).name
     ('a_probabilities.tif', 'b_probabilities.nii.gz')

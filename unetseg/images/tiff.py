@@ -23,16 +23,16 @@ from unetseg.images.tiff_complete import check_chain, check_complete
 from unetseg.images.tiff_series import PageRef, PageSet, choose_pages
 from unetseg.images.tiff_tags import colours_of, tiff_scale
 
-logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it warns of is checked here
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it would warn about is checked here
 
 JPEG = {6, 7, 34892, 33007}
-"""Compressions whose tables the pages hold."""
+"""Compressions whose tables are stored in the pages."""
 
 
 def open_tiff(path: Path, choice: Choice, cache: ChunkCache) -> LazyImage:
-    """A TIFF, BigTIFF or OME-TIFF file; its pixels stay in it.
+    """A TIFF, BigTIFF or OME-TIFF file; its pixels stay on the disk.
 
-    Raises UserError for a series or level that is not there, a compression or colour space that is not
+    Raises UserError for a series or level that does not exist, a compression or colour space that cannot be
     read, axes without Y and X, and a file that holds less than it promises (unless choice.damaged).
     """
     with tifffile.TiffFile(path) as tiff:
@@ -67,7 +67,7 @@ def _layout(path: Path, pages: PageSet, choice: Choice) -> Layout:
     within = layout.axes[len(pages.outer) :]
     if not 0 <= within.find("Y") < within.find("X"):
         raise UserError(
-            f"{path}: axes {layout.axes} do not suit the file: each of its pages holds "
+            f"{path}: axes {layout.axes} do not fit the file: each of its pages holds "
             f"{pages.axes[len(pages.outer) :]}, in this order."
         )
     return layout
@@ -82,7 +82,7 @@ def _at_level(scale: Scale, pages: PageSet, layout: Layout) -> Scale:
 
 
 def _check_pixels(path: Path, pages: PageSet) -> None:
-    """Refuse what cannot be decoded, by name, and more pixels than the files can hold."""
+    """Refuse a compression that cannot be decoded, by name, and more pixels than the files can hold."""
     page = pages.keyframe
     for compression in {page.compression, *(k.compression for k in pages.keyframes)} - {1}:
         try:
@@ -91,29 +91,29 @@ def _check_pixels(path: Path, pages: PageSet) -> None:
             name = getattr(compression, "name", str(compression))
             raise UserError(
                 f"{path}: its compression {name} cannot be read. Save it with zlib, LZW, zstd or JPEG 2000 "
-                "compression, or without."
+                "compression, or without compression."
             ) from None
     if page.dtype is None or page.dtype.kind not in "uifb":
         raise UserError(f"{path}: {page.dtype} pixels; allowed are integers and floats.")
     if 0 in pages.lengths:
         raise UserError(f"{path}: the image is empty (shape {pages.lengths}).")
     if page.shaped[1] > 1 and not _plain(page):
-        raise UserError(f"{path}: volumetric tiles cannot be read. Save its planes as pages of their own.")
+        raise UserError(f"{path}: volumetric tiles cannot be read. Save each plane as a separate page.")
     tile = math.prod(_chunks(page)) * page.samplesperpixel
     claimed = max(math.prod(pages.lengths), tile) * page.dtype.itemsize
     check_claim(path, claimed, sum(file.stat().st_size for file in {path, *pages.files}))
 
 
 def _load_tables(pages: PageSet) -> None:
-    """Read, while the files are open, what decoders need of them later."""
+    """Read what decoders need later, while the files are open."""
     for page in pages.keyframes:
         page.parent.filehandle.open()
-        _ = page.decode, page.nodata  # kept by the page
+        _ = page.decode, page.nodata  # cached by the page
         page.parent.close()
 
 
 def _plain(page: Any) -> bool:
-    """Whether a page's pixels lie in the file as in memory."""
+    """Whether a page's pixels are stored as they are in memory."""
     return bool(page.is_final) and page.dtype != bool
 
 
@@ -127,7 +127,7 @@ def _chunks(page: Any) -> tuple[int, int]:
 
 
 class Segments:
-    """The stored samples of an image; colours of a pixel are decoded together, plain rows only mapped."""
+    """The stored samples of an image: interleaved colours decoded together, uncompressed rows only mapped."""
 
     def __init__(self, pages: PageSet, layout: Layout, cache: ChunkCache) -> None:
         self.pages, self.layout, self.cache = pages, layout, cache
@@ -157,7 +157,7 @@ class Segments:
             gather(out, region, _chunks(ref.page.keyframe), partial(self._segment, number, ref, sample))
 
     def _mapped(self, ref: PageRef, inner: tuple[Any, ...]) -> NDArray[Any]:
-        """Pixels through a memory map of the rows alone; it lives for one read, and so does what it loads."""
+        """Pixels through a memory map of only these rows, opened for one read and closed after it."""
         page, rows = ref.page.keyframe, inner[self.within.index("Y")]
         before, after = self.within.index("Y"), self.within.index("Y") + 1
         lengths = self.pages.lengths[len(self.pages.outer) :]
@@ -182,7 +182,7 @@ class Segments:
         return decoded[:, :, 0 if planar else sample]
 
     def _decode(self, number: int, index: int) -> NDArray[Any]:
-        """The pixels (y, x, samples) of a segment; one that the file leaves out is filled."""
+        """The pixels (y, x, samples) of a segment; one that is not in the file gets the fill value."""
         page = self.pages.page(number).page
         keyframe = page.keyframe
         tables: dict[str, Any] = {}
@@ -196,7 +196,7 @@ class Segments:
 
 
 def _bytes(path: str, offset: int, count: int) -> bytes | None:
-    """Bytes of a file; None for a segment that it leaves out."""
+    """Bytes of a file; None for a segment that is not in it."""
     if not offset or not count:
         return None
     with open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""Whether a TIFF holds what it promises: every page, all data of each, and the pages that follow."""
+"""Whether a TIFF holds what it promises: every page, all the data of each, and the pages that follow."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import tifffile
 from unetseg.errors import UserError
 from unetseg.images.tiff_series import PageSet
 
-REMEDY = "Copy or save it again; predict --skip-damaged leaves out what is missing, and lists it."
+REMEDY = "Copy or save it again; predict --skip-damaged skips what is missing, and lists it."
 PRIVATE = 32768
-"""The first tag that is some program's own."""
+"""The first of the private tags, which belong to single programs."""
 TYPE_BYTES = {
     1: 1,
     2: 1,
@@ -36,17 +36,17 @@ TYPE_BYTES = {
 
 
 def check_complete(path: Path, tiff: tifffile.TiffFile, found: PageSet) -> None:
-    """Raise UserError for a file that ends early or that lacks pages: decoders would fill up silently."""
+    """Raise UserError for a file that is truncated or lacks pages, which decoders would fill in silently."""
     missing = sum(found.page(i).page is None for i in range(found.count))
     if missing:
         raise UserError(f"{path}: {missing} of its {found.count} planes are missing. {REMEDY}")
     if _ends_early(tiff) or not all(_is_whole(found, i) for i in range(found.count)):
         size = path.stat().st_size
-        raise UserError(f"{path}: the file is cut off: it ends after {size} bytes. {REMEDY}")
+        raise UserError(f"{path}: the file is truncated: it ends after {size} bytes. {REMEDY}")
 
 
 def check_chain(path: Path, tiff: tifffile.TiffFile) -> None:
-    """Raise UserError where pages link to one another in a circle or overlap, which would never end."""
+    """Raise UserError for pages that link to one another in a circle or overlap: reading would never end."""
     offset, used = tiff.pages.first.offset, 0
     while 0 < offset < tiff.filehandle.size:
         tags, offset = _directory(tiff, offset)
@@ -58,7 +58,7 @@ def check_chain(path: Path, tiff: tifffile.TiffFile) -> None:
 
 
 def _is_whole(found: PageSet, number: int) -> bool:
-    """Whether all data of a page lie within its file."""
+    """Whether all the data of a page lie within its file."""
     ref, page = found.page(number), found.page(number).page
     if not page.dataoffsets or len(page.dataoffsets) < len(page.databytecounts):
         return False
@@ -72,7 +72,7 @@ def _is_whole(found: PageSet, number: int) -> bool:
 
 
 def _ends_early(tiff: tifffile.TiffFile) -> bool:
-    """Whether the first page's tags or the last page's link to the next point behind the file's end."""
+    """Whether the first page's tags or the last page's link point beyond the end of the file."""
     form, size = tiff.tiff, tiff.filehandle.size
     tags, _ = _directory(tiff, tiff.pages.first.offset)
     entries = (tags[i : i + form.tagsize] for i in range(0, len(tags), form.tagsize))
@@ -89,7 +89,7 @@ def _directory(tiff: tifffile.TiffFile, offset: int) -> tuple[bytes, int]:
 
 
 def _data_end(entry: bytes, form: Any) -> int:
-    """Where the value of a directory's entry ends in the file; 0 for private tags and short values."""
+    """Where the value of a directory entry ends in the file; 0 for private tags and short values."""
     code, kind = _number(entry[:2], form), _number(entry[2:4], form)
     count, offset = _number(entry[4 : 4 + form.offsetsize], form), _number(entry[4 + form.offsetsize :], form)
     size = count * TYPE_BYTES.get(kind, 0)

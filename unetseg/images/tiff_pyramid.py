@@ -21,10 +21,10 @@ TILE = 512
 
 
 class TiffPyramidStore(LabelStore):
-    """Labels that become an OME-TIFF; until it is whole they lie in an unfinished OME-Zarr."""
+    """Labels that become an OME-TIFF; until it is complete they lie in an unfinished OME-Zarr."""
 
     def finish(self, image: LazyImage | None = None, mark: Mark | None = None) -> None:
-        """Write the TIFF, then remove the store; killed on the way, it can be called again."""
+        """Write the TIFF, then remove the store; if killed in between, it can be called again."""
         self.complete()
         write_tiff_pyramid(self.path, self.folder / "labels" / self.metadata.kind, mark)
         discard(self.folder)
@@ -33,8 +33,8 @@ class TiffPyramidStore(LabelStore):
 def write_tiff_pyramid(path: Path, labels: Path, mark: Mark | None = None) -> None:
     """Write the NGFF labels in folder `labels` with all levels of their pyramid to a BigTIFF.
 
-    Levels are SubIFDs, as OME-TIFF 6 has them; tiles of 512², zlib; object ids are uint16 where
-    they fit, else uint32. Tile by tile; the same labels give the same bytes. mark: see `marks`.
+    Levels are SubIFDs, as in OME-TIFF 6; tiles of 512², zlib; object ids are uint16 if
+    they fit, else uint32. Written tile by tile; the same labels give the same bytes. mark: see `marks`.
     """
     levels = _levels(labels)
     first = levels[0]
@@ -72,7 +72,7 @@ def _largest(image: LazyImage) -> int:
 
 
 def _tiles(image: LazyImage, dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
-    """The tiles of all planes in the file's order, those at the edge filled up with 0."""
+    """The tiles of all planes in the order of the file, those at the edge padded with 0."""
     _, height, width = image.shape
     for number in range(len(image.planes)):
         plane = image.plane(number)

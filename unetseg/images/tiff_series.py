@@ -1,4 +1,4 @@
-"""Which pages of a TIFF make the image, along which axes, and whether all that is promised is there."""
+"""Which pages of a TIFF make up the image, along which axes, and whether all that is promised is there."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Page = Any
 
 @dataclass(frozen=True)
 class PageRef:
-    """A page of pixels: the TIFF page that describes it, and how many bytes behind that one's data it lies.
+    """A page of pixels: the TIFF page that describes it, and how many bytes after that page's data it lies.
 
-    Programs store many planes behind one description. page: None where the file does not hold it.
+    Some programs store many planes behind one description. page: None if the file does not hold it.
     """
 
     page: Page
@@ -34,10 +34,10 @@ class PageRef:
 
 @dataclass(frozen=True)
 class PageSet:
-    """The pages that make one image.
+    """The pages that make up one image.
 
     axes: a letter each, lengths: of each; inner: how many of them (the last ones) lie within a page;
-    page: the page of a number in the order of the outer axes; keyframe: a page that is like all;
+    page: the page of a number in the order of the outer axes; keyframe: a page that all others are like;
     full_yx: rows and columns at the largest pyramid level.
     """
 
@@ -60,7 +60,7 @@ class PageSet:
 
     @property
     def keyframes(self) -> set[Page]:
-        """The pages that say how the others are stored."""
+        """The pages that describe how the others are stored."""
         return {ref.page.keyframe for ref in map(self.page, range(self.count)) if ref.page is not None}
 
     @property
@@ -70,10 +70,10 @@ class PageSet:
 
 
 def choose_pages(path: Path, tiff: tifffile.TiffFile, choice: Choice) -> PageSet:
-    """The pages of the series and pyramid level chosen, or of all series if they are alike.
+    """The pages of the chosen series and pyramid level, or of all series if they are alike.
 
-    Raises UserError for a series or level that is not there, for several series that differ, and for
-    files that lie elsewhere.
+    Raises UserError for a series or level that does not exist, for several series that differ, and for
+    files in other folders.
     """
     check_ome(path, tiff, missing_allowed=choice.damaged)
     series = _series(path, tiff, choice)
@@ -95,14 +95,14 @@ def _series(path: Path, tiff: tifffile.TiffFile, choice: Choice) -> list[tifffil
     if len({_kind(one) for one in images}) > 1:
         known = ", ".join(f"{i} ({text})" for i, text in enumerate(texts))
         raise UserError(
-            f"{path}: holds {len(images)} images of different kind or size: {known}. Choose one with "
-            "--series, or save each as a file of its own."
+            f"{path}: holds {len(images)} images of different kinds or sizes: {known}. Choose one with "
+            "--series, or save each as a separate file."
         )
     return images
 
 
 def _kind(series: tifffile.TiffPageSeries) -> tuple[Any, ...]:
-    """What is the same in series that are read as one."""
+    """The properties that series must share to be read as one image."""
     pages, page = _page_set(series), series.keyframe
     outer = pages.axes[: -pages.inner]
     named = None if outer in UNNAMED else (outer, pages.outer)
@@ -119,7 +119,7 @@ def _size(series: tifffile.TiffPageSeries) -> str:
 
 
 def _page_set(series: tifffile.TiffPageSeries) -> PageSet:
-    """The pages of a series; axes of length 1 are left out, rows and columns stay."""
+    """The pages of a series; axes of length 1 are dropped, except rows and columns."""
     page = series.keyframe
     within, inner = _squeezed(page.axes, page.shape)
     axes, lengths = _squeezed(series.get_axes(False), series.get_shape(False))
@@ -146,7 +146,7 @@ def _finder(series: tifffile.TiffPageSeries) -> Callable[[int], PageRef]:
 
 
 def _joined(sets: list[PageSet]) -> PageSet:
-    """Series that are alike as one: unnamed pages in the order of the file, else one series after another."""
+    """Series that are alike, as one: unnamed pages in file order, else one series after another."""
     first = sets[0]
     if len(sets) == 1:
         return first
@@ -163,7 +163,7 @@ def _joined(sets: list[PageSet]) -> PageSet:
 
 
 def _as_promised(found: PageSet, tiff: tifffile.TiffFile) -> PageSet:
-    """The pages that ImageJ's description promises, where the file holds fewer (it stores them in a row)."""
+    """The pages that ImageJ's description promises, if the file lists fewer (it stores them in a row)."""
     said = tiff.imagej_metadata or {}
     promised = said.get("images", 1)
     if not isinstance(promised, int) or promised <= found.count * _channels_within(found):
@@ -183,13 +183,13 @@ def _as_promised(found: PageSet, tiff: tifffile.TiffFile) -> PageSet:
 
 
 def _check_folder(path: Path, found: PageSet) -> None:
-    """Refuse pages of files outside the image's folder, whatever named them."""
+    """Refuse pages of files outside the image's folder, whatever metadata named them."""
     outside = [file for file in found.files if file.resolve().parent != path.resolve().parent]
     if outside:
         raise UserError(f"{path}: its metadata names {outside[0]}, which lies in another folder.")
 
 
 def _channels_within(found: PageSet) -> int:
-    """Samples that a page stores side by side; some programs count them as images."""
+    """Samples that a page stores interleaved; some programs count them as images."""
     within = found.axes[-found.inner :]
     return found.lengths[-found.inner :][within.index("S")] if "S" in within else 1

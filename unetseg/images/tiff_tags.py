@@ -16,9 +16,9 @@ from unetseg.images.lazy import Read
 from unetseg.images.scale import SECONDS, UM, Scale, in_unit, pair
 
 LUT_MAKERS = ("imagej", "ome", "stk", "lsm", "metaseries", "fluoview", "micromanager")
-"""Programs whose colour tables are for display: the pixels are the measured values."""
+"""Programs whose colour tables are only for display: the pixels are the measured values."""
 FOREIGN_COLOURS = {5: "CMYK", 8: "CIELAB", 9: "ICCLAB", 10: "ITULAB", 32844: "LOGL", 32845: "LOGLUV"}
-"""Photometric interpretations that are not read."""
+"""Photometric interpretations that cannot be read."""
 PLAIN_CODECS = (1, 5, 8, 32946, 50000)
 """Compressions (none, LZW, deflate, zstd) that leave YCbCr as it is; JPEG decoders give RGB."""
 ALPHA = (1, 2)
@@ -29,7 +29,7 @@ ALPHA = (1, 2)
 class Colours:
     """How the stored samples of a pixel become channels.
 
-    keep: the stored samples that are channels, in order; white: the stored value that means 0, None where 0
+    keep: the stored samples that are channels, in order; white: the stored value that means 0, None if 0
     does; table: colours (3 or 1, entries) uint8 of a palette, or None.
     """
 
@@ -43,7 +43,7 @@ class Colours:
         return len(self.keep) if self.table is None else len(self.table)
 
     def applied(self, read: Read) -> Read:
-        """The channels from a reader of stored samples."""
+        """A reader of channels, made from a reader of stored samples."""
 
         def read_colours(plane: int, channels: Sequence[int], y: slice, x: slice) -> NDArray[Any]:
             if self.table is not None:
@@ -58,12 +58,12 @@ class Colours:
 def colours_of(
     path: Path, tiff: tifffile.TiffFile, page: Any, channels: int, *, interleaved: bool, palette: bool
 ) -> Colours:
-    """How stored channels are to be read, as viewers show them; interleaved: a page holds all of them.
+    """How to read stored channels, as viewers show them; interleaved: a page holds all of them.
 
-    Alpha is dropped where the file says that it is alpha, or stores four samples of RGB and says nothing.
-    WhiteIsZero is turned over and a palette becomes its colours, except in ImageJ's files, whose colour
+    Alpha is dropped if the file marks it as alpha, or stores four samples of RGB without saying more.
+    WhiteIsZero is inverted and a palette becomes its colours, except in ImageJ's files, whose colour
     tables (inverting ones, too) are for display; palette=True leaves indices (label images).
-    Raises UserError for colour spaces that are not read.
+    Raises UserError for colour spaces that cannot be read.
     """
     _check_colours(path, page)
     raw = any(getattr(tiff, f"is_{maker}") for maker in LUT_MAKERS)
@@ -97,7 +97,7 @@ def _ome_scale(xml: str, image: int) -> Scale:
 
 
 def _resolution(tiff: tifffile.TiffFile, unit: Any) -> tuple[float, float] | None:
-    """(y, x) in µm; inches are a printer's default and say nothing of the specimen."""
+    """(y, x) in µm; inches are a printer's default and mean nothing for the specimen."""
     tags = tiff.pages.first.tags
     if "XResolution" not in tags or "YResolution" not in tags:
         return None
@@ -114,7 +114,7 @@ def _check_colours(path: Path, page: Any) -> None:
         name = "YCbCr"
     if name is not None:
         raise UserError(
-            f"{path}: its colours are {name}; images are grey, RGB or of separate channels. "
+            f"{path}: its colours are {name}; allowed are grey, RGB and separate channels. "
             "Convert it to RGB and save it again."
         )
 

@@ -26,7 +26,7 @@ OME_DTYPES = (np.int8, np.int16, np.int32, np.uint32, np.float64)
 IMAGEJ_BYTES = 2**32 - 2**26
 """ImageJ's own format ends before 4 GiB."""
 UUID = f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, 'unetseg')}"
-"""Of every OME-TIFF written here, so that the same image gives the same bytes."""
+"""The UUID of every OME-TIFF written here, so that the same image gives the same bytes."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Stack:
 
     @property
     def spacing_um(self) -> tuple[float, ...] | None:
-        """The distance of pixels in µm, (y, x), or (z, y, x) of a volume; None if one is unknown."""
+        """The distance of pixels in µm, (y, x), or (z, y, x) of a volume; None if any is unknown."""
         yx, z = self.scale.yx_um, self.scale.z_um
         if self.pixels.ndim < 5 or yx is None:
             return yx
@@ -54,10 +54,10 @@ class Stack:
 def read_stack(path: Path, *, palette: bool = False, choice: Choice | None = None) -> Stack:
     """All pages of a TIFF or PNG file, or those of `choice`.
 
-    C and S (RGB; alpha is dropped) are channels, all other axes become pages. palette=True gives the
+    C and S (RGB; alpha is dropped) are channels, all other axes become pages. palette=True reads the
     indices of a palette instead of its colours (label images).
-    Raises UserError for a missing, unreadable, incomplete, complex or not finite file, and for one that
-    is larger than the memory that is free.
+    Raises UserError for a missing, unreadable, incomplete, complex or non-finite file, and for one that
+    is larger than the free memory.
     """
     check_readable(path)
     image = open_chosen(path, choice or Choice(palette=palette))
@@ -81,10 +81,10 @@ def write_stack(
     frame_s: float | None = None,
     mark: Mark | None = None,
 ) -> None:
-    """A TIFF that Fiji and napari open, with its axes and scale; written whole or not at all.
+    """A TIFF that Fiji and napari open, with its axes and scale; written completely or not at all.
 
-    uint8, uint16 and float32 pages are ImageJ hyperstacks; other integers and floats, which ImageJ does
-    not know, OME-TIFF. axes: of pages, a letter each of TZCYX; spacing_um: (y, x), or (z, y, x);
+    uint8, uint16 and float32 pages become ImageJ hyperstacks; other integers and floats, which ImageJ does
+    not know, OME-TIFF. axes: of pages, one letter each of TZCYX; spacing_um: (y, x), or (z, y, x);
     frame_s: seconds between frames; mark: of a result, see `marks`.
     """
     scale = Scale.of(None if spacing_um is None else tuple(spacing_um), frame_s)
@@ -99,12 +99,12 @@ def write_pages(path: Path, pages: NDArray[Any], source: Stack | LazyImage, mark
 
 
 def label_dtype(labels: NDArray[np.integer[Any]]) -> NDArray[Any]:
-    """Labels (any integers ≥ 0) as uint16 where they fit, which every program reads, else uint32."""
+    """Labels (any integers ≥ 0) as uint16 if they fit, which every program reads, else uint32."""
     return labels.astype(np.uint16 if labels.max(initial=0) < 2**16 else np.uint32)
 
 
 def check_values(path: Path, pixels: NDArray[np.generic]) -> None:
-    """Raise UserError for pixels that are complex, none at all, NaN or infinite."""
+    """Raise UserError for pixels that are complex, missing, NaN or infinite."""
     if pixels.dtype.kind not in "uifb":
         raise UserError(f"{path}: {pixels.dtype} pixels; allowed are integers and floats.")
     if 0 in pixels.shape:
@@ -122,7 +122,7 @@ def _write(path: Path, pages: NDArray[Any], axes: str, scale: Scale, mark: Mark 
     pages, axes = pages.transpose(order), "".join(axes[i] for i in order)
     if pages.dtype in IMAGEJ_DTYPES and pages.nbytes < IMAGEJ_BYTES:
         options = _imagej(axes, scale)
-        pages = pages[..., None]  # tifffile takes a last axis of length 1 (one pixel wide) for samples
+        pages = pages[..., None]  # tifffile mistakes a last axis of length 1 (one pixel wide) for samples
     elif pages.dtype in (*IMAGEJ_DTYPES, *OME_DTYPES):
         options = {"ome": True, "metadata": ome_metadata(axes, scale), **resolution_per_cm(scale)}
     else:
@@ -133,7 +133,7 @@ def _write(path: Path, pages: NDArray[Any], axes: str, scale: Scale, mark: Mark 
 
 
 def _imagej(axes: str, scale: Scale) -> dict[str, Any]:
-    """Options of tifffile for an ImageJ hyperstack; ImageJ takes a missing resolution for 1 unit."""
+    """Options of tifffile for an ImageJ hyperstack; ImageJ reads a missing resolution as 1 unit."""
     unit, z, resolution = "pixel", None, None
     if scale.yx_um is not None:
         unit, z, resolution = "um", scale.z_um, (1 / scale.yx_um[1], 1 / scale.yx_um[0])

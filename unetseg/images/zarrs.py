@@ -39,10 +39,10 @@ def zarr_module() -> Any:
 
 
 def open_zarr(path: Path, choice: Choice, cache: ChunkCache) -> LazyImage:
-    """A Zarr array, or an OME-Zarr image; its pixels stay in it.
+    """A Zarr array, or an OME-Zarr image; its pixels stay on the disk.
 
-    Raises UserError for a series or level that is not there, axes that cannot be guessed, pixels
-    that are no numbers, a folder without an image, and paths that leave it.
+    Raises UserError for a series or level that does not exist, axes that cannot be guessed, pixels
+    that are not numbers, a folder without an image, and paths that lead out of it.
     """
     array, axes, scale = _array(path, choice)
     if array.dtype.kind not in "uifb":
@@ -91,7 +91,7 @@ class Chunks:
 
 
 def _array(path: Path, choice: Choice) -> tuple[zarr.Array[Any], str, Scale]:
-    """The array chosen, its axes ("" where the file does not say) and scale."""
+    """The chosen array, its axes ("" if the file does not name them) and scale."""
     zarr = zarr_module()
     node = zarr.open(path, mode="r")
     if isinstance(node, zarr.Array):
@@ -112,7 +112,7 @@ def _multiscale(path: Path, group: Any, choice: Choice) -> tuple[zarr.Array[Any]
     if not images:
         arrays = ", ".join(sorted(name for name, _ in group.arrays())) or "none"
         raise UserError(
-            f"{path}: a Zarr group that is no OME-Zarr image. Name an array in it (arrays: {arrays})."
+            f"{path}: a Zarr group without an OME-Zarr image. Name an array in it (arrays: {arrays})."
         )
     names = [str(one.get("name", "")) for one in images]
     if choice.series is None and len(images) > 1:
@@ -144,15 +144,15 @@ def _level(path: Path, group: Any, entry: dict[str, Any]) -> zarr.Array[Any]:
     name = entry["path"]
     parts = Path(name).parts
     if not parts or Path(name).is_absolute() or ".." in parts or "\\" in name:
-        raise UserError(f"{path}: its metadata names the array {name!r}, outside of it.")
+        raise UserError(f"{path}: its metadata names the array {name!r}, which is outside of it.")
     array = group[name]
     if not isinstance(array, zarr_module().Array):
-        raise UserError(f"{path}: its metadata names {name!r}, which is no array.")
+        raise UserError(f"{path}: its metadata names {name!r}, which is not an array.")
     return array
 
 
 def _scale(image: dict[str, Any], axes: list[dict[str, Any]], level: dict[str, Any]) -> Scale:
-    """The distances along the axes of a level; None where an axis has no unit of length or time."""
+    """The distances along the axes of a level; None for an axis without a unit of length or time."""
     steps = [*level.get("coordinateTransformations", []), *image.get("coordinateTransformations", [])]
     scales = [np.asarray(s["scale"], float) for s in steps if s.get("type") == "scale" and "scale" in s]
     if not scales or any(len(one) != len(axes) for one in scales):
@@ -177,7 +177,7 @@ def _guessed_axes(path: Path, shape: tuple[int, ...], choice: Choice) -> str:
     if len(shape) == 3 and shape[0] <= 4:
         return "CYX"
     raise UserError(
-        f"{path}: the axes of an array of shape {shape} cannot be guessed. Name them, one letter an "
+        f"{path}: the axes of an array of shape {shape} cannot be guessed. Name them, one letter per "
         "axis: T, Z, C, Y, X (for example ZYX for a stack)."
     )
 
