@@ -107,7 +107,7 @@ def test_what_a_file_says_stays_and_the_rest_follows_from_it(tmp_path: Path) -> 
 @pytest.mark.parametrize("key", ["channels", "classes", "seed"])
 def test_what_the_data_decide_is_no_option_of_a_network(tmp_path: Path, key: str) -> None:
     root = make(tmp_path, 300, 100, value=3)
-    with pytest.raises(UserError, match=rf"^net\.{key}: not an option of a network"):
+    with pytest.raises(UserError, match=rf"^net\.{key}: is not an option of a network"):
         resolve_file(experiment_file(root, "[net]", f"{key} = 2"))
 
 

@@ -12,7 +12,9 @@ from unetseg.images.disk_space import check_space, label_bytes
 def test_more_than_is_free_is_an_error_that_names_the_disk(tmp_path: Path) -> None:
     path = tmp_path / "not/there/yet.zarr"
     check_space(path, 1)
-    with pytest.raises(UserError, match=rf"are free on the disk of {tmp_path}\. Make room, or go away\."):
+    with pytest.raises(
+        UserError, match=rf"are free on the disk of {tmp_path}\. Free some space, or go away\."
+    ):
         check_space(path, shutil.disk_usage(tmp_path).total + 1, "go away")
 
 

@@ -27,7 +27,7 @@ def test_given_axes_replace_those_of_the_file_and_a_second_letter_is_numbered() 
 
 @pytest.mark.parametrize(
     ("axes", "given", "words"),
-    [("ZYX", "YX", "axes YX are given"), ("ZCX", None, "needs Y and X"), ("SYX", "CSX", "needs Y and X")],
+    [("ZYX", "YX", "axes YX were given"), ("ZCX", None, "needs Y and X"), ("SYX", "CSX", "needs Y and X")],
 )
 def test_axes_that_do_not_suit(axes: str, given: str | None, words: str) -> None:
     with pytest.raises(UserError, match=words):

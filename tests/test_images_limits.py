@@ -29,7 +29,7 @@ def test_a_claim_is_held_against_the_size_of_the_file() -> None:
 
 def test_memory_is_held_against_what_is_free() -> None:
     check_memory(PATH, 1)
-    with pytest.raises(UserError, match=r"a\.tif: takes .* Save it in smaller chunks\.$"):
+    with pytest.raises(UserError, match=r"a\.tif: needs .* Save it in smaller chunks\.$"):
         check_memory(PATH, psutil.virtual_memory().total + 1, "Save it in smaller chunks.")
 
 

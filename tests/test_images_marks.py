@@ -1,4 +1,4 @@
-"""The mark of a result: read back from each format; anything without one is left alone."""
+"""The mark of a result: read back from each format; anything without one is not replaced."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def test_a_copy_by_another_program_is_not_ours(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, np.zeros((4, 4), np.uint8), extratags=tiff_tags(MARK))
     tifffile.imwrite(path, tifffile.imread(path))
-    with pytest.raises(UserError, match="left alone"):
+    with pytest.raises(UserError, match="not replaced"):
         existing_mark(path)
 
 
@@ -41,5 +41,5 @@ def test_a_copy_by_another_program_is_not_ours(tmp_path: Path) -> None:
 def test_whatever_else_lies_there_is_an_error(tmp_path: Path, content: bytes) -> None:
     assert existing_mark(tmp_path / "a.tif") is None
     (tmp_path / "a.tif").write_bytes(content)
-    with pytest.raises(UserError, match="left alone"):
+    with pytest.raises(UserError, match="not replaced"):
         existing_mark(tmp_path / "a.tif")

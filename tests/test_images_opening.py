@@ -58,7 +58,7 @@ def make_ome_zarr(path: Path, entry: dict[str, Any]) -> Path:
 @pytest.mark.parametrize("name", ["../secret", "0/../../secret", "/secret", "", "..\\secret"])
 def test_a_level_may_not_leave_the_folder(tmp_path: Path, name: str) -> None:
     path = make_ome_zarr(tmp_path / "a.zarr", {"path": name})
-    with pytest.raises(UserError, match=r"a\.zarr: its metadata names the array .*, outside of it"):
+    with pytest.raises(UserError, match=r"a\.zarr: its metadata names the array .*, which is outside of it"):
         open_image(path)
 
 
@@ -73,7 +73,7 @@ def test_an_array_that_claims_chunks_larger_than_the_memory_is_refused(tmp_path:
     zarr.create_array(
         tmp_path / "a.zarr", shape=(2**22, 2**22), chunks=(2**21, 2**21), dtype="u2", zarr_format=2
     )
-    with pytest.raises(UserError, match=r"a\.zarr: takes .* GB of memory; .* Save it in smaller chunks"):
+    with pytest.raises(UserError, match=r"a\.zarr: needs .* GB of memory; .* Save it in smaller chunks"):
         open_image(tmp_path / "a.zarr")
 
 
@@ -85,7 +85,7 @@ def test_planes_without_end_are_refused(tmp_path: Path) -> None:
 
 def test_memory_is_compared_with_what_is_free() -> None:
     check_memory(Path("a.tif"), 1000)
-    with pytest.raises(UserError, match=r"a\.tif: takes 1,000,000\.0 GB of memory; .* are free\. Do this"):
+    with pytest.raises(UserError, match=r"a\.tif: needs 1,000,000\.0 GB of memory; .* are free\. Do this"):
         check_memory(Path("a.tif"), 10**15, "Do this.")
 
 

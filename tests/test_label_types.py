@@ -72,7 +72,7 @@ def test_instances_of_a_class_model_are_those_of_its_foreground(tmp_path: Path) 
 
 
 def test_more_than_two_classes_have_no_instances() -> None:
-    with pytest.raises(UserError, match=r"instances: for models of two classes .* this one has 3"):
+    with pytest.raises(UserError, match=r"instances: needs a model of two classes .* this one has 3"):
         labelled_as(model("classes", 3), "instances")
 
 

@@ -35,7 +35,7 @@ def test_a_registry_of_ones_own_is_read(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("[[models]", "not a file of models in TOML"),
+        ("[[models]", "not a TOML file of models"),
         (ENTRY.format(name="../cells", sha="a" * 64), "models.0.name"),
         (ENTRY.format(name="cells", sha="a" * 63), "models.0.sha256"),
         (ENTRY.format(name="cells", sha="a" * 64).replace("10", '"10"'), "models.0.bytes"),

@@ -132,12 +132,12 @@ def test_names_that_are_no_text_are_one_error(unetseg: Unetseg, best: Path, tmp_
     ("out", "option", "said"),
     [
         ("out", ["--workers", "2"], "--workers: several processes write an OME-Zarr"),
-        ("out.ome.tif", ["--probabilities"], "--probabilities: an OME-TIFF holds labels alone"),
+        ("out.ome.tif", ["--probabilities"], "--probabilities: an OME-TIFF only holds labels"),
         ("out.tif", ["--copy-image"], "--copy-image: needs an OME-Zarr"),
         ("out", ["--probability-type", "uint8"], "--probability-type: goes with --probabilities"),
-        ("out.png", [], "labels are not written as .png"),
+        ("out.png", [], "labels cannot be written as .png"),
         ("out", ["--mask", "small.tif"], "the mask is 9×9 pixels"),
-        ("out", ["--rescale", "--scale", "2"], "give one of them"),
+        ("out", ["--rescale", "--scale", "2"], "give only one of them"),
     ],
 )
 def test_what_a_result_does_not_take_is_refused_by_name(

@@ -42,7 +42,7 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="net.width = 64"):
         start_from_weights(narrow, {"name": "fcn-8s", "weights": str(tmp_path / "empty.pth")})
     unet = build_net("unet", channels=1, classes=2, width=2)
-    with pytest.raises(UserError, match="'unet' takes no weights"):
+    with pytest.raises(UserError, match="'unet' cannot take ImageNet weights"):
         start_from_weights(unet, {"name": "unet", "weights": str(tmp_path / "empty.pth")})
 
 

@@ -198,7 +198,7 @@ def test_without_the_data_the_page_shows_what_the_run_has(run: Run, tmp_path: Pa
     toml.write_text(re.sub(r'root = ".*"', 'root = "/nowhere"', toml.read_text()))
     report = page([run], tmp_path / "page.html")
     check(report)
-    assert "The data are not there any more" in report.text
+    assert "The data no longer exist" in report.text
     assert [a["class"] for a in report.all("img")] == ["kept"]  # RUN/pictures
     assert [a["id"] for a in report.all("section")] == SECTIONS
 
@@ -351,7 +351,7 @@ def test_a_later_prediction_can_take_the_place_of_the_test_part(
     assert f"Scored on {tmp_path / 'found'} against {tmp_path / 'truth'}." in report.text
     assert f"--predictions {tmp_path / 'found'} --truth {tmp_path / 'truth'}" in report.text
     assert "belong together" in unetseg("report", run.path, "--truth", tmp_path).err
-    assert "give one run folder" in unetseg("report", run.path, run.path, *files).err
+    assert "Give one run folder" in unetseg("report", run.path, run.path, *files).err
 
 
 def test_errors_and_scores_have_charts_of_their_own() -> None:

@@ -34,7 +34,7 @@ def run(sound: Run, tmp_path: Path) -> Run:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("scores.json", b"\xff\xfe{", "scores.json is damaged: it holds no JSON object. It is left out."),
+        ("scores.json", b"\xff\xfe{", "scores.json is damaged: it is not a JSON object. It is left out."),
         (
             "scores.json",
             b'{"frames": []}',

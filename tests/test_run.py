@@ -32,10 +32,10 @@ def test_what_is_there_is_not_overwritten(run: Run, tmp_path: Path) -> None:
         UserError, match=f"already exists. Continue it with `unetseg train --resume {run.path}`"
     ):
         Run.create(run.path, Experiment())
-    with pytest.raises(UserError, match="something else is there already"):
+    with pytest.raises(UserError, match="exists and is not a run"):
         Run.create(tmp_path, Experiment())
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(UserError, match="something else is there already"):
+    with pytest.raises(UserError, match="exists and is not a run"):
         Run.create(tmp_path / "file", Experiment())
     with pytest.raises(UserError, match="cannot be created"):
         Run.create(tmp_path / "file" / "run", Experiment())

@@ -65,7 +65,7 @@ def test_other_images_tune_into_a_file_of_their_own(there: Path) -> None:
 
 
 def test_what_cannot_be_tuned_is_one_error(there: Path) -> None:
-    with pytest.raises(UserError, match="Give a data folder"):
+    with pytest.raises(UserError, match="Also give a data folder"):
         api.tune(there / "run/best.pt")
     with pytest.raises(UserError, match="no such folder"):
         api.tune(there / "run", there / "nowhere")

@@ -51,7 +51,7 @@ def test_no_flipped_bit_changes_what_is_loaded(path: Path) -> None:
 def test_a_file_cut_off_names_itself(path: Path, kept: float) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept * len(whole)) if 0 < kept < 1 else int(kept)])
-    with pytest.raises(UserError, match=r"a\.pt: not a file of weights, damaged or cut off: \d+ bytes"):
+    with pytest.raises(UserError, match=r"a\.pt: not a file of weights, damaged or truncated: \d+ bytes"):
         load_plain(path, "kind")
 
 

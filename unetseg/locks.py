@@ -17,12 +17,12 @@ class InUse(UserError):  # noqa: N818 (it is a state of a file, and a UserError)
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold `path`, a result or a run folder, while the block runs; it need not exist yet.
+    """Lock `path`, a result or a run folder, while the block runs; it need not exist yet.
 
-    The lock is `.NAME.lock` beside it and is the operating system's own: it ends with its process,
-    however that ended, so a lock file that was left behind is no obstacle. Where the file system has
+    The lock is `.NAME.lock` beside it and belongs to the operating system: it ends with its process,
+    however that ended, so a lock file that was left behind does no harm. If the file system has
     no locks, the process and host in the file decide. Raises InUse, naming both, while another
-    process holds the lock, and UserError where the folder cannot be written to.
+    process holds the lock, and UserError if the folder cannot be written to.
     """
     from filelock import FileLock, SoftFileLock, Timeout
 

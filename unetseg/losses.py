@@ -9,7 +9,7 @@ from torch import Tensor
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 SMOOTH = 1e-5
-"""Added to both sides of Dice's fraction: a class that is neither there nor predicted costs nothing."""
+"""Added to both sides of Dice's fraction: a class that is neither present nor predicted costs nothing."""
 
 
 def weighted_cross_entropy(logits: Tensor, classes: Tensor, weight: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Measurements of labelled objects, a row each, in pixels and, where the pixel size is known, in µm."""
+"""Measurements of labelled objects, one row each, in pixels and, if the pixel size is known, in µm."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from scipy.ndimage import find_objects
 from skimage.measure import regionprops_table
 
 WINDOW = 2048
-"""Side in pixels of the regions that an image of any size is measured by."""
+"""Side in pixels of the regions in which a large image is measured."""
 MAJOR, MINOR = "axis_major_length", "axis_minor_length"
 SHAPES = ("area", "bbox", "centroid", MAJOR, MINOR)
 PLANAR = ("perimeter", "eccentricity", "orientation", "solidity")
-"""What skimage measures of an object in a plane, and not of one in a volume."""
+"""What skimage measures of an object in a plane, but not in a volume."""
 INTENSITIES = {"mean": "intensity_mean", "min": "intensity_min", "max": "intensity_max"}
 AXES = "zyx"
 Columns = dict[str, NDArray[Any]]
@@ -31,9 +31,9 @@ def measure_objects(
     labels: (y, x) or (z, y, x) object ids, 0 background; image: (c, *yx) grey values of any real dtype or
     None. Both may be anything that slices like an array: they are read window by window, so an image of any
     size is measured in little memory, with the same values. spacing_um: pixel size in µm per axis.
-    Columns in pixels (`area_px`, in volumes `volume_px`) come always, those in µm (`area_um2`, `volume_um3`)
-    with `spacing_um`, those of the grey values (`mean_c1`, `min_c1`, `max_c1`, `sum_c1`, …) with an image.
-    Angles are in degrees from the x axis, counter-clockwise; a length along an axis is that of the ellipse
+    Columns in pixels (`area_px`, in volumes `volume_px`) are always there, those in µm (`area_um2`,
+    `volume_um3`) with `spacing_um`, those of grey values (`mean_c1`, `min_c1`, `max_c1`, `sum_c1`, …) with an
+    image. Angles are in degrees from the x axis, counter-clockwise; axis lengths are those of the ellipse
     with the object's second moments. Definitions: skimage.measure.regionprops.
     """
     groups = list(object_groups(labels, window)) or [
@@ -125,14 +125,14 @@ def _in_pixels(dense: NDArray[np.int64], shape: Sequence[int], origin: Sequence[
 
 
 def _dense(part: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Labels 1…n in the place of any ids, and the ids."""
+    """The labels renumbered 1…n, and the ids."""
     ids, dense = np.unique(part, return_inverse=True)
     there = ids != 0
     return dense.reshape(part.shape) + (0 if (~there).any() else 1), ids[there]
 
 
 def _boxes(found: Columns, shape: Sequence[int], origin: Sequence[int]) -> Columns:
-    """First pixel and the one beyond the last along each axis, and whether the image's border is touched."""
+    """First pixel and the one after the last along each axis, and whether the object touches the border."""
     columns: Columns = {}
     touches = np.zeros(len(found["area"]), bool)
     for axis, name in enumerate(AXES[-len(shape) :]):

@@ -1,12 +1,12 @@
 """Every pixel's nearest and second nearest object, exactly, one axis after the other.
 
-A separable distance transform finds the nearest object with one pass per axis; here the passes
+A separable distance transform finds the nearest object with one pass per axis. Here the passes
 carry two: a pixel's two nearest objects are among the two nearest ones that the earlier axes found
-for the pixels of its line, since there at most one object is ahead of its second. Squared distance
-and object number travel in one unsigned integer, the *key* `(distance + 1) << bits | number`, so
-that one `minimum` carries both. The time is (image x reach x axes) at most, whatever the number of
-objects; stretches of lines with fewer than two objects in reach are passed over, and a search ends
-where nothing farther off can be nearer than what was found.
+for the pixels of its line, since there at most one object is closer than its second. Squared distance
+and object number share one unsigned integer, the *key* `(distance + 1) << bits | number`, so
+that one `minimum` handles both. The time is at most (image x reach x axes), whatever the number of
+objects; stretches of lines with fewer than two objects in reach are skipped, and a search ends
+when nothing farther away can be nearer than what was found.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.integer[Any]]
 Keys = NDArray[np.unsignedinteger[Any]]
 
-LINES, STRETCH = 256, 128  # worked on at a time: the few arrays of a step stay in the cache
-GLANCE = 4  # offsets between two looks at whether the search may end
+LINES, STRETCH = 256, 128  # processed at a time: the few arrays of a step stay in the cache
+GLANCE = 4  # offsets between two checks whether the search may end
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class Code:
         return (1 << self.bits) - 1
 
     def steps(self, size: float, length: int) -> Keys:
-        """What 0, 1, 2, ... pixels of `size` add to a key, as far as they are in reach."""
+        """What 0, 1, 2, ... pixels of `size` add to a key, up to the reach."""
         squares = np.round((np.arange(length) * size) ** 2 * self.scale)
         reached: Keys = squares[squares < self.limit].astype(self.dtype)
         return reached << self.dtype(self.bits)
 
     def key(self, distance: float) -> int:
-        """A key no object within `distance` reaches, or `nothing`."""
+        """A key that no object within `distance` reaches, or `nothing`."""
         square = min(math.floor(distance**2 * self.scale) + 1, self.limit)
         return (square + 1) << self.bits
 
@@ -72,8 +72,8 @@ def two_nearest(
     """Where two objects are near, and the sum d1 + d2 of the distances to the nearest two.
 
     numbers: integers, 2-D or 3-D: 0 or an object's number; few and small ones are fastest. wanted:
-    bool, same shape: the pixels that are asked for, none of them in an object. sizes: of a pixel
-    along each axis. Returns flat indices (n,) of wanted pixels, among them all with d1 + d2 < reach,
+    bool, same shape: the pixels to compute, none of them in an object. sizes: of a pixel
+    along each axis. Returns flat indices (n,) of wanted pixels, including all with d1 + d2 < reach,
     and the exact sums there, (n,) float64, in the unit of sizes.
     """
     code = _code(numbers, sizes, reach)
@@ -96,9 +96,9 @@ def two_nearest(
 
 @dataclass(frozen=True)
 class Search:
-    """How far to look along an axis: `steps` for the second object, `near` for the nearest.
+    """How far to search along an axis: `steps` for the second object, `near` for the nearest.
 
-    Where the nearest object is farther than the key `enough`, the second one is not asked for.
+    If the nearest object is farther than the key `enough`, the second one is not needed.
     """
 
     code: Code
@@ -120,7 +120,7 @@ def _code(numbers: Numbers, sizes: Sequence[float], reach: float) -> Code:
 
 
 def _along_first(keys: Keys, code: Code, steps: Keys) -> Keys:
-    """`keys` after the first axis: distances add up along a line, so looks 1, 2, 4, ... far do."""
+    """`keys` after the first axis: distances add up along a line, so offsets of 1, 2, 4, ... are enough."""
     table = np.append(steps, code.dtype(code.nothing - (1 << code.bits))) + code.dtype(1 << code.bits)
     lines = keys.reshape(2, keys.shape[1], -1)  # (2, length, lines)
     for start in range(0, lines.shape[2], LINES):
@@ -140,8 +140,8 @@ def _along_first(keys: Keys, code: Code, steps: Keys) -> Keys:
 def _merge(best: Keys, other: Keys, code: Code) -> None:
     """Make `best` the two nearest objects, each counted once, of `best` and `other`; (2, n, m).
 
-    The farther of the two first keys comes second, unless both are of one object: then the number
-    bits cancel, and 0 - 1 wraps round to the largest key. Otherwise that difference is below any
+    The farther of the two first keys comes second, unless both are of the same object: then the number
+    bits cancel, and 0 - 1 wraps around to the largest key. Otherwise that difference is below any
     key and does not matter.
     """
     loser = best[0] ^ other[0]
@@ -154,7 +154,7 @@ def _merge(best: Keys, other: Keys, code: Code) -> None:
 
 
 def _shifts(offset: int) -> Iterator[tuple[slice, slice]]:
-    """Both ways to lay a line over itself: (pixels, pixels `offset` away from them)."""
+    """Both ways to shift a line against itself: (pixels, pixels `offset` away from them)."""
     return itertools.permutations((slice(offset, None), slice(None, -offset)), 2)
 
 
@@ -203,8 +203,8 @@ def _stretch(keys: Keys, part: slice, wanted: NDArray[np.bool_], search: Search)
 def _second(far: Keys, own: Keys, keys: Keys, numbers: Keys, part: slice, search: Search) -> None:
     """Make `far` the nearest object other than `own`, the number of the nearest one; (n, m) each.
 
-    Where a pixel of the line has `own` first, its second counts: the numbers cancel, 0 - 1 wraps
-    round to the largest key, and the minimum with the second remains. Else the first counts.
+    If a pixel of the line has `own` first, its second counts: the numbers cancel, 0 - 1 wraps
+    around to the largest key, and the minimum with the second remains. Otherwise the first counts.
     """
     for offset, (step, here, there) in enumerate(_looks(search.steps, part, keys.shape[1])):
         if offset % GLANCE == 0 and far.max() <= step:
@@ -218,7 +218,7 @@ def _second(far: Keys, own: Keys, keys: Keys, numbers: Keys, part: slice, search
 
 
 def _looks(steps: Keys, part: slice, length: int) -> Iterator[tuple[Any, slice, slice]]:
-    """(step, pixels of `part` counted from its start, pixels of the line that far from them)."""
+    """(step, pixels of `part` counted from its start, pixels of the line at that distance from them)."""
     for offset, step in enumerate(steps):
         for moved in {offset, -offset}:
             start, stop = max(part.start, -moved), min(part.stop, length - moved)
@@ -232,5 +232,5 @@ def _objects(numbers: Keys, seconds: Keys, code: Code) -> int:
     most = int(numbers.max())
     if most == 0:
         return 0
-    least = int((numbers - code.dtype(1)).min()) + 1  # 0 - 1 wraps round: it is no object's number
+    least = int((numbers - code.dtype(1)).min()) + 1  # 0 - 1 wraps around: it is no object's number
     return 2 if least < most or seconds.min() < code.nothing else 1

@@ -1,4 +1,4 @@
-"""Grey values to network input: one rule, stored in the trained model, used wherever it predicts."""
+"""Grey values to network input: one rule, stored in the trained model and used whenever it predicts."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from unetseg.errors import UserError
 
 ROUNDING = 1e-9
-"""A spread below this fraction of the mean is rounding error, not contrast."""
+"""A standard deviation below this fraction of the mean is rounding error, not contrast."""
 PERCENTILES = (1.0, 99.8)
 OTHER_RANGE = 8.0
-"""Bright grey values that differ from those of the training by more than this factor are of another range."""
+"""Bright grey values that differ from those of the training by more than this factor are another range."""
 Method = Literal["per-image", "training-set", "percentile", "none"]
 
 
@@ -25,10 +25,10 @@ class Normalisation:
     """(image − offset)/scale per channel.
 
     method "per-image": offset and scale are the image's own mean and standard deviation;
-    "percentile": its 1st percentile and the distance to its 99.8th (where these are equal, to its
+    "percentile": its 1st percentile and the distance to its 99.8th (if these are equal, to its
     maximum); "training-set": mean and standard deviation of all training pixels, stored in `offset`
     and `scale`; "none": 0 and 1. repeat_grey: grey images are given three channels, because the
-    training images were grey and RGB.
+    training images were a mixture of grey and RGB.
     """
 
     method: Method
@@ -38,7 +38,7 @@ class Normalisation:
     repeat_grey: bool = False
 
     def accepts(self, channels: int) -> bool:
-        """Whether images of so many channels can be normalised."""
+        """Whether images with so many channels can be normalised."""
         return channels == self.channels or (self.repeat_grey and channels == 1)
 
     def __call__(self, image: NDArray[Any], name: str) -> NDArray[np.float32]:
@@ -46,7 +46,7 @@ class Normalisation:
         if not self.accepts(len(image)):
             raise UserError(
                 f"{name}: {len(image)} channels, but {self.channels} are expected. Give images "
-                "with the same channels as in training; `unetseg predict --channel N` takes one of them."
+                "with the same channels as in training; `unetseg predict --channel N` selects one."
             )
         if len(image) < self.channels:
             image = np.repeat(image, self.channels, axis=0)
@@ -86,10 +86,10 @@ def fit_normalisation(method: Method, images: Sequence[NDArray[Any]]) -> Normali
 
 
 def grey_value_note(rule: Normalisation, pixels: NDArray[Any]) -> str | None:
-    """The note where an image (c, *yx) has another range of grey values than the training images had.
+    """The note for an image (c, *yx) whose grey values have another range than the training images.
 
-    Compared are the brightest of the image (99.8th percentile) with mean + 2 standard deviations of the
-    training. Only with "training-set" does this matter: the other rules take the range from each image.
+    The brightest of the image (99.8th percentile) are compared with mean + 2 standard deviations of the
+    training. This matters only with "training-set": the other rules take the range from each image.
     """
     if rule.method != "training-set" or len(rule.offset) != len(pixels):
         return None
@@ -98,8 +98,8 @@ def grey_value_note(rule: Normalisation, pixels: NDArray[Any]) -> str | None:
     if trained <= 0 or 1 / OTHER_RANGE < bright / trained < OTHER_RANGE:
         return None
     return (
-        f"bright pixels are about {bright:.3g}, and were about {trained:.3g} in the training images. The "
-        "network takes them as they are. Save the image with the grey values of the training images, or "
+        f"bright pixels are about {bright:.3g}, but were about {trained:.3g} in the training images, and "
+        "this model does not adapt to that. Save the image with the grey values of the training images, or "
         'train with data.normalise = "per-image".'
     )
 

@@ -1,4 +1,4 @@
-"""Outlines of objects along the edges of their pixels: what a polygon encloses is exactly the object."""
+"""Outlines of objects along the edges of their pixels: a polygon encloses exactly the object."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Ring = NDArray[np.int64]
 """Corners (n, 2) as (x, y) in pixels; the image's top left corner is (0, 0), the first is not repeated."""
 Step = tuple[int, int]
 Edge = tuple[Step, Step]
-"""Where it begins, and its direction (dx, dy)."""
+"""Where an edge begins, and its direction (dx, dy)."""
 SIDES = {
     (-1, 0): ((0, 0), (1, 0)),
     (0, 1): ((1, 0), (0, 1)),
     (1, 0): ((1, 1), (-1, 0)),
     (0, -1): ((0, 1), (0, -1)),
 }
-"""For the neighbour in each direction (dy, dx) of a pixel, where the edge to it begins and runs."""
+"""For the neighbour in each direction (dy, dx) of a pixel: where the edge to it begins, and its direction."""
 LEFT: dict[Step, Step] = {(1, 0): (0, -1), (0, -1): (-1, 0), (-1, 0): (0, 1), (0, 1): (1, 0)}
 
 
@@ -27,7 +27,7 @@ def outlines(mask: NDArray[np.bool_]) -> list[list[Ring]]:
     """The polygons of a mask (y, x): for each edge-connected piece its outer ring, then those of its holes.
 
     Outer rings run clockwise on the screen (y down), holes the other way. The polygons are valid by the
-    rules of OGC's Simple Features: rings may touch in a point and never cross.
+    rules of OGC's Simple Features: rings may touch in a point but never cross.
     """
     pieces, _ = ndimage.label(mask)
     polygons = []

@@ -1,4 +1,4 @@
-"""Samples at another pixel size, and how large their objects are."""
+"""Samples at another pixel size, and the size of their objects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unetseg.sample import Sample
 
 
 def object_diameter(labels: NDArray[np.integer[Any]]) -> float | None:
-    """The median diameter of the objects of `labels` (y, x) in pixels: of a circle of the same area.
+    """The median diameter in pixels of the objects of `labels` (y, x), each as a circle of the same area.
 
     None where there is no object (no value above 0).
 
@@ -29,10 +29,10 @@ def object_diameter(labels: NDArray[np.integer[Any]]) -> float | None:
 def at_object_diameter(sample: Sample, diameter: float) -> Sample:
     """The sample (y, x) resized so that its median object has this diameter in pixels.
 
-    One without objects stays as it is. Raises UserError for volumes.
+    A sample without objects stays as it is. Raises UserError for volumes.
     """
     if sample.image.ndim != 3:
-        raise UserError(f"{sample.name}: a volume. data.object_diameter is for images; leave it out.")
+        raise UserError(f"{sample.name}: is a volume. data.object_diameter is for images; leave it out.")
     found = None if sample.labels is None else object_diameter(sample.labels)
     return sample if found is None else resized(sample, diameter / found)
 
@@ -40,7 +40,7 @@ def at_object_diameter(sample: Sample, diameter: float) -> Sample:
 def resized(sample: Sample, factor: float) -> Sample:
     """The sample (y, x) with `factor` times as many pixels along each axis.
 
-    The image is float32, interpolated linearly (smoothed first where it shrinks); a label is that of the
+    The image is float32, interpolated linearly (smoothed first if it shrinks); a label is that of the
     nearest pixel.
     """
     shape = [max(1, round(n * factor)) for n in sample.image.shape[1:]]

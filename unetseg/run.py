@@ -1,11 +1,11 @@
 """A run folder: the only place that knows the names inside it; every file is written atomically.
 
 RUN/experiment.toml    what is trained, every key with its value
-RUN/environment.json   versions, commit, device, data checksums, split
+RUN/experiment.toml    the experiment, every key with its value
 RUN/log.jsonl          a line per step and per validation
 RUN/last.pt            weights, optimizer and step: to resume from
 RUN/best.pt            the model to predict with
-RUN/scores.json        scores on the test part
+RUN/last.pt            weights, optimizer and step, to resume from
 RUN/test/              predicted labels (and probabilities) of the test part, a TIFF per frame
 RUN/test/probabilities/ the foreground's probabilities in 8 bits, for the report
 RUN/pictures/          overlays of truth and prediction
@@ -37,21 +37,21 @@ EXPERIMENT, LOG = "experiment.toml", "log.jsonl"
 
 @dataclass(frozen=True)
 class Run:
-    """A training run on disk. writes: False where another process of the same training writes it."""
+    """A training run on disk. writes: False if another process of the same training writes it."""
 
     path: Path
     writes: bool = True
 
     @classmethod
     def create(cls, path: Path, experiment: Experiment) -> Run:
-        """A new run folder; raises UserError where something is in the way."""
+        """A new run folder; UserError if something is in the way."""
         if (path / EXPERIMENT).is_file():
             raise UserError(
                 f"{path}: already exists. Continue it with `unetseg train --resume {path}`, or "
                 "choose another folder with --run."
             )
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UserError(f"{path}: something else is there already. Choose another folder with --run.")
+            raise UserError(f"{path}: exists and is not a run. Choose another folder with --run.")
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -62,7 +62,7 @@ class Run:
 
     @classmethod
     def open(cls, path: Path) -> Run:
-        """A run folder that is there."""
+        """An existing run folder."""
         if not (path / EXPERIMENT).is_file():
             raise UserError(
                 f"{path}: not a run folder (it holds no {EXPERIMENT}). `unetseg train` makes one."
@@ -71,11 +71,11 @@ class Run:
 
     @property
     def experiment(self) -> Experiment:
-        """The experiment as it was started, with what was decided then."""
+        """The experiment as it was started, with everything that was decided then."""
         return read_recorded(self.path / EXPERIMENT)
 
     def record(self, experiment: Experiment) -> None:
-        """Write the experiment, with what has been decided of it."""
+        """Write the experiment, with everything that has been decided."""
         if self.writes:
             with self.replacing(EXPERIMENT) as file:
                 file.write_text(tomli_w.dumps(experiment_table(experiment)), encoding="utf-8")
@@ -96,7 +96,7 @@ class Run:
         return self.path / "predictions"
 
     def tested(self, frame: str) -> Path:
-        """The predicted labels of a frame of the test part; a frame's name may hold a slash."""
+        """The predicted labels of a frame of the test part; a frame's name may contain a slash."""
         return self.path / "test" / f"{frame.replace('/', '_')}.tif"
 
     def probability(self, frame: str) -> Path:
@@ -110,7 +110,7 @@ class Run:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes from writing the run while the block runs; InUse while one does."""
+        """Keep other processes from writing the run while the block runs; InUse if one already does."""
         with locked(self.path) if self.writes else nullcontext():
             if self.writes:
                 remove_leftovers(self.path)
@@ -121,7 +121,7 @@ class Run:
         if self.writes and not self.last.exists():
             for name in (EXPERIMENT, "environment.json", LOG, self.best.name):
                 (self.path / name).unlink(missing_ok=True)
-            with suppress(OSError):  # something else is in it
+            with suppress(OSError):  # it holds something else
                 self.path.rmdir()
 
     @contextmanager
@@ -136,7 +136,7 @@ class Run:
             write_json(self.path / name, value)
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """What `write_json` wrote; empty if there is nothing."""
+        """What `write_json` wrote; empty if there is no file."""
         file = self.path / name
         return (
             (_json_or_none(file.read_text(encoding="utf-8", errors="replace")) or {})
@@ -152,23 +152,23 @@ class Run:
             file.write(json.dumps(record) + "\n")
 
     def records(self) -> list[dict[str, Any]]:
-        """The log's lines; a line that is cut off or damaged is passed over."""
+        """The log's lines; truncated or damaged lines are skipped."""
         file = self.path / LOG
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
         return [record for line in lines if (record := _record_or_none(line)) is not None]
 
     @property
     def seconds(self) -> float:
-        """Seconds spent on steps and validations so far, by the log."""
+        """Seconds spent on steps and validations so far, according to the log."""
         return sum(float(r.get("total_s", 0)) + float(r.get("seconds", 0)) for r in self.records())
 
     @property
     def processor_seconds(self) -> float:
-        """Processor seconds of the steps so far, all threads together, by the log."""
+        """Processor seconds of the steps so far, of all threads together, according to the log."""
         return sum(float(r.get("cpu_s", 0)) for r in self.records())
 
     def forget_after(self, step: int) -> None:
-        """Drop log lines of later steps: they are run again from the checkpoint of `step`."""
+        """Drop log lines of later steps, which run again from the checkpoint of `step`."""
         if not self.writes:
             return
         kept = [r for r in self.records() if r.get("step", 0) <= step]
@@ -177,7 +177,7 @@ class Run:
 
 
 class LogRecord(TypedDict, total=False):
-    """What a line of the log may hold; other keys may stand beside these."""
+    """The keys of a line of the log; others are allowed."""
 
     step: int
     loss: float

@@ -46,7 +46,7 @@ class Sample:
 
     @cached_property
     def separated(self) -> NDArray[np.integer[Any]]:
-        """The objects (*yx) with the ridge that is learnt between those that touch; computed once."""
+        """The objects (*yx), with a ridge of background between those that touch; computed once."""
         return separate_touching(learnt_labels(self))
 
 
@@ -54,7 +54,7 @@ class Sample:
 class Entry:
     """A sample that can be read: its name, its group (sequence, stack or file) and place in it.
 
-    size: of its image along *yx, where that is known without reading it. labelled: False if it is known
+    size: of its image along *yx, if known without reading it. labelled: False if it is known
     to hold no object.
     """
 
@@ -98,9 +98,9 @@ def without_border(sample: Sample, border: int) -> Sample:
 
 
 def learnt_labels(sample: Sample) -> NDArray[np.int32]:
-    """The labels (*yx) as they are learnt: where no background is annotated, the rims of objects are.
+    """The labels (*yx) for training: if no background is annotated, the rims of objects become background.
 
-    An outline says where its object ends, so the 2 pixels outside it are background; without any, a
+    An outline shows where its object ends, so the 2 pixels outside it are background; without any, a
     network would learn that everything is an object.
     """
     labels = _labels(sample)
@@ -141,14 +141,14 @@ def target_classes(sample: Sample, target: TargetSettings) -> NDArray[np.uint8]:
 
 
 def count_classes(sample: Sample, classes: int, target: TargetSettings) -> NDArray[np.int64]:
-    """Annotated pixels of each class, (classes,) int64; a class out of range is the user's error."""
+    """Annotated pixels of each class, (classes,) int64; UserError for a class out of range."""
     labels = learnt_labels(sample)
     known = labels != NOT_ANNOTATED
     present = (labels if sample.kind == "classes" else target_classes(sample, target))[known]
     if present.size and int(present.max()) >= classes:
         raise UserError(
             f"{sample.name}: the labels hold class {int(present.max())}, but only classes "
-            f"0…{classes - 1} are allowed here ({classes} classes). Set data.classes to the number "
+            f"0…{classes - 1} are allowed ({classes} classes). Set data.classes to the number "
             "of classes, or correct the label image."
         )
     return np.bincount(present, minlength=classes)
@@ -157,7 +157,7 @@ def count_classes(sample: Sample, classes: int, target: TargetSettings) -> NDArr
 def shrink_sample(sample: Sample, factor: int) -> Sample:
     """The sample at `factor` times the pixel size in y and x: image by block mean, labels by majority.
 
-    Slices stay as they are: they are mostly thicker than the pixels already.
+    Slices stay as they are: most are thicker than pixels already.
     """
     if factor == 1:
         return sample
@@ -168,7 +168,7 @@ def shrink_sample(sample: Sample, factor: int) -> Sample:
 
 
 def shrink_image(image: NDArray[np.generic], factor: int) -> NDArray[np.generic]:
-    """(c, *yx) by the mean of blocks of `factor` pixels along y and x, the last ones mirror-filled."""
+    """The means (c, *yx) of blocks of `factor` pixels along y and x, the last ones filled by mirroring."""
     if factor == 1:
         return image
     filled = _fill_blocks(image, factor)
@@ -180,7 +180,7 @@ def shrink_image(image: NDArray[np.generic], factor: int) -> NDArray[np.generic]
 def enlarge(probabilities: NDArray[np.float32], shape: Sequence[int], factor: int) -> NDArray[np.float32]:
     """Undo `shrink_image` on probabilities (k, *yx): linear between pixel centres, cut to shape.
 
-    A pixel depends on the nearest ones alone, so parts of a map enlarge as the whole does.
+    A pixel only depends on the nearest ones, so parts of a map are enlarged as in the whole.
     """
     if factor == 1:
         return probabilities

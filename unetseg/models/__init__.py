@@ -1,4 +1,4 @@
-"""Models by name: those shipped with the package, those to download, and their cards."""
+"""Models by name: those shipped with the package, those that can be downloaded, and their cards."""
 
 from unetseg.models.cards import ModelCard, known_models, shipped_models
 from unetseg.models.download import cached_file, download_model

@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 from unetseg.errors import UserError, first_line
 
 REGISTRY_VARIABLE = "UNETSEG_MODELS"
-"""Names a registry file of one's own, read beside the package's."""
+"""Environment variable: the user's own registry file, read after the package's."""
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
@@ -27,7 +27,7 @@ STRICT = ConfigDict(extra="forbid")
 
 @dataclass(frozen=True, config=STRICT)
 class CardScore:
-    """Scores of one kind of image in the held-out part, beside those of a plain method; 0…1."""
+    """Scores of one kind of image in the held-out part, beside those of a simple method; 0…1."""
 
     images: str
     count: Annotated[int, Gt(0)]
@@ -43,7 +43,7 @@ class ModelCard:
 
     name: as given to `unetseg predict`; url: where to download it, empty for a shipped model; bytes:
     size of the file; licence: of the weights; trained_on, data_licence: the images; input: the images
-    it takes; split: what `scores` were measured on; baseline: the plain method beside them.
+    it takes; split: what `scores` were measured on; baseline: the simple method beside them.
     """
 
     name: Name
@@ -88,7 +88,7 @@ def known_models() -> dict[str, ModelCard]:
             if card.name in known or card.name in shipped:
                 raise UserError(f"{path}: a model named {card.name!r} exists already. Choose another name.")
             if card.url is None:
-                raise UserError(f"{path}: the model {card.name!r} has no url: where is it downloaded from?")
+                raise UserError(f"{path}: the model {card.name!r} has no url. Give the file's address.")
             known[card.name] = card
     return known
 
@@ -98,7 +98,7 @@ def _read(path: Path, key: str) -> list[ModelCard]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path}: not a file of models in TOML ({first_line(error)}).") from None
+        raise UserError(f"{path}: not a TOML file of models ({first_line(error)}).") from None
     entries: Any = table.get(key, [])
     text = json.dumps(entries if isinstance(entries, list) else [entries], default=str)
     try:

@@ -30,9 +30,9 @@ def find_model(
 ) -> Found:
     """The run folder or model file that `given` means.
 
-    given: a run folder, a model file, or the name of a shipped model, of one to download (which
-    `download` does) or of a run in `runs`; a run folder or file that is there comes before a name.
-    Raises UserError, with the nearest names, for a name that stands for nothing.
+    given: a run folder, a model file, or the name of a shipped model, of a model to download (by
+    `download`) or of a run in `runs`; an existing run folder or file takes precedence over a name.
+    Raises UserError, with the nearest names, for an unknown name.
     """
     name = str(given)
     if given.is_file():
@@ -72,4 +72,4 @@ def _nearest(name: str, runs: Path) -> str:
     names = [*shipped_models(), *known_models(), *(path.name for path in local_runs(runs))]
     close = difflib.get_close_matches(name, names, n=3)
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
-    return f"{hint}`unetseg models` lists what there is."
+    return f"{hint}`unetseg models` lists all models."

@@ -1,7 +1,7 @@
 """Every network under one contract: NETS, build_net and what a Net must offer.
 
-One file and one line in NETS add a net (see contract.Net); tests/test_nets.py then holds it to
-the contract.
+To add a network, add one file and one line in NETS (see contract.Net); tests/test_nets.py then holds it
+to the contract.
 """
 
 from __future__ import annotations
@@ -82,14 +82,14 @@ def build_net(
 
 
 def net_options(name: str) -> dict[str, int | float | str | bool]:
-    """The options of a registered network and their defaults; what its line in NETS fixes is none."""
+    """The options of a registered network and their defaults, without those that its line in NETS fixes."""
     fixed = {"channels", "classes", *getattr(NETS[name], "keywords", {})}
     parameters = inspect.signature(NETS[name]).parameters
     return {k: p.default for k, p in parameters.items() if k not in fixed}
 
 
 def _check_type(option: str, value: object, default: object) -> None:
-    """An option has its default's type; a whole number may stand for a number with a point."""
+    """An option has the type of its default; a whole number may stand for a float."""
     fine = (int, float) if isinstance(default, float) else (type(default),)
     if type(value) not in fine:
         words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
@@ -106,6 +106,6 @@ def _check_memory(name: str, **options: int | float | str | bool) -> None:
         needed = sys.maxsize
     if needed > available:
         raise UserError(
-            f"net: the weights of this {name!r} take {needed / 2**30:.3g} GiB, and there are "
+            f"net: the weights of this {name!r} take {needed / 2**30:.3g} GiB, but there are only "
             f"{available / 2**30:.3g} GiB of memory. Lower net.width or net.depth."
         )

@@ -1,4 +1,4 @@
-"""What networks are built of, in 2-D and 3-D."""
+"""The building blocks of networks, in 2-D and 3-D."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UP_CONV = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 Rule = tuple[str, object, bool, str]
-"""An option, its value, whether that is allowed, and what is."""
+"""An option, its value, whether it is allowed, and what is allowed."""
 
 
 def double_conv(i: int, o: int, padding: str, norm: str, dims: int) -> nn.Sequential:
@@ -31,7 +31,7 @@ def conv_blocks(widths: Sequence[int], kernel: Sequence[int], padding: str, norm
 
 
 def conv_block(i: int, o: int, kernel: Sequence[int], *, padding: str, norm: str) -> list[nn.Module]:
-    """Convolution ("same" or "valid"), batch norm if norm is "batch", ReLU; an axis for each of kernel."""
+    """Convolution ("same" or "valid"), batch norm if norm is "batch", ReLU; kernel: its size per axis."""
     dims, sides = len(kernel), tuple(n // 2 if padding == "same" else 0 for n in kernel)
     conv_of_dims: Any = CONV[dims]
     conv = conv_of_dims(i, o, tuple(kernel), padding=sides)
@@ -74,7 +74,7 @@ def check_options(rules: Iterable[Rule]) -> None:
 
 
 def common_rules(channels: int, classes: int, width: int, norm: str) -> list[Rule]:
-    """The rules of options that most networks have."""
+    """The rules of options that most networks share."""
     return [
         ("channels", channels, channels >= 1, "1 or more"),
         ("classes", classes, classes >= 2, "2 or more"),

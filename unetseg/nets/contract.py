@@ -16,8 +16,8 @@ class Net(Protocol):
     """What training, prediction and tiling use of a network (an `nn.Module`).
 
     Maps (b, channels, *yx) float to logits (b, classes, *yx_out); `dims` is the number of axes
-    of yx. In training it may give a tuple of logits, of several heads, each of which is trained
-    (deep supervision, see `train`); in evaluation it gives one tensor.
+    of yx. In training it may return a tuple of logits, of several heads, each of which is trained
+    (deep supervision, see `train`); in evaluation it returns one tensor.
     """
 
     footprint: Footprint
@@ -36,10 +36,10 @@ class Net(Protocol):
 
 @runtime_checkable
 class Fitted(Protocol):
-    """What a network may offer besides: buffers set by the training images before the first step.
+    """An optional ability of a network: buffers set by the training images before the first step.
 
-    A whitening, for example. `fit` takes as many batches (b, channels, *crop) as it needs of an
-    endless row: crops as in training, not augmented, the same for the same seed. Buffers are part of
+    A whitening, for example. `fit` takes as many batches (b, channels, *crop) as it needs from an
+    endless sequence: crops as in training, not augmented, the same for the same seed. Buffers are part of
     the state, so a resumed run and a saved model have them.
     """
 
@@ -48,30 +48,30 @@ class Fitted(Protocol):
 
 @runtime_checkable
 class Contracting(Protocol):
-    """What a network may offer besides: the modules of its contracting path, which training can freeze."""
+    """An optional ability of a network: training can freeze the modules of its contracting path."""
 
     def contracting_path(self) -> Sequence[nn.Module]: ...
 
 
 @runtime_checkable
 class Prunable(Protocol):
-    """What a network may offer besides: smaller networks inside it, which are as good as trained."""
+    """An optional ability of a network: it contains smaller trained networks."""
 
     def pruned(self, level: int) -> Net:
-        """The part that gives the output of the head at `level`; UserError where there is none."""
+        """The part that gives the output of the head at `level`; UserError if there is none."""
 
 
 @runtime_checkable
 class Pretrained(Protocol):
-    """What a network may offer besides: to start from the weights of a classifier of ImageNet."""
+    """An optional ability of a network: it can start from the weights of an ImageNet classifier."""
 
     def load_imagenet(self, state: dict[str, Tensor]) -> None:
-        """Copy the classifier's named tensors; UserError where they do not fit."""
+        """Copy the classifier's named tensors; UserError if they do not fit."""
 
 
 @runtime_checkable
 class TorchOnly(Protocol):
-    """A network that runs in PyTorch alone: it cannot be exported to ONNX.
+    """A network that only runs in PyTorch: it cannot be exported to ONNX.
 
     torch_only: the reason, which completes "this network cannot be exported: …".
     """
@@ -101,7 +101,7 @@ def nearest_sizes(footprint: Footprint, size: Sequence[int]) -> str:
 
 
 def parameter_count(net: Net) -> int:
-    """The number of trainable numbers in the net."""
+    """The number of trainable parameters of the net."""
     return sum(p.numel() for p in net.parameters() if p.requires_grad)
 
 

@@ -37,11 +37,10 @@ class FCN(nn.Module):
 
     Input (b, channels, y, x) float; output (b, classes, y, x). stride: 32, 16 or 8. width: channels
     of the first block; 64 is VGG16, 16 has fc layers of 1024. norm: "none" (VGG16) or "batch", to
-    train from scratch. dropout: after fc6 and fc7. context: pixels that tiles read each side, 0 =
-    all that an output pixel sees; less makes tiles cheaper and no longer exact. Zero padding of half
-    the kernel stands in for the paper's padding of 100 pixels and cropping, so that outputs lie
+    train from scratch. dropout: after fc6 and fc7. context: pixels that tiles read on each side, 0 =
+    all that an output pixel sees; less makes tiles cheaper but no longer exact. Zero padding of half
+    the kernel replaces the paper's padding of 100 pixels and cropping, so outputs lie
     where the input's pixels do.
-    Raises UserError for options out of range and for inputs of illegal size.
     """
 
     def __init__(
@@ -96,11 +95,11 @@ class FCN(nn.Module):
         return whole
 
     def load_imagenet(self, state: dict[str, Tensor]) -> None:
-        """Take the weights of a VGG16 trained on ImageNet, named as torchvision names them.
+        """Load the weights of a VGG16 trained on ImageNet, named as in torchvision.
 
-        features.N of the convolutions, classifier.0 and classifier.3 of the dense layers, which
-        become fc6 and fc7. A one-channel net takes the sum over the RGB filters, which is what the
-        filters see of a grey image in three equal channels. Raises UserError where the net is not
+        features.N are the convolutions; classifier.0 and classifier.3, the dense layers, become fc6 and
+        fc7. A one-channel net takes the sum over the RGB filters, which is what the
+        filters see in a grey image of three equal channels. Raises UserError if the net does not have
         VGG16's size or the weights are not VGG16's.
         """
         if (self.width, self.norm) != (64, "none") or self.channels not in (1, 3):

@@ -72,7 +72,7 @@ class Up:
 
 @dataclass(frozen=True)
 class Branches:
-    """Paths from one place that meet again (skips, residuals): cut to the smallest where they meet."""
+    """Paths that part and meet again (skips, residuals), cropped to the smallest where they meet."""
 
     paths: tuple[tuple[Layer, ...], ...]
 
@@ -105,7 +105,7 @@ def derive_footprint(layers: Sequence[Layer], *, dims: int, valid: bool = False)
     """The footprint of a network of `layers`, from the image to logits of the image's resolution.
 
     What a pixel of a padded net sees also depends on its place within a block of the stride: the
-    farthest over the block is the context. The context of a valid net is what its output lacks
+    farthest over the block is the context. The context of a valid net is what its output lacks on
     each side. Raises UserError for a valid net whose output lacks an odd number of pixels.
     """
     axes = range(dims)

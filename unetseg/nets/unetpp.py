@@ -84,14 +84,14 @@ class UNetPlusPlus(nn.Module):
         return logits if self.training else _mean_probability(logits)
 
     def pruned(self, level: int) -> UNetPlusPlus:
-        """A net of only the nodes that X(0, level) needs, its output that of the head there.
+        """A net with only the nodes that X(0, level) needs; its output is that of the head there.
 
-        Raises UserError where there is no such head.
+        Raises UserError if there is no such head.
         """
         if str(level) not in self.head:
             heads = " and ".join([", ".join(list(self.head)[:-1]), str(self.depth)]).removeprefix(" and ")
             why = "" if self.deep_supervision else " (it was trained without deep supervision)"
-            raise UserError(f"level {level}: this UNet++ has a head at level {heads} only{why}.")
+            raise UserError(f"level {level}: this UNet++ only has a head at level {heads}{why}.")
         less = UNetPlusPlus(self.channels, self.classes, self.width, level, self.norm, deep_supervision=False)
         mine = self.state_dict()
         less.load_state_dict({key: mine[key] for key in less.state_dict()})

@@ -119,8 +119,8 @@ def _monai_blocks() -> Any:
         from monai.networks.nets import vnet
     except ImportError:
         raise UserError(
-            'net.name = "v-net": its blocks are those of the package monai, which is not installed. '
-            "pip install monai, or choose another net."
+            'net.name = "v-net" needs the package monai for its blocks, which is not installed: '
+            "pip install monai. Or choose another network."
         ) from None
     return vnet
 

@@ -1,6 +1,6 @@
 """The sliding window of Cireşan, Giusti, Gambardella, Schmidhuber (NIPS 2012), over whole images.
 
-The net tells the class of a window's centre pixel. Over an image every window shares its
+The net predicts the class of a window's centre pixel. Over an image every window shares its
 convolutions with its neighbours; the max-poolings, which keep one pixel in two, are done once for
 each of the offsets a window can have (the max-pooling fragments of Giusti et al. 2013), so that
 the result is that of every window by itself.
@@ -65,7 +65,7 @@ class Window(nn.Module):
         """The `wanted` (y, x) logits from the input of a level.
 
         Pooling windows that start at even and at odd pixels keep different values: each such
-        fragment goes on by itself, and their outputs interleave. A single window is one fragment.
+        fragment is processed separately, and their outputs interleave. A single window is one fragment.
         """
         if level == len(self.convs):
             logits: Tensor = self.head(self.relu(self.hidden(x)))

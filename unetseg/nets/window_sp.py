@@ -1,7 +1,7 @@
 """The retinal-vessel net of Liskowski & Krawiec (IEEE TMI 35(11), 2369, 2016): patches, whitened one by one.
 
-A convolutional network without pooling sees a patch of 27×27 pixels and tells the classes of its
-central 5×5 pixels (structured prediction); where patches overlap their probabilities are averaged.
+A convolutional network without pooling sees a patch of 27×27 pixels and predicts the classes of its
+central 5×5 pixels (structured prediction); where patches overlap, their probabilities are averaged.
 Every patch is normalised by itself (global contrast normalisation, ZCA whitening), so neighbouring
 patches share no computation: they are evaluated one by one, in chunks.
 """
@@ -21,7 +21,7 @@ from unetseg.tiles import Footprint
 
 PATCH, CENTRE = 27, 5
 FLAT = 1e-3
-"""Added to a patch's variance (of normalised grey values), so that an even patch stays even."""
+"""Added to a patch's variance (of normalised grey values), so that a uniform patch stays uniform."""
 SMALL = 1.0
 """Added to the eigenvalues of the patches' covariance, below which whitening would amplify noise."""
 FITTED = 6000
@@ -38,7 +38,7 @@ class WindowSP(nn.Module):
 
     width: maps of the first two 3×3 convolutions (zero-padded), the next two have twice as many;
     hidden: neurons of both fully connected layers; step: distance of neighbouring patches, 1 (the
-    paper: 25 patches tell of every pixel) to 5 (one does); dropout: before the last two fully
+    paper: 25 patches predict every pixel) to 5 (one does); dropout: before the last two fully
     connected layers. The paper's plain net, as others have rebuilt it (64, 64, 128, 128 maps, 512 and
     512 neurons), without its poolings. Weights are drawn from N(0, 2/N), N the incoming nodes.
 
@@ -136,10 +136,10 @@ class WindowSP(nn.Module):
 
 
 def patch_footprint(step: int) -> Footprint:
-    """Footprint of patches `step` apart: outputs are the pixels that all their patches tell of.
+    """Footprint of patches `step` apart: outputs are the pixels that all their patches predict.
 
-    Patches start at multiples of the step, n of them along (n − 1)·step + 27 pixels. Pixel p is told
-    of by those that start at p − 15 … p − 11; all of them lie inside where 16 − step pixels are left
+    Patches start at multiples of the step, n of them along (n − 1)·step + 27 pixels. Pixel p is predicted
+    by those that start at p − 15 … p − 11; all of them lie inside if 16 − step pixels are left
     out at each side.
     """
     side = (PATCH + CENTRE) // 2 - step
@@ -147,7 +147,7 @@ def patch_footprint(step: int) -> Footprint:
 
 
 def _patches(images: Tensor, start: int, step: int, out: tuple[int, ...]) -> Tensor:
-    """The patches (b, rows, columns, c, 27, 27) that tell of the `out` pixels, the first at `start`."""
+    """The patches (b, rows, columns, c, 27, 27) that predict the `out` pixels, the first at `start`."""
     rows, columns = ((n + CENTRE) // step - 1 for n in out)
     every = images[:, :, start:, start:].unfold(2, PATCH, step).unfold(3, PATCH, step)
     return every[:, :, :rows, :columns].permute(0, 2, 3, 1, 4, 5)

@@ -1,4 +1,4 @@
-"""Annotations drawn on screen as training data on disk, and the image that is worth annotating next."""
+"""Annotations drawn on screen as training data on disk, and the most useful image to annotate next."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from unetseg.settings import DataSettings, Experiment, LabelSettings, TrainSetti
 
 Zero = Literal["not annotated", "background"]
 NOT_ANNOTATED, BACKGROUND, OBJECT = 0, 1, 2
-"""Values of the label files that are written: those of docs/scribbles.md."""
+"""Values in the label files that are written, as in docs/scribbles.md."""
 CROP, STRIDE = 96, 16
 
 
@@ -31,7 +31,7 @@ def annotation_classes(
 
     zero: what 0 means in `drawn`; background: the value that was drawn as background, None if every value
     above 0 is an object. Where two objects touch, the pixels on both sides of their border become background,
-    so that a network that learns two classes keeps them apart.
+    so that a network that learns two classes keeps them separate.
 
     >>> annotation_classes(np.array([[0, 1, 5, 6]])).tolist()
     [[0, 1, 1, 1]]
@@ -54,7 +54,7 @@ def write_annotation(
 ) -> Path:
     """Write an image (c, y, x) and its annotation (y, x) to images/NAME.tif and labels/NAME.tif.
 
-    An annotation of that name is replaced. Returns the label file; raises UserError where nothing is drawn.
+    An annotation of that name is replaced. Returns the label file; raises UserError if nothing is drawn.
     """
     if not classes.any():
         raise UserError(f"{name}: nothing is annotated. Draw some background and some objects.")
@@ -66,7 +66,7 @@ def write_annotation(
 
 
 def annotated_experiment(folder: Path, steps: int = 300) -> Experiment:
-    """The experiment that learns a folder's annotations; written to FOLDER/experiment.toml as well.
+    """The experiment that learns a folder's annotations; also written to FOLDER/experiment.toml.
 
     Crops are drawn around annotated pixels of both classes. Raises UserError while one of the two is missing.
     """
@@ -97,7 +97,7 @@ def annotated_experiment(folder: Path, steps: int = 300) -> Experiment:
 
 
 def uncertainty(model: Model, image: NDArray[Any]) -> float:
-    """How uncertain the model is of an image (c, y, x), 0…1: the mean entropy of its pixels' classes."""
+    """How uncertain the model is about an image (c, y, x), 0…1: the mean entropy of its pixels' classes."""
     maps = np.clip(model.probabilities(image, "image", PredictSettings()), 1e-7, 1)
     return float(-(maps * np.log(maps)).sum(0).mean() / np.log(len(maps)))
 

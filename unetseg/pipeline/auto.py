@@ -1,4 +1,4 @@
-"""Settings that nobody gave, derived from the data: the same for a data folder and an experiment file."""
+"""Settings derived from the data if they are not given: the same for a data folder and an experiment file."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from unetseg.tasks.listing import Listing, Split, split
 
 LOOKED_AT = 8
 OBJECT_PX = 48
-"""Objects are shrunk to about this diameter: the network sees a few of them at once."""
+"""Objects are downsampled to about this diameter, so that the network sees a few of them at once."""
 CROP, VOLUME_CROP = 256, 64
 SMALLEST_CROP = 16
 VOLUME_NET: dict[str, NetOption] = {"width": 8, "depth": 3, "dims": 3}
 SEEDS = {"ridge": 0.8, "distance": 0.5}
-"""Where the search of label settings starts, by the kind of target; for distances in parts of the deepest."""
+"""Seed threshold to begin with, by the kind of target; for "distance" a fraction of the deepest."""
 DERIVED = frozenset(
     {
         "data.task",
@@ -43,7 +43,7 @@ DERIVED = frozenset(
         "labels.choose",
     }
 )
-"""The settings of images that are derived where they are not given; of volumes also train.batch and net."""
+"""The settings of images that are derived if not given; for volumes also train.batch and net."""
 Found = dict[str, tuple[Any, str]]
 """A value and its reason, by the dotted name of the setting."""
 
@@ -107,7 +107,7 @@ def resolve_file(
     start_from: str | None = None,
     partly_annotated: bool = False,
 ) -> Resolved:
-    """The experiment of a TOML file; what it does not say is derived from its data.
+    """The experiment of a TOML file; what it does not set is derived from its data.
 
     fold: one of its named splits; root: the data folder, in place of data.root; start_from: in place of
     train.start_from; partly_annotated: data.partly_annotated is true whatever the file says.
@@ -130,12 +130,12 @@ def with_partly_annotated(experiment: Experiment, partly_annotated: bool) -> Exp
 
 
 def derive_settings(experiment: Experiment, given: Collection[str]) -> Resolved:
-    """The experiment with values derived from its training and validation parts for what is not given.
+    """The experiment with what is not given derived from its training and validation parts.
 
-    given: dotted names of settings, such as "train.crop"; where all of DERIVED are, nothing is read.
+    given: dotted names of settings, such as "train.crop"; if all of DERIVED are given, nothing is read.
     downsample brings the median object to about 48 pixels across; the crop is at most 256 pixels and fits
     the smallest image; objects under a tenth of the median area are dropped; the best weights are chosen by
-    SEG for objects and by IoU for classes; label settings are chosen where a validation part has objects.
+    SEG for objects and by IoU for classes; label settings are chosen if a validation part has objects.
     """
     from_model: Found = {}
     if experiment.train.start_from:
@@ -147,7 +147,7 @@ def derive_settings(experiment: Experiment, given: Collection[str]) -> Resolved:
         return Resolved(experiment, told)
     found: Found = {}
     if "data.task" not in given and experiment.data.root:
-        found["data.task"] = guess_task(find_data(experiment.data.root)), "by what lies in the folder"
+        found["data.task"] = guess_task(find_data(experiment.data.root)), "by the files in the folder"
         experiment = _with(experiment, found, given)
     seen = _Seen.of(experiment, given)
     found |= _of_volumes(seen) if seen.volumes else _of_images(seen)
@@ -157,7 +157,7 @@ def derive_settings(experiment: Experiment, given: Collection[str]) -> Resolved:
 
 
 def _from_model(experiment: Experiment, given: Collection[str]) -> Found:
-    """What the model in train.start_from says of settings that are not given."""
+    """The settings that are not given, but known from the model in train.start_from."""
     own_net = any(key.startswith("net.") for key in given)
     found = inherited(experiment)
     return {k: v for k, v in found.items() if k not in given and not (k == "net" and own_net)}
@@ -178,7 +178,7 @@ def _of_images(seen: _Seen) -> Found:
         "data.downsample": (downsample, words),
         "train.crop": (
             _crop(experiment.net, size, seen.samples)[:1],
-            f"the smallest image has {shrunk} px a side",
+            f"the smallest image has {shrunk} px per side",
         ),
     }
     if areas:
@@ -205,7 +205,7 @@ def _of_volumes(seen: _Seen) -> Found:
 
 
 def _of_labels(seen: _Seen) -> Found:
-    """How labels are made and scored; label settings are chosen where there are objects to choose them by."""
+    """How labels are made and scored; label settings are chosen if there are objects to choose them by."""
     choose = seen.listing.kind != "classes" and any(e.labelled for e in seen.parts.validate)
     what = "objects" if seen.objects else "classes"
     found: Found = {

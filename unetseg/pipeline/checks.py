@@ -1,4 +1,4 @@
-"""What can be known to fail before the first step of a training."""
+"""Checks before the first step of a training, for what would fail later."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from unetseg.settings import Experiment
 
 
 def check_trainable(experiment: Experiment, data: Dataset, net: Net) -> None:
-    """Raise UserError where loss, score, axes or crop do not fit the data or the network."""
+    """Raise UserError if loss, score, axes or crop do not fit the data or the network."""
     train = experiment.train
     if train.loss not in LOSSES:
         raise UserError(f"train.loss = {train.loss!r}: {did_you_mean(train.loss, LOSSES)}")
     if train.freeze and not train.start_from:
-        raise UserError("train.freeze: keeps weights of train.start_from, which is not given. Give both.")
+        raise UserError("train.freeze keeps the weights of train.start_from, which is not given. Give both.")
     allowed = scores_of(data.kind, data.classes)
     if train.select_by not in allowed:
         raise UserError(f"train.select_by = {train.select_by!r}: {did_you_mean(train.select_by, allowed)}")
     if experiment.labels.calibrate and data.classes != 2:
         raise UserError(
-            f"labels.calibrate: for two classes, and these data have {data.classes}. Leave it out."
+            f"labels.calibrate: needs two classes, but these data have {data.classes}. Leave it out."
         )
     axes = data.examples[0].classes.ndim
     if net.dims != axes:
@@ -35,7 +35,7 @@ def check_trainable(experiment: Experiment, data: Dataset, net: Net) -> None:
     for example in data.examples:
         out, strides = net.footprint.output(crop), net.footprint.stride
         sides = zip(out, example.classes.shape, strides, strict=True)
-        if any(o > -(-n // s) * s for o, n, s in sides):  # less than a stride beyond it is mirrored
+        if any(o > -(-n // s) * s for o, n, s in sides):  # up to a stride beyond it is mirrored
             size = "×".join(map(str, example.classes.shape))
             raise UserError(
                 f"train.crop = {list(crop)}: larger than {example.name}, which is {size} pixels "

@@ -31,9 +31,9 @@ from unetseg.tasks.coverage import coverage_note
 from unetseg.tasks.listing import Listing, Split, split, volume_blocks
 
 LOOKED_AT = 20
-"""So many samples are looked at for objects without labels."""
+"""At most so many samples are checked for objects without labels."""
 MOST_VALUE = 255
-"""Class maps are written with 8 bits."""
+"""Class maps are written in 8 bits."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,14 @@ def list_data(data: DataSettings) -> Listing:
 
 
 def _resized(entry: Entry, diameter: float) -> Entry:
-    """The entry, read at an object diameter; its size is known only then."""
+    """The entry, read at an object diameter; its size is then known only after reading."""
     return replace(entry, size=None, read=lambda: at_object_diameter(entry.read(), diameter))
 
 
 def read_dataset(experiment: Experiment, grey_values: Normalisation | None = None) -> Dataset:
     """Read the train and validate parts, once, and make the examples.
 
-    grey_values: a rule that was fitted to other images; it is kept where method and channels are the same.
+    grey_values: a rule that was fitted to other images; it is kept if method and channels are the same.
     """
     data = experiment.data
     listing = list_data(data)
@@ -111,12 +111,12 @@ def _same_rule(one: Normalisation, other: Normalisation) -> bool:
 
 
 def crop_of(train: TrainSettings, dims: int) -> tuple[int, ...]:
-    """The crop along every axis; one number stands for all."""
+    """The crop along every axis; a single number holds for all."""
     return train.crop * dims if len(train.crop) == 1 else train.crop
 
 
 def learnt_classes(listing: Listing, target: TargetSettings) -> int:
-    """How many classes the network distinguishes: those of the labels, or of depth in objects."""
+    """How many classes the network distinguishes: those of the labels, or of distances in objects."""
     by_distance = listing.kind == "instances" and target.kind == "distance"
     return 2 + len(target.distances_px) if by_distance else listing.classes
 
@@ -135,17 +135,17 @@ def class_weights(samples: Sequence[Sample], classes: int, target: TargetSetting
     """w_c of each class, (classes,): balancing the frequencies over the samples, or all 1."""
     counts = np.sum([count_classes(s, classes, target) for s in samples], axis=0)
     if not counts.any():
-        raise UserError("not one pixel of the training part is annotated. Check data.not_annotated.")
+        raise UserError("no pixel of the training part is annotated. Check data.not_annotated.")
     return balance_weights(counts) if target.balance else np.ones(classes, np.float32)
 
 
 def all_entries(listing: Listing) -> list[Entry]:
-    """Every image or whole volume there is."""
+    """Every image or whole volume."""
     return volume_blocks(listing, listing.entries)
 
 
 def evenly(entries: Sequence[Entry], most: int) -> list[Entry]:
-    """At most `most` entries, evenly spread over all."""
+    """At most `most` entries, evenly spaced."""
     if len(entries) <= most:
         return list(entries)
     places = np.linspace(0, len(entries) - 1, most).round().astype(int)
@@ -153,7 +153,7 @@ def evenly(entries: Sequence[Entry], most: int) -> list[Entry]:
 
 
 def annotation_notes(samples: Sequence[Sample]) -> list[str]:
-    """How many samples have no known background, and a warning if truth seems to be incomplete."""
+    """How many samples have no known background, and a warning if the truth seems incomplete."""
     partial = [s.name for s in samples if s.labels is not None and s.kind == "instances"
                and (s.labels == NOT_ANNOTATED).any() and not (s.labels == 0).any()]  # fmt: skip
     notes = [coverage_note(samples[:: -(-len(samples) // LOOKED_AT)])]
@@ -166,7 +166,7 @@ def annotation_notes(samples: Sequence[Sample]) -> list[str]:
 
 
 def split_notes(parts: Split) -> list[str]:
-    """What is trained on, chosen by and tested, and a warning where a part cannot do its work."""
+    """What is used for training, validation and test, and a warning for a part without objects."""
     notes = [f"{part}: {what}" for part, what in parts.describe().items() if what]
     if not parts.validate:
         notes.append("validate: nothing is held back (too few images); the last weights are kept")
@@ -178,7 +178,7 @@ def split_notes(parts: Split) -> list[str]:
 
 
 def _counted(sample: Sample, digest: hashlib._Hash) -> Sample:
-    """The sample, its pixels and labels counted into the checksum: so it need not be kept for that."""
+    """The sample, its pixels and labels added to the checksum: so it need not be kept for that."""
     digest.update(sample.name.encode())
     digest.update(np.ascontiguousarray(sample.image).tobytes())
     if sample.labels is not None:

@@ -1,4 +1,4 @@
-"""What is decided once when a run starts and recorded in it: precision, and steps for a time budget."""
+"""What is decided and recorded once, when a run starts: precision, and steps for a time budget."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TIMED_SECONDS = 10.0
 
 
 def decide_precision(experiment: Experiment, device: torch.device) -> tuple[Experiment, list[str]]:
-    """The experiment with a precision in place of "auto"; a note says which, or warns of a slow one."""
+    """The experiment with a precision instead of "auto"; a note names it, or warns of a slow one."""
     wanted = experiment.train.precision
     if wanted != "auto":
         return experiment, [note] if (note := slow_precision(wanted, device)) else []
@@ -34,7 +34,7 @@ def decide_precision(experiment: Experiment, device: torch.device) -> tuple[Expe
 def decide_steps(
     experiment: Experiment, speed: Speed, images: Images, started: float
 ) -> tuple[Experiment, str]:
-    """The experiment with the steps that its budget allows in place of it, and a note for the user.
+    """The experiment with the steps that its budget allows instead of the budget, and a note for the user.
 
     started: when the budget began, by `time.monotonic`.
     """
@@ -43,16 +43,16 @@ def decide_steps(
     steps = fitting_steps(left, speed, images, train)
     note = f"budget of {train.minutes:g} min: {steps} steps of {speed.step:.2g} s, with validation and scores"
     if steps <= FEWEST_STEPS < train.steps:
-        note += "; warning: so few teach little, give a longer one"
+        note += "; warning: these are too few to learn much, give a longer one"
     return _changed(experiment, steps=steps, minutes=0.0), note
 
 
 def seconds_per_step(
     state: State, batches: Iterator[Batch], settings: TrainSettings, seed: int, device: torch.device
 ) -> float:
-    """Seconds of a training step, the fastest of a few that are undone; the mean over all processes.
+    """Seconds of a training step: the fastest of a few that are undone; the mean over all processes.
 
-    What else the machine is doing at this moment slows single steps.
+    The fastest, because other work on the machine slows single steps.
     """
     before, started = copy.deepcopy(state.state_dict()), time.monotonic()
     seconds: list[float] = []
@@ -66,12 +66,12 @@ def seconds_per_step(
 
 
 def mean_seconds(seconds: float, device: torch.device) -> float:
-    """The mean over all processes that train together: each must decide the same."""
+    """The mean over all processes that train together: all must decide the same."""
     return float(mean_of_all(torch.tensor(seconds, device=device)))
 
 
 def same_request(asked: Experiment, recorded: Experiment) -> bool:
-    """Whether a recorded experiment is what was asked for, but for what was decided at its start."""
+    """Whether a recorded experiment is the requested one, except for what was decided at its start."""
     asked = settled(asked)
     train = asked.train
     decided = {

@@ -54,7 +54,7 @@ def evaluate_run(
 ) -> RunScores | None:
     """Score the model on the run's test part and write scores.json, pictures and curves.
 
-    Time-lapses are scored on the gold truth whatever they were trained on. Without a test part
+    Time-lapses are scored on the gold truth, whatever they were trained on. Without a test part
     the validation part is scored, which chose the weights, and `part` says so; None without both.
     """
     write_curves(run.pictures / "curves.png", run.records())

@@ -1,4 +1,4 @@
-"""What a training reports as it goes."""
+"""The events that a training reports."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Scheduled:
-    """Before the first step: how many steps the run has in all."""
+    """Before the first step: the total number of steps of the run."""
 
     steps: int
 

@@ -32,10 +32,10 @@ class Examination:
 
 
 def examine(root: Path, settings: DataSettings | None = None) -> Examination:
-    """Look at every file of a data folder and at the data set that they make.
+    """Look at every file of a data folder and at the data set that they make up.
 
-    A file that cannot be used is listed under `odd` with its error, and the others are looked at all
-    the same. Raises UserError for a folder without images.
+    A file that cannot be used is listed under `odd` with its error; the others are still examined.
+    Raises UserError for a folder without images.
     """
     try:
         task = guess_task(root)
@@ -61,7 +61,7 @@ def examine(root: Path, settings: DataSettings | None = None) -> Examination:
 def _has_images(root: Path) -> bool:
     try:
         return bool(image_files(root))
-    except UserError:  # no folder, or files that are not read: what was wrong with the layout says more
+    except UserError:  # no folder, or unreadable files: the error about the layout says more
         return False
 
 

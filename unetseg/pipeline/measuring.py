@@ -28,7 +28,7 @@ COLUMN = re.compile(r"file|frame|id|solidity|eccentricity|touches_border|\w+_(px
 
 @dataclass(frozen=True)
 class Measured:
-    """The objects of one page: its file, its name in the file ("" of a single page), and their columns."""
+    """The objects of one page: its file, its name in it ("" if it is the only one), and their columns."""
 
     file: str
     frame: str
@@ -42,7 +42,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Summary:
-    """objects in all, the median of their areas (or volumes) with its unit, and the counts of the frames."""
+    """Number of objects, the median of their areas (or volumes) with its unit, and the count per frame."""
 
     objects: int
     median: float
@@ -51,7 +51,7 @@ class Summary:
 
 
 def label_files(path: Path) -> list[Path]:
-    """The label files that a path means: itself, or those of a folder, of a prediction only its labels.
+    """The label files that a path means: itself, or those of a folder; of a prediction only its labels.
 
     A PNG beside another file of its name is only a picture of it.
     """
@@ -61,7 +61,7 @@ def label_files(path: Path) -> list[Path]:
         raise UserError(f"{path}: no such file or folder.")
     found = result_files(path) + sorted(p for p in path.iterdir() if p.is_dir() and is_zarr(p))
     if not found:
-        raise UserError(f"{path}: no label images in this folder.")
+        raise UserError(f"{path}: this folder has no label images.")
     return [p for p in found if p.stem.endswith("_labels")] or found
 
 
@@ -80,7 +80,7 @@ def measure_files(labels: Path, images: Path | None = None, *, volumes: bool = F
 
 
 def write_measurements(path: Path, tables: Sequence[Measured]) -> None:
-    """One table of all objects, as CSV or, where pyarrow is installed, as Parquet."""
+    """Write one table of all objects, as CSV or, if pyarrow is installed, as Parquet."""
     check_table_name(path)
     names = list(dict.fromkeys(name for table in tables for name in table.columns))
     columns: dict[str, list[Any]] = {"file": [], "frame": [], **{name: [] for name in names}}
@@ -114,7 +114,7 @@ def check_table_name(path: Path) -> None:
 
 
 def summarise(tables: Sequence[Measured]) -> Summary:
-    """What a person wants to know first; sizes in µm where every pixel size is known."""
+    """What people want to know first; sizes in µm if every pixel size is known."""
     counts = [table.count for table in tables]
     for unit in ("area_um2", "volume_um3", "area_px", "volume_px"):
         if tables and all(unit in table.columns for table in tables):
@@ -124,13 +124,13 @@ def summarise(tables: Sequence[Measured]) -> Summary:
 
 
 def open_labels_of(path: Path) -> LazyImage:
-    """A label image that is read by regions: a file, or the labels inside a result in OME-Zarr."""
+    """A label image, read by regions: a file, or the labels inside a result in OME-Zarr."""
     inside = [path / "labels" / name for name in ("labels", "classes")]
     found = open_image(next((p for p in inside if p.is_dir()), path) if is_zarr(path) else path)
     if found.shape[0] != 1 or found.dtype.kind not in "uib":
         raise UserError(
             f"{path}: {found.shape[0]} channels of {found.dtype}; a label image has one channel of whole "
-            "numbers, 0 for the background."
+            "numbers, with 0 for the background."
         )
     return found
 
@@ -182,7 +182,7 @@ def _paired(labels: Sequence[Path], images: Path | None) -> list[tuple[Path, Pat
     pairs = {label: image for image, label in pair_names(candidates, labels, remedy).pairs}
     lone = [path.name for path in labels if path not in pairs]
     if lone:
-        raise UserError(f"{images}: no image for {', '.join(lone[:3])}. {remedy}")
+        raise UserError(f"{images}: has no image for {', '.join(lone[:3])}. {remedy}")
     return [(path, pairs[path]) for path in labels]
 
 
@@ -221,7 +221,7 @@ def _write_parquet(path: Path, columns: dict[str, list[Any]]) -> None:
         from pyarrow import parquet
     except ImportError:
         raise UserError(
-            f"{path}: Parquet needs the package pyarrow. pip install pyarrow, or write .csv."
+            f"{path}: Parquet needs the package pyarrow: pip install pyarrow. Or write .csv."
         ) from None
     with replacing(path) as temporary:
         parquet.write_table(pyarrow.table(columns), temporary)

@@ -1,4 +1,4 @@
-"""Measurements and outlines of labels in memory, as `measuring` gives them of label files."""
+"""Measurements and outlines of labels in memory, as `measuring` makes them from label files."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def export_array(labels: Any, out: Path, kind: str, *, name: str = "labels") -> 
     """Write outlines of labels (…, y, x); kind: one of exports.FORMATS. Returns the number of objects."""
     ending, write = FORMATS[kind]
     if out.suffix.lower() != ending:
-        raise UserError(f"{out}: outlines for {kind} are written as {ending}. Give a name that ends so.")
+        raise UserError(f"{out}: outlines for {kind} are written as {ending}. Give a name with that ending.")
     axes, pages = _axes(labels), _pages(labels)
     lengths = tuple(axes.values())
     places = [dict(zip(axes, map(int, at), strict=True)) for at in np.ndindex(*lengths)] if axes else [{}]
@@ -66,8 +66,8 @@ def _pages(labels: Any) -> list[NDArray[np.int64]]:
 
 
 def _axes(labels: Any) -> dict[str, int]:
-    """Names of the axes before y and x, as the writer of labels gives them."""
+    """Names of the axes before y and x, as the writer of labels names them."""
     lengths = tuple(int(n) for n in labels.shape[:-2])
     if len(lengths) > 2:
-        raise UserError(f"labels of {len(labels.shape)} axes: 2, 3 or 4 can be measured.")
+        raise UserError(f"labels with {len(labels.shape)} axes: 2, 3 or 4 can be measured.")
     return dict(zip("tz", lengths, strict=False))

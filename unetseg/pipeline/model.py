@@ -1,4 +1,4 @@
-"""A trained model: the network and all that prediction must repeat from training."""
+"""A trained model: the network and everything that prediction must repeat from training."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _LINEAGE: TypeAdapter[tuple[Ancestor, ...]] = TypeAdapter(Annotated[tuple[Ancest
 
 @dataclass(frozen=True)
 class PredictSettings:
-    """How prediction is cut up: memory in bytes, or tiles of `side` pixels (0 = from memory).
+    """How prediction is divided up: memory in bytes, or tiles of `side` pixels (0 = from memory).
 
     batch: tiles computed at once, which share the memory; engine: "auto" or a name in
     `inference.engines.ENGINES`.
@@ -62,7 +62,7 @@ class PredictSettings:
 class Model:
     """A recipe with its network on a device, and other models that it is averaged with.
 
-    notes: what the user should know of the file that it was loaded from. lineage: name and SHA-256 of the
+    notes: what the user should know about the file that it was loaded from. lineage: name and SHA-256 of the
     models that its training was started from, the nearest first.
     """
 
@@ -74,7 +74,7 @@ class Model:
     lineage: tuple[Ancestor, ...] = ()
 
     def normalised(self, image: NDArray[Any], name: str) -> NDArray[np.float32]:
-        """Image (c, *yx) as on disk to the network's input, shrunk and normalised."""
+        """The network's input from an image (c, *yx) as on disk: downsampled and normalised."""
         return self.recipe.normalisation(shrink_image(image, self.recipe.downsample), name)
 
     def grid(self, shape: tuple[int, ...], tiling: PredictSettings) -> TileGrid:
@@ -83,7 +83,7 @@ class Model:
         return choose_grid(self.net, shape, memory=memory, side=tiling.side, engine=engine)
 
     def engine(self, tiling: PredictSettings) -> str:
-        """The engine that computes: the one given, or the fastest; UserError where it cannot be used."""
+        """The engine that computes: the given one, or the fastest; UserError if it cannot be used."""
         return choose_engine(tiling.engine, self.net, self.device, tiling.precision)
 
     def engines(self, tiling: PredictSettings) -> str:
@@ -92,10 +92,10 @@ class Model:
         return ", ".join(describe_engine(m.engine(tiling), self.device) for m in models)
 
     def ready(self, tiling: PredictSettings) -> InferenceNet:
-        """The network made ready by its engine.
+        """The network, prepared by its engine.
 
-        PyTorch takes the weights as they are now; other engines are made ready once, since that takes
-        them about a second, and keep the weights of then.
+        PyTorch takes the weights as they are now; other engines are prepared once, since that takes
+        them about a second, and keep the weights of that moment.
         """
         name = self.engine(tiling)
         if name not in self._ready:
@@ -116,7 +116,7 @@ class Model:
         tiling: PredictSettings,
         progress: Callable[[int], None] = lambda tiles: None,
     ) -> NDArray[np.float32]:
-        """Class probabilities (k, *yx) float32 at the size of image (c, *yx), all post-processing done."""
+        """Class probabilities (k, *yx) float32 at the size of image (c, *yx), with all post-processing."""
         total = self.own_probabilities(image, name, tiling, progress)
         for other in self.others:
             total = total + other.own_probabilities(image, name, tiling, progress)
@@ -158,7 +158,7 @@ class Model:
 
 
 def in_files(recipe: Recipe, labels: NDArray[Any]) -> NDArray[Any]:
-    """Labels (*yx) as label files hold them: class maps (uint8) with the values that were learnt from."""
+    """Labels (*yx) as label files hold them: class maps (uint8) with the values of the training labels."""
     if recipe.kind != "classes" or not recipe.values:
         return labels
     return np.array(recipe.values, np.uint8)[labels]
@@ -170,15 +170,15 @@ LABEL_TYPES = ("as-trained", "instances", "mask", "classes")
 def labelled_as(model: Model, what: str) -> Model:
     """The model with other label files as its result; what: one of LABEL_TYPES.
 
-    "mask" gives 0 and 255, or the values of the masks that were learnt from; "instances" the objects in
-    the foreground of two classes. Raises UserError where the model's classes do not allow it.
+    "mask" gives 0 and 255, or the values of the training masks; "instances" the objects in
+    the foreground of two classes. Raises UserError if the model's classes do not allow it.
     """
     recipe = model.recipe
     if what == "as-trained" or what == recipe.kind:
         return model
     if recipe.classes != 2:
         raise UserError(
-            f"{what}: for models of two classes (background and foreground), and this one has "
+            f"{what}: needs a model of two classes (background and foreground), but this one has "
             f"{recipe.classes}, of {recipe.kind}. Leave the option out."
         )
     if what == "instances":
@@ -190,7 +190,7 @@ def labelled_as(model: Model, what: str) -> Model:
 def average_models(models: Mapping[str, Model]) -> Model:
     """One model of several, named for errors: their calibrated probabilities are averaged.
 
-    Median and label settings are the first one's. Raises UserError where they do not tell the same
+    Median and label settings are those of the first. Raises UserError if they do not predict the same
     classes of the same kind of image.
     """
     (first, one), *rest = models.items()
@@ -216,7 +216,7 @@ def _compared(model: Model) -> tuple[object, ...]:
 def pruned(model: Model, level: int) -> Model:
     """The model with the part of its network that gives the output at `level`; see UNetPlusPlus.
 
-    Raises UserError where its network cannot be pruned, or not there.
+    Raises UserError if its network cannot be pruned, or not to this level.
     """
     if not isinstance(model.net, Prunable):
         name = model.recipe.net["name"]
@@ -233,7 +233,7 @@ def save_model(path: Path, recipe: Recipe, net: Net, metadata: dict[str, Any]) -
 def load_model(path: Path, device: torch.device) -> Model:
     """Load an untrusted model file: it is checked value by value, and no code in it is run.
 
-    Raises UserError, which names the file, where it is damaged or no training could have written it.
+    Raises UserError, which names the file, if it is damaged or no training could have written it.
     """
     saved = load_plain(path, KIND)
     recipe = read_recipe(saved.values.get("recipe"), f"{path}: the model's recipe")

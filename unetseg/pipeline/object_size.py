@@ -1,4 +1,4 @@
-"""Models trained at one object size: how large an image's objects are, and the image at the right scale."""
+"""Models trained at one object size: the size of an image's objects, and the image at the right scale."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from unetseg.segment import object_maps
 
 SCALES = (0.125, 0.25, 0.5, 1.0, 2.0)
 SURE, SMALLEST_PX = 0.75, 10
-"""A first pass is trusted from this certainty, and this diameter in pixels of the network's input."""
+"""A first pass is trusted above this certainty and this diameter in pixels of the network's input."""
 LOOKED_AT_PX, LEAST_PX = 512, 32
 ALLOWED_SCALES = (1 / 50, 50)
 
@@ -27,7 +27,7 @@ ALLOWED_SCALES = (1 / 50, 50)
 class AtObjectSize:
     """Labels (*yx) of an image at its own size, its probabilities (k, *yx), and the scale of the prediction.
 
-    diameter: that of its objects in pixels, given or estimated; None where none was found.
+    diameter: of its objects in pixels, given or estimated; None if no object was found.
     """
 
     labels: NDArray[Any]
@@ -75,7 +75,7 @@ def scale_of_image(model: Model, image: LazyImage, tiling: PredictSettings, diam
 
 
 def as_factors(scale: float) -> tuple[float, float] | None:
-    """A scale as the factors (y, x) by which an image is resized for the network; None for as it is."""
+    """A scale as the factors (y, x) by which an image is resized for the network; None for no resizing."""
     return None if scale == 1 else (scale, scale)
 
 
@@ -87,22 +87,22 @@ def scale_for(model: Model, diameter: float) -> float:
     trained = model.recipe.object_diameter
     if trained == 0:
         raise UserError(
-            "--diameter: this model was not trained at one object size (data.object_diameter), so a "
-            "diameter says nothing about the right scale. Leave it out."
+            "--diameter: this model was not trained at one object size (data.object_diameter), so the "
+            "diameter cannot be used. Leave it out."
         )
     low, high = ALLOWED_SCALES
     if not trained / high <= diameter <= trained / low:
         raise UserError(
-            f"a diameter of {diameter:g} pixels: allowed are {trained / high:g} to {trained / low:g}; "
+            f"a diameter of {diameter:g} pixels: allowed are {trained / high:g} to {trained / low:g}, as "
             f"this model was trained on objects of {trained:g} pixels."
         )
     return trained / diameter
 
 
 def estimate_diameter(model: Model, image: NDArray[Any], name: str, tiling: PredictSettings) -> float | None:
-    """The median diameter in pixels of the objects in image (c, y, x); None where none is found.
+    """The median diameter in pixels of the objects in image (c, y, x); None if none is found.
 
-    The middle of the image is predicted at rising scales. The first one whose foreground is certain and
+    The middle of the image is predicted at increasing scales. The first one whose foreground is certain and
     whose objects are large enough to be separated decides; if there is none, the most certain one.
     """
     tried: list[tuple[float, float]] = []
@@ -131,7 +131,7 @@ def _scaled(image: NDArray[Any], name: str, scale: float) -> NDArray[Any]:
 
 
 def _middle(image: NDArray[Any], scale: float) -> NDArray[Any]:
-    """The part in the middle that has LOOKED_AT_PX pixels a side at this scale."""
+    """The middle part that has LOOKED_AT_PX pixels per side at this scale."""
     most = round(LOOKED_AT_PX / scale)
     starts = [max(0, (n - most) // 2) for n in image.shape[1:]]
     return image[:, starts[0] : starts[0] + most, starts[1] : starts[1] + most]
@@ -144,5 +144,5 @@ def _to_size(probability: NDArray[np.float32], shape: tuple[int, ...]) -> NDArra
 
 
 def _nearest(new: int, old: int) -> NDArray[np.intp]:
-    """Of each of `new` pixels along an axis, the nearest one of `old`."""
+    """For each of `new` pixels along an axis, the nearest one of `old`."""
     return ((2 * np.arange(new) + 1) * old // (2 * new)).astype(np.intp)

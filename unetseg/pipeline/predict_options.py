@@ -1,4 +1,4 @@
-"""The options of `unetseg predict`, one object for every kind of result, and which result takes which."""
+"""The options of `unetseg predict`: one object for every kind of result, and which result takes which."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ OF_IMAGES = (
     ("series", "pyramid_level", "channel", "plane", "axes", "pixel_size", "rescale", "scale", "diameter"),
     ("mask", "skip_below", "skip_damaged", "probability_type", "copy_image", "workers", "scheduler"),
 )
-"""A network of volumes takes a file for one volume and predicts it whole; it does not take these."""
+"""A network of volumes predicts each file whole, as one volume; it does not take these options."""
 
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """What is asked of a prediction, named as on the command line; the defaults ask for nothing special.
+    """The options of a prediction, named as on the command line; the defaults are those of the command.
 
     measure asks for a table of the objects, roi for their outlines as one of `exports.FORMATS`.
     series, pyramid_level, channel, plane and axes choose what is read of a file; pixel_size (µm) replaces
     the file's own. scale is the factor by which the image is resized for the network; rescale takes it
     from the pixel sizes of image and training; diameter is that of the objects in pixels, for models that
-    were trained at one object size. threshold … test_time_augmentation, where given, replace
+    were trained at one object size. threshold … test_time_augmentation, if given, replace
     the model's label settings; label_type is one of `model.LABEL_TYPES`. memory in bytes, tile in pixels
     (0 = from memory).
     """
@@ -88,11 +88,11 @@ class PredictOptions:
         named = {"--rescale": self.rescale, "--scale": self.scale, "--diameter": self.diameter}
         given = [name for name, value in named.items() if value]
         if len(given) > 1:
-            raise UserError(f"{' and '.join(given)}: give one of them.")
+            raise UserError(f"{' and '.join(given)}: give only one of them.")
 
     @property
     def settings(self) -> PredictSettings:
-        """How the work is cut up."""
+        """How the work is divided up."""
         return PredictSettings(self.memory, self.tile, self.batch, self.precision, self.engine)
 
     @property
@@ -102,7 +102,7 @@ class PredictOptions:
         return {setting: value for setting, value in given.items() if value is not None}
 
     def check(self, target: Target, *, volumes: bool) -> None:
-        """Raise UserError, naming the option, for one that this result does not take."""
+        """Raise UserError, naming the option, for an option that this result does not take."""
         given = {f.name for f in fields(self) if getattr(self, f.name) != f.default}
         for names, reason in self._refused(target, volumes=volumes):
             for name in names:
@@ -129,7 +129,7 @@ class PredictOptions:
         if not zarr:
             yield ["copy_image"], f"needs an OME-Zarr (--out NAME.ome.zarr), not {out}"
         if target.streamed and not zarr:
-            yield ["probabilities"], f"an OME-TIFF holds labels alone; give --out NAME.ome.zarr, not {out}"
+            yield ["probabilities"], f"an OME-TIFF only holds labels; give --out NAME.ome.zarr, not {out}"
         if not target.streamed:
             reason = f"several processes write an OME-Zarr or OME-TIFF (--out NAME.ome.zarr), not {out}"
             yield ["workers", "scheduler"], reason

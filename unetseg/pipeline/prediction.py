@@ -37,7 +37,7 @@ from unetseg.streaming.output import estimate_request, predict_to
 from unetseg.streaming.work import Resumed, Summary, TileDone, TileExecutor, tiles_here
 
 SCALES = (1 / 50, 50)
-"""The factors by which an image may be resized."""
+"""The allowed factors by which an image is resized."""
 SAMPLE = 1024
 """Side in pixels of the part of an image whose grey values are compared with those of the training."""
 
@@ -53,7 +53,7 @@ Event = Note | Resumed | TileDone | Summary
 
 
 def open_model(runs: Sequence[Path], options: PredictOptions) -> Model:
-    """The average of the runs' best models (or of model files), with the options that are given."""
+    """The average of the runs' best models (or of model files), with the given options."""
     return average_models({str(path): _one_model(path, options) for path in runs})
 
 
@@ -61,7 +61,7 @@ def choose_targets(model: Model, images: Sequence[Path], out: Path, options: Pre
     """Each image and where its labels go.
 
     Raises UserError, before anything is computed, for options that a result does not take, two results
-    of one name, and results that would replace what is not ours.
+    of one name, and results that would replace a file that is not ours.
     """
     volumes = model.net.dims == 3
     if (options.workers > 1 or options.scheduler) and any(
@@ -112,12 +112,12 @@ def _predict_image(
 
 
 def _differences(model: Model, request: Request) -> Iterator[str]:
-    """What of an image differs from the training images: its pixel size, its grey values."""
+    """How an image differs from the training images: in pixel size, in grey values."""
     if request.source is request.image:
         note = pixel_size_note(request.source.spacing_um, trained_pixel_size(model.recipe))
         if note:
             yield f"{note} (--rescale)"
-    with suppress(UserError):  # what cannot be read is found, or skipped, by the prediction
+    with suppress(UserError):  # what cannot be read is reported, or skipped, by the prediction
         note = grey_value_note(model.recipe.normalisation, _sample(request.source))
         if note:
             yield note
@@ -131,7 +131,7 @@ def _sample(image: LazyImage) -> NDArray[Any]:
 
 
 def _object_size(model: Model, request: Request, options: PredictOptions) -> str:
-    """What an image was resized by, for a model that was trained at one object size."""
+    """How an image was resized, for a model that was trained at one object size."""
     scale = request.image.shape[1] / request.source.shape[1]
     if request.image is request.source and options.diameter is None and options.scale is None:
         return "no objects were found in a first pass; the image is predicted at its own size"
@@ -140,7 +140,7 @@ def _object_size(model: Model, request: Request, options: PredictOptions) -> str
 
 
 def describe_target(model: Model, target: Target, options: PredictOptions) -> list[str]:
-    """What the image is, and what its prediction will take, in lines; nothing is written."""
+    """What the image is and what its prediction will take, one line each; nothing is written."""
     if model.net.dims == 3:
         return describe_volume(model, target, options)
     request = make_request(model, target, options)
@@ -153,7 +153,7 @@ def describe_target(model: Model, target: Target, options: PredictOptions) -> li
     return [
         f"{target.image}: {y}×{x} pixels, {c} channels, {planes} planes of {request.source.dtype}{resized}",
         f"tiles:  {len(plan.partition) * planes} of {tile} pixels; "
-        f"{plan.redundancy:.2f} pixels are computed for each",
+        f"{plan.redundancy:.2f} pixels are computed for each one kept",
         f"memory: {plan.memory / 2**20:.0f} MiB for tiles, of {options.memory / 2**20:.0f} allowed",
         f"output: at most {found.output_bytes / 1e6:.0f} MB in {target.out}",
         f"time:   {found.seconds:.0f} s, from one tile",
@@ -189,7 +189,7 @@ def trained_pixel_size(recipe: Recipe) -> tuple[float, float] | None:
 
 
 def _scale(image: LazyImage, model: Model, options: PredictOptions) -> tuple[float, float] | None:
-    """The factors (y, x) by which the image is resized for the network; None for as it is."""
+    """The factors (y, x) by which the image is resized for the network; None for no resizing."""
     if not options.rescale:
         scale = options.scale
         if scale is None:
@@ -198,7 +198,7 @@ def _scale(image: LazyImage, model: Model, options: PredictOptions) -> tuple[flo
     there, wanted = image.spacing_um, trained_pixel_size(model.recipe)
     if there is None:
         raise UserError(
-            f"{image.path}: --rescale needs the image's pixel size, which its file does not give. Give "
+            f"{image.path}: --rescale needs the image's pixel size, which is not in the file. Give "
             "--pixel-size MICROMETRES, or --scale FACTOR instead."
         )
     if wanted is None:
@@ -209,14 +209,14 @@ def _scale(image: LazyImage, model: Model, options: PredictOptions) -> tuple[flo
     factors = (there[0] / wanted[0], there[1] / wanted[1])
     if not all(SCALES[0] <= f <= SCALES[1] for f in factors):
         raise UserError(
-            f"{image.path}: --rescale would resize it {factors[0]:.3g} times ({there[0]:.4g} µm a pixel, "
+            f"{image.path}: --rescale would resize it {factors[0]:.3g} times ({there[0]:.4g} µm per pixel, "
             f"{wanted[0]:.4g} in training). Give the right --pixel-size, or --scale FACTOR."
         )
     return None if factors == (1, 1) else factors
 
 
 def _results(target: Target, options: PredictOptions) -> list[Path]:
-    """The files that a prediction writes, of which an existing one must be ours."""
+    """The files that a prediction writes; an existing one must be ours."""
     paths = [target.out]
     if options.probabilities and not target.streamed:
         paths.append(probabilities_path(target.out))

@@ -1,4 +1,4 @@
-"""Weights trained elsewhere, from a local file, as the start of a training."""
+"""Weights trained elsewhere, from a local file, to start a training from."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def start_from_weights(net: Net, options: dict[str, NetOption]) -> None:
     if not options.get("weights"):
         return
     if not isinstance(net, Pretrained):
-        raise UserError(f"net.weights: a network {options['name']!r} takes no weights of ImageNet.")
+        raise UserError(f"net.weights: a network {options['name']!r} cannot take ImageNet weights.")
     path = Path(str(options["weights"])).expanduser()
     try:
         state = read_plain(path, older_format=True)

@@ -1,4 +1,4 @@
-"""The picture sheet of a data set: what the network will be given."""
+"""The picture sheet of a data set: what the network will see."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SAMPLES, DRAWS = 3, 3
 def write_show(experiment: Experiment, path: Path) -> tuple[str, ...]:
     """Write the sheet: image, labels, class map, weight map and three augmented draws of samples.
 
-    Returns what was recognised of the data, and how they are split.
+    Returns what was detected in the data, and how they are split.
     """
     listing = list_data(experiment.data)
     rows = shown(experiment, all_entries(listing), learnt_classes(listing, experiment.target))
@@ -49,7 +49,7 @@ def write_show(experiment: Experiment, path: Path) -> tuple[str, ...]:
 def shown(
     experiment: Experiment, entries: Sequence[Entry], classes: int
 ) -> dict[str, dict[str, NDArray[Any]]]:
-    """What the network is given of a few of the entries: pictures by their title, by sample name.
+    """What the network sees of a few of the entries: pictures by their title, by sample name.
 
     Pictures are (y, x, 3) in 0…1; the weight map is (y, x). Of volumes the middle slice is shown.
     """

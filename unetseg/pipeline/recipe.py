@@ -1,4 +1,4 @@
-"""What prediction must repeat from training besides the weights, checked value by value when it is loaded."""
+"""What prediction must repeat from training besides the weights, checked value by value when loaded."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ FLOATING = (torch.float32, torch.float16, torch.bfloat16)
 DECIDED = {
     "channels": "the images decide it",
     "classes": "the labels decide it, or data.classes",
-    "seed": "it stands at the top of the experiment",
+    "seed": "it is given at the top of the experiment",
 }
 COEFFICIENTS = (0, 4)
-"""Lengths of a calibration: none, or a cubic's."""
+"""Allowed numbers of calibration coefficients: none, or a cubic's."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Recipe:
     """What makes a network's weights a model; plain values only, so it loads without running code.
 
     spacing_um: pixel size of the network's input, per axis of yx; calibration: the coefficients of
-    `calibrated`, empty for none; values: what class maps hold for each class, as in the label files that
-    were learnt, empty for 0, 1, 2, …; object_diameter: that of the training images' objects in pixels, if
+    `calibrated`, empty for none; values: what label files hold for each class, as in the training labels,
+    empty for 0, 1, 2, …; object_diameter: of the training images' objects in pixels, if
     all were brought to one, else 0; target: what was learnt, None in older files.
     """
 
@@ -73,14 +73,14 @@ def read_recipe(table: Any, source: str) -> Recipe:
     for name, (given, lengths) in allowed.items():
         if given not in lengths:
             words = " or ".join(map(str, lengths))
-            raise UserError(f"{source}: {name} has {given} values: {words} are expected.")
+            raise UserError(f"{source}: {name} has {given} values; {words} are expected.")
     if rule.repeat_grey and rule.channels != 3:
         raise UserError(f"{source}: normalisation.repeat_grey is for 3 channels, not {rule.channels}.")
     return recipe
 
 
 def new_net(recipe: Recipe, seed: int) -> Net:
-    """The recipe's network with fresh weights; for those of a file see `start_from_weights`."""
+    """The recipe's network with initial weights; for those of a file see `start_from_weights`."""
     name, options = name_and_options(recipe.net)
     return build_net(
         name, channels=recipe.normalisation.channels, classes=recipe.classes, seed=seed, **options
@@ -88,21 +88,21 @@ def new_net(recipe: Recipe, seed: int) -> Net:
 
 
 def name_and_options(net: dict[str, NetOption]) -> tuple[str, dict[str, Any]]:
-    """What the table of a network says: its name, and its options for `build_net`.
+    """The name of a network and its options for `build_net`, from its table.
 
-    Raises UserError for one that the data decide.
+    Raises UserError for an option that the data decide.
     """
     options = {k: v for k, v in net.items() if k not in ("name", "weights")}
     for key, source in DECIDED.items():
         if key in options:
-            raise UserError(f"net.{key}: not an option of a network: {source}. Leave it out.")
+            raise UserError(f"net.{key}: is not an option of a network: {source}. Leave it out.")
     return str(net.get("name", "unet")), options
 
 
 def checked_weights(weights: Any, recipe: Recipe) -> dict[str, Tensor]:
-    """Named weights from a file, if they are those of the recipe's network, with nothing allocated.
+    """Named weights from a file, if they are those of the recipe's network; nothing is allocated for them.
 
-    They may be of half precision. Raises UserError for a name, shape or type that does not fit, and for
+    They may be in half precision. Raises UserError for a name, shape or type that does not fit, and for
     numbers that are not finite.
     """
     if not isinstance(weights, dict) or not all(isinstance(w, Tensor) for w in weights.values()):

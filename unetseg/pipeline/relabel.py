@@ -1,4 +1,4 @@
-"""Labels made again from kept probabilities, with other label settings; the network is not run."""
+"""New labels from saved probabilities, with other label settings; the network is not run."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ SUFFIX = "_probabilities"
 
 
 def relabel_maps(maps: NDArray[np.float32], labels: LabelSettings) -> NDArray[np.int32]:
-    """Object labels (y, x) of kept probabilities (k, y, x) in 0…1; with k = 1 those of the foreground."""
+    """Object labels (y, x) from saved probabilities (k, y, x) in 0…1; with k = 1, of the foreground."""
     both = np.concatenate([1 - maps, maps]) if len(maps) == 1 else maps
     return object_labels(both, labels)
 
 
 def label_settings(model: Model, **given: Any) -> LabelSettings:
-    """The model's label settings, or what is given instead; UserError for classes and volumes."""
+    """The model's label settings with the given ones replaced; UserError for classes and volumes."""
     if model.recipe.kind == "classes" or model.net.dims == 3:
-        raise UserError("relabel: is for objects in images. Predict classes and volumes again instead.")
+        raise UserError("relabel only makes objects in images. For classes and volumes, predict again.")
     return replace(model.recipe.labels, **{name: v for name, v in given.items() if v is not None})
 
 
 def relabel_targets(path: Path, out: Path, *, overwrite: bool) -> list[tuple[Path, Path]]:
-    """Each file of probabilities and its labels' file in the folder `out`.
+    """Each file of probabilities and its label file in the folder `out`.
 
-    Raises UserError, before anything is written, where there is none or a result would replace a file.
+    Raises UserError, before anything is written, if there is none or a result would replace a file.
     """
     if not path.exists():
         raise UserError(f"{path}: no such file or folder.")
@@ -47,7 +47,7 @@ def relabel_targets(path: Path, out: Path, *, overwrite: bool) -> list[tuple[Pat
         raise UserError(f"{path}: relabel reads TIFF. Predict with --probabilities into a folder.")
     found = [p for p in image_files(path) if p.stem.endswith(SUFFIX)] if path.is_dir() else [path]
     if not found:
-        raise UserError(f"{path}: no {SUFFIX}.tif in this folder. Predict with --probabilities.")
+        raise UserError(f"{path}: this folder has no {SUFFIX}.tif. Predict with --probabilities.")
     targets = [(p, out / f"{p.stem.removesuffix(SUFFIX)}_labels.tif") for p in found]
     for source, target in targets:
         if is_volume_file(source):
@@ -58,7 +58,7 @@ def relabel_targets(path: Path, out: Path, *, overwrite: bool) -> list[tuple[Pat
 
 
 def relabel_file(source: Path, target: Path, labels: LabelSettings) -> int:
-    """Write the labels of a file of probabilities; how many objects there are."""
+    """Write the labels of a file of probabilities; returns the number of objects."""
     image = open_image(source)
     _check(image, source)
     pages = np.stack([relabel_maps(maps, labels) for maps in _planes(image)])
@@ -69,7 +69,7 @@ def relabel_file(source: Path, target: Path, labels: LabelSettings) -> int:
 
 def _check(image: LazyImage, path: Path) -> None:
     if image.dtype not in (np.float32, np.uint8) or read_mark(path) is None:
-        raise UserError(f"{path}: not probabilities that `unetseg predict --probabilities` wrote.")
+        raise UserError(f"{path}: was not written by `unetseg predict --probabilities`.")
 
 
 def _planes(image: LazyImage) -> Iterator[NDArray[np.float32]]:

@@ -45,27 +45,29 @@ class Target:
 
 
 def find_targets(images: Sequence[Path], out: Path, *, kind: str) -> list[Target]:
-    """The images named, and those in folders named, each with a result of its own.
+    """The given images, and those in given folders, each with its own result.
 
     out: a folder, or for one image the name of a file or OME-Zarr; kind: "classes" or "instances".
-    Raises UserError where two results would have one name, in any mix of upper and lower case, and
-    where a result would replace an image or be read as one the next time.
+    Raises UserError if two results would have the same name, ignoring upper and lower case, and
+    if a result would replace an image or be read as one the next time.
     """
     found = [file for path in images for file in _images_in(path)]
     if out.name.lower().endswith(FILES):
         if len(found) != 1:
-            raise UserError(f"{out}: holds the result of one image; {len(found)} are given. Give a folder.")
+            raise UserError(
+                f"{out}: holds the result of one image, but {len(found)} are given. Give a folder."
+            )
         return _distinct([Target(found[0], out)])
     if out.suffix.lower() in NOT_WRITTEN and not out.is_dir():
         raise UserError(
-            f"{out}: labels are not written as {out.suffix}. Give a folder, or NAME.tif, NAME.ome.tif or "
+            f"{out}: labels cannot be written as {out.suffix}. Give a folder, or NAME.tif, NAME.ome.tif or "
             "NAME.ome.zarr for one image."
         )
     ending = "classes" if kind == "classes" else "labels"
     for path in found:
         if path.resolve().parent == out.resolve():
             raise UserError(
-                f"{out}: holds the images; results there would be read as images the next time. "
+                f"{out}: holds the images; results in it would be read as images the next time. "
                 "Choose another --out."
             )
     return _distinct([Target(path, out / _result_name(path, ending)) for path in found])
@@ -86,7 +88,7 @@ def challenge_targets(sequences: Sequence[Path], out: Path) -> list[Target]:
 
 
 def image_name(path: Path) -> str:
-    """What an image is called: its file's name without the ending; inside a Zarr, with the place in it.
+    """The name of an image: its file's name without the ending; inside a Zarr, with the path in it.
 
     >>> image_name(Path("plate.zarr/A/1/0")), image_name(Path("day.1.ome.zarr")), image_name(Path("a.tif"))
     ('plate_A_1_0', 'day.1', 'a')
@@ -114,7 +116,7 @@ def _images_in(path: Path) -> list[Path]:
     zarrs = [p for p in path.iterdir() if p.name[0] != "." and is_zarr(p)]
     found = sorted([*image_files(path), *zarrs], key=lambda p: p.name)
     if not found:
-        raise UserError(f"{path}: no TIFF, PNG, NIfTI or Zarr image in this folder.")
+        raise UserError(f"{path}: this folder has no TIFF, PNG, NIfTI or Zarr image.")
     return found
 
 
@@ -127,7 +129,7 @@ def _distinct(targets: list[Target]) -> list[Target]:
         other = first.setdefault(str(target.out.resolve()).casefold(), target)
         if other is not target:
             raise UserError(
-                f"{other.image} and {target.image}: both results would be {target.out}. Rename one, or "
+                f"{other.image} and {target.image}: both results would be {target.out}. Rename one image, or "
                 "predict them separately with different --out."
             )
     return targets

@@ -13,14 +13,14 @@ from unetseg.images import LazyImage, open_image
 from unetseg.images.marks import existing_mark
 
 LARGEST = 2048
-"""Pixels of a picture's side, at most."""
+"""The most pixels of a picture's side."""
 STRIP = 512
 
 
 def write_result_picture(image: LazyImage, out: Path, kind: str, count: int) -> None:
-    """The overlay of the first plane of a result; a large image is read strip by strip and thinned out.
+    """The overlay of the first plane of a result; a large image is read strip by strip and subsampled.
 
-    kind: "classes" or "instances"; count: of the objects. Raises UserError where something else has
+    kind: "classes" or "instances"; count: of the objects. Raises UserError if another file has
     the picture's name.
     """
     noun = "classes" if kind == "classes" else "objects"

@@ -20,14 +20,14 @@ from unetseg.run import Run
 from unetseg.train import Step
 
 TIMED_SECONDS = 20.0
-"""After this time two steps are enough to tell how long the others take."""
+"""After this time, two steps are enough to estimate how long the others take."""
 
 
 @dataclass(frozen=True)
 class Duration:
-    """After the first steps: how long the steps that are left will take, validations not counted.
+    """After the first steps: how long the remaining steps will take, without validations.
 
-    steps: that are left; seconds_per_step: the median of those done, the first one left out.
+    steps: how many remain; seconds_per_step: the median of the steps so far, without the first.
     """
 
     steps: int
@@ -35,7 +35,7 @@ class Duration:
 
     @property
     def seconds(self) -> float:
-        """Seconds of all the steps that are left."""
+        """Seconds that all remaining steps will take."""
         return self.steps * self.seconds_per_step
 
 
@@ -51,9 +51,9 @@ Event = Note | Step | Validated | Scheduled | Duration | Predicted
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an experiment ended. finished: False where it was stopped and can be resumed.
+    """How an experiment ended. finished: False if it was stopped and can be resumed.
 
-    steps: training steps done; scores: None where nothing was held back to score, or not finished;
+    steps: training steps done; scores: None if nothing was held back to score, or not finished;
     report: the HTML page.
     """
 
@@ -73,9 +73,9 @@ def run_experiment(
     """Train the run's experiment, score its best model and write the report.
 
     run: from `Run.create`, or with `resume` one with a checkpoint. progress: called with every event, in
-    the calling thread. stopped: asked after every step; once it is true the state is saved, nothing is
-    scored and the run can be resumed, with the same result as an uninterrupted one. Of several processes
-    that train together the first alone scores and reports. Raises UserError, as `train_run` does.
+    the calling thread. stopped: asked after every step; once it returns True, the state is saved, nothing
+    is scored, and the run can be resumed with the same result as an uninterrupted one. Of several processes
+    that train together only the first scores and reports. Raises UserError, as `train_run` does.
     """
     steps = done = 0
     for event in _timed(train_run(run, resume=resume, stopped=stopped)):
@@ -93,7 +93,7 @@ def run_experiment(
 
 @dataclass
 class _Clock:
-    """The first steps of a call, until their time is known."""
+    """The times of the first steps of a call."""
 
     started: float = field(default_factory=time.perf_counter)
     seconds: list[float] = field(default_factory=list)
@@ -103,7 +103,7 @@ class _Clock:
 
 
 def _timed(events: Iterator[Note | Step | Validated | Scheduled]) -> Iterator[Event]:
-    """The events, and once the first steps are done a Duration. The first step also prepares the others."""
+    """The events, and after the first steps a Duration. The first step takes longer and does not count."""
     clock: _Clock | None = None
     reported, steps = False, 0
     for event in events:

@@ -15,9 +15,9 @@ from unetseg.train import State
 
 KIND = "unetseg-state"
 HOW = {"lr", "capturable", "decoupled_weight_decay", "differentiable", "foreach", "fused", "maximize"}
-"""Of an optimizer's group, what is set at every step, and how torch computes, which differs by version."""
+"""Entries of an optimizer's group that change at every step, or that depend on the version of torch."""
 MOMENTS = {"SGD": {"momentum_buffer"}, "AdamW": {"step", "exp_avg", "exp_avg_sq"}}
-"""What each optimizer keeps of a parameter, once it has a gradient."""
+"""What each optimizer keeps for a parameter, once it has a gradient."""
 
 
 def save_state(path: Path, state: State, best: float) -> None:
@@ -26,10 +26,10 @@ def save_state(path: Path, state: State, best: float) -> None:
 
 
 def load_state(path: Path, state: State, steps: int) -> tuple[float, str]:
-    """Put what `save_state` wrote into a fresh `state` of the same experiment, which has `steps` steps.
+    """Put what `save_state` wrote into a new `state` of the same experiment, which has `steps` steps.
 
     Returns the best validation score, and a note for the user or "". Raises UserError, which names the file,
-    where it is damaged, or is not a state of this experiment.
+    if it is damaged, or is not a state of this experiment.
     """
     saved = load_plain(path, KIND)
     table, best = saved.values.get("state"), saved.values.get("best")
@@ -39,7 +39,7 @@ def load_state(path: Path, state: State, steps: int) -> tuple[float, str]:
     if problem:
         raise UserError(
             f"{path}: does not fit {path.with_name('experiment.toml')}, which was changed since ({problem}). "
-            "Put the settings back, or train a new run."
+            "Restore the settings, or train a new run."
         )
     groups = state.optimizer.state_dict()["param_groups"]
     state.load_state_dict({**table, "optimizer": {**table["optimizer"], "param_groups": groups}})
@@ -47,7 +47,7 @@ def load_state(path: Path, state: State, steps: int) -> tuple[float, str]:
 
 
 def _problem(table: dict[str, Any], state: State, steps: int) -> str:
-    """What of a saved state does not fit a fresh one; "" if all does."""
+    """What in a saved state does not fit a new one; "" if everything does."""
     fresh = state.state_dict()
     if table.keys() != fresh.keys():
         return "other parts"
@@ -61,7 +61,7 @@ def _problem(table: dict[str, Any], state: State, steps: int) -> str:
 
 
 def _optimizer_fits(saved: Any, optimizer: torch.optim.Optimizer) -> bool:
-    """The same groups of parameters and settings, and numbers for each parameter of its own shape."""
+    """Whether parameter groups and settings are the same, and each parameter has numbers of its shape."""
     fresh = optimizer.state_dict()
     if not isinstance(saved, dict) or saved.keys() != fresh.keys() or not isinstance(saved["state"], dict):
         return False
@@ -90,7 +90,7 @@ def _settings(group: dict[str, Any]) -> dict[str, Any]:
 
 
 def _moments_fit(moments: dict[str, Any], parameter: Tensor) -> bool:
-    """Each is nothing, one number, or as many as the parameter's; all are finite."""
+    """Whether each is empty, one number, or as many as the parameter's, and all are finite."""
     return all(
         value is None
         or (

@@ -1,4 +1,4 @@
-"""A trained model as the start of a new training: what is taken over, and where it comes from."""
+"""A trained model as the start of a new training: what is inherited, and where it comes from."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from unetseg.run import Run
 from unetseg.settings import Experiment
 
 LEARNING_RATE, STEPS = 5e-4, 300
-"""Of a training that starts from a model, where the experiment gives none: a quarter of the usual peak."""
+"""Of a training that starts from a model, if the experiment gives none: a quarter of the usual peak."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Parent:
 
 
 def read_parent(name: str) -> Parent:
-    """The model of a run folder, a model file or a name; raises UserError where there is none."""
+    """The model of a run folder, a model file or a name; UserError if there is none."""
     path = find_model(Path(name).expanduser()).path
     run = Run.open(path) if path.is_dir() else None
     file = path if run is None else run.best
@@ -61,7 +61,7 @@ def _read(file: Path, changed: int) -> tuple[str, Model]:
 
 
 def inherited(experiment: Experiment) -> dict[str, tuple[Any, str]]:
-    """Settings that come from the model in train.start_from, and why, by their dotted names."""
+    """Settings that come from the model in train.start_from, and the reasons, by their dotted names."""
     parent = read_parent(experiment.train.start_from)
     recipe, why = parent.model.recipe, f"of {parent.name}"
     found: dict[str, tuple[Any, str]] = {
@@ -69,8 +69,8 @@ def inherited(experiment: Experiment) -> dict[str, tuple[Any, str]]:
         "data.downsample": (recipe.downsample, why),
         "data.object_diameter": (recipe.object_diameter, why),
         "net": ({k: v for k, v in recipe.net.items() if k != "weights"}, why),
-        "train.learning_rate": (LEARNING_RATE, "lower, because the weights are trained"),
-        "train.steps": (STEPS, "fewer, because the weights are trained"),
+        "train.learning_rate": (LEARNING_RATE, "lower, because the weights are already trained"),
+        "train.steps": (STEPS, "fewer, because the weights are already trained"),
     }
     if recipe.target is not None:
         target = recipe.target
@@ -86,7 +86,7 @@ def inherited(experiment: Experiment) -> dict[str, tuple[Any, str]]:
 def start_from_parent(
     net: Net, recipe: Recipe, parent: Parent, experiment: Experiment, images: dict[str, list[str]]
 ) -> list[str]:
-    """Put the parent's weights into the net; notes for the user. images: names by part."""
+    """Put the parent's weights into the net; returns notes for the user. images: names by part."""
     try:
         changed = take_weights(net, recipe, parent.model)
     except UserError as error:
@@ -95,14 +95,14 @@ def start_from_parent(
 
 
 def origin(parent: Parent | None) -> dict[str, Any]:
-    """What environment.json keeps of the parent, which may be gone when the run is resumed."""
+    """What environment.json keeps about the parent, which may no longer exist when the run is resumed."""
     if parent is None:
         return {}
     return {"lineage": parent.lineage, "normalisation": asdict(parent.model.recipe.normalisation)}
 
 
 def known_grey_values(run: Run, parent: Parent | None) -> Normalisation | None:
-    """The rule of the parent, or of a resumed run's parent; None where there was none."""
+    """The rule of the parent, or of a resumed run's parent; None without a parent."""
     if parent is not None:
         return parent.model.recipe.normalisation
     kept = run.read_json("environment.json").get("normalisation")
@@ -117,9 +117,9 @@ def recorded_lineage(run: Run) -> tuple[Ancestor, ...]:
 def take_weights(net: Net, recipe: Recipe, parent: Model) -> list[str]:
     """Put the parent's weights into the net; notes say which layers were adapted or are new.
 
-    Where the channels differ, the filters of the first layer are summed over the parent's channels and
-    shared equally, so that a grey image repeated in every channel gives the same response. Where the classes
-    differ, layers whose size depends on them keep their fresh weights. Raises UserError, which names the
+    If the channels differ, the filters of the first layer are summed over the parent's channels and
+    shared equally, so that a grey image repeated in every channel gives the same response. If the classes
+    differ, layers whose size depends on them keep their initial weights. Raises UserError, which names the
     first tensor, for any other difference.
     """
     theirs, ours = parent.net.state_dict(), net.state_dict()
@@ -196,7 +196,7 @@ def _remedy(recipe: Recipe, parent: Model) -> str:
     ours, theirs = (str(r.net.get("name")) for r in (recipe, parent.recipe))
     return (
         f"The weights of a {theirs!r} do not fit this {ours!r}: leave [net] out, so that the model's own "
-        "settings are taken, or start from another model."
+        "settings are used, or start from another model."
     )
 
 

@@ -8,26 +8,26 @@ from unetseg.settings import TrainSettings
 
 MOST_STEPS = 1_000_000_000
 FEWEST_STEPS = 10
-"""Fewer teach nothing: a budget that is too short is exceeded."""
+"""Fewer teach nothing, so a budget that is too short is exceeded."""
 CHOICE = 4.0
-"""The search of label settings takes about as long as predicting its images so many times."""
+"""How often predicting its images fits into the time of the search of label settings."""
 MARGIN = 0.9
-"""The part of the time left that is planned with; machines become slower when they are warm or shared."""
+"""The fraction of the remaining time that is planned with; machines slow down when warm or shared."""
 
 TIMED_STEPS = 6
 
 
 def enough_timed(steps: int, seconds: float, limit: float) -> bool:
-    """Whether so many steps in so many seconds tell what a step takes: six, or two after `limit` seconds.
+    """Whether so many steps in so many seconds are enough to time a step: six, or two after `limit` seconds.
 
-    The first one prepares the others and does not count.
+    The first step prepares the others and does not count.
     """
     return steps >= TIMED_STEPS or (steps >= 2 and seconds > limit)
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds of a training step, and of predicting and scoring one image, as measured on this machine."""
+    """Seconds of a training step, and of predicting and scoring one image, measured on this machine."""
 
     step: float
     image: float

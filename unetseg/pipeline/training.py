@@ -48,15 +48,15 @@ from unetseg.settings import NO_AUGMENT, AugmentSettings, Experiment
 from unetseg.train import State, Step, new_state, train
 
 READ_LATE = {"cuda": 1}
-"""Steps by which the loss is read late, by the type of device: so that a GPU is never waited for."""
+"""Steps by which the loss is read late, by the type of device, so that nothing waits for a GPU."""
 
 
 def train_run(run: Run, *, resume: bool, stopped: Callable[[], bool]) -> Iterator[Event]:
     """Train the run's experiment from its start, or from its last checkpoint, to its end.
 
-    Yields notes, steps and validations as they come. When `stopped` turns true the state is saved
-    after the step at hand and the generator ends. A resumed run ends with the same weights as one
-    that was not interrupted. Of several processes the first alone validates and writes.
+    Yields notes, steps and validations as they come. When `stopped` returns True, the state is saved
+    after the current step and the generator ends. A resumed run ends with the same weights as one
+    that was not interrupted. Of several processes only the first validates and writes.
     """
     run = replace(run, writes=rank() == 0)
     with run.held():
@@ -115,7 +115,7 @@ class _Fit:
     best: float
 
     def keep_to_budget(self, started: float) -> str:
-        """Decide the steps by the time of a few, which are undone, and of predicting one image."""
+        """Decide the number of steps by timing a few, which are undone, and predicting one image."""
         experiment, validate_part = self.experiment, self.data.validate
         settings, seed = experiment.train, experiment.seed
         step = seconds_per_step(
@@ -135,7 +135,7 @@ class _Fit:
         yield Scheduled(settings.steps)
         source = self.batches(experiment.augment)
         if self.run.writes and self.state.step >= settings.steps and not self.run.best.is_file():
-            yield Note("best.pt is lost: the last weights take its place")
+            yield Note("best.pt is missing: the last weights take its place")
             yield self._validate()
         loss = LOSSES[settings.loss]
         done = train(self.state, source, loss, settings, seed=experiment.seed, device=device)
@@ -150,7 +150,9 @@ class _Fit:
                 yield self._validate()
                 if last and (experiment.labels.choose or experiment.labels.calibrate):
                     yield from self._finish()
-            stopping = any_of_all(stopped(), device)  # asked once: what ends the run has also saved it
+            stopping = any_of_all(
+                stopped(), device
+            )  # asked once, so that whatever ends the run also saves it
             if stopping:
                 yield from self._read(unread)
             if self.run.writes and (due or stopping):
@@ -161,7 +163,7 @@ class _Fit:
                 return
 
     def _read(self, unread: list[Step]) -> Iterator[Step]:
-        """Log the steps and yield them; the list is empty after it, and every loss was finite."""
+        """Log the steps and yield them; afterwards the list is empty, and every loss was finite."""
         while unread:
             step = unread.pop(0)
             self.run.log({"step": step.number, **_rounded(step)})
@@ -182,7 +184,7 @@ class _Fit:
         )
 
     def _validate(self) -> Validated:
-        """The real tiled prediction and score of the validation part; the best model is kept."""
+        """Predict (tiled) and score the validation part; keep the model if it is the best."""
         started = time.perf_counter()
         name = self.experiment.train.select_by
         scores = validate(self.model, self.data.validate, name)
@@ -198,14 +200,14 @@ class _Fit:
         return Validated(step, scores, better)
 
     def _finish(self) -> Iterator[Note]:
-        """Calibrate the best model and choose its label settings by the validation part; keep both in it."""
+        """Calibrate the best model and choose its label settings by the validation part; save both in it."""
         labels, samples = self.experiment.labels, self.data.validate
         choose = labels.choose and self.model.recipe.kind != "classes"
         if not samples or not (choose or labels.calibrate):
-            yield Note("labels: as set (nothing to choose them by)")
+            yield Note("labels: as set (the validation part has no objects to choose them by)")
             return
         best = load_model(self.run.best, self.model.device)
-        best = replace(best, recipe=self.model.recipe)  # a run killed here chooses from the same start
+        best = replace(best, recipe=self.model.recipe)  # a run killed here makes the same choice again
         if labels.calibrate:
             yield Note("calibrating the probabilities by the validation part")
             best = calibrate_model(best, samples)
@@ -229,7 +231,7 @@ class _Fit:
         return replace(best, recipe=replace(best.recipe, labels=found.labels)), note
 
     def _save_model(self, scores: dict[str, float]) -> None:
-        """The present weights as the model to predict with."""
+        """Save the current weights as the model to predict with."""
         with self.run.replacing(self.run.best.name) as path:
             save_model(path, self.model.recipe, self.model.net, self._metadata(scores))
 
@@ -242,7 +244,7 @@ class _Fit:
 
 
 def validate(model: Model, samples: Sequence[Sample], select_by: str) -> dict[str, float]:
-    """Pooled standard scores of labelled samples, and that named `select_by`; empty without samples."""
+    """Pooled standard scores of labelled samples, and the score `select_by`; empty without samples."""
     if not samples:
         return {}
     pairs = (

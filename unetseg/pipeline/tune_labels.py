@@ -45,7 +45,7 @@ Value = Callable[[LabelSettings], float]
 
 @dataclass(frozen=True)
 class Tuned:
-    """The settings chosen, their score and that of the settings before; tried: how many, in what time."""
+    """The chosen settings, their score and that of the settings before; tried: how many, in what time."""
 
     labels: LabelSettings
     score: float
@@ -55,7 +55,7 @@ class Tuned:
 
     @property
     def words(self) -> str:
-        """The settings in a line."""
+        """The settings in one line."""
         names = ("threshold", "seed_threshold", "min_seed_area", "min_area", "max_hole_area", "grow")
         return ", ".join(f"{name.replace('_', ' ')} {getattr(self.labels, name):g}" for name in names)
 
@@ -63,7 +63,7 @@ class Tuned:
 def choose_labels(model: Model, samples: Sequence[Sample], select_by: str) -> Tuned:
     """The label settings with the best pooled score on labelled samples; the model's own if none is better.
 
-    The samples must be the validation part: never what is scored in the end.
+    The samples must be the validation part, never those that are scored in the end.
     """
     started = time.perf_counter()
     score = scores_of(model.recipe.kind, model.recipe.classes)[select_by]
@@ -126,7 +126,7 @@ def _on_grid(best: LabelSettings, value: Value, axes: Axes) -> LabelSettings:
 
 
 def _smoothed(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Each score averaged with its neighbours along every axis that are defined; itself counts twice.
+    """Each score averaged with its defined neighbours along every axis; its own value counts twice.
 
     >>> _smoothed(np.array([0.5, 0.9, 0.5, 0.8, 0.8, 0.8])).round(3).tolist()
     [0.633, 0.7, 0.675, 0.725, 0.8, 0.8]
@@ -152,7 +152,7 @@ def _near(value: float) -> tuple[float, ...]:
 
 
 def calibrate_model(model: Model, samples: Sequence[Sample]) -> Model:
-    """The model with its foreground probability calibrated by labelled samples: never those scored."""
+    """The model with its foreground probability calibrated by labelled samples, never by those scored."""
     plain = replace(model, recipe=replace(model.recipe, calibration=()))
 
     def maps() -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:

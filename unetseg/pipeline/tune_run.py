@@ -1,4 +1,4 @@
-"""Label settings chosen again for a model that is trained already."""
+"""Label settings chosen again for a trained model."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from unetseg.tasks.guess import guess_task
 from unetseg.tasks.listing import split
 
 MOST_IMAGES = 24
-"""Their probabilities are kept while settings are tried."""
+"""The most samples whose probabilities are kept while settings are tried."""
 DEFAULT_SCORE = "seg"
-"""Of a model file without a run; only models of objects are tuned."""
+"""Score for a model file without a run; only models of objects are tuned."""
 
 
 @dataclass(frozen=True)
 class TuneResult:
-    """What was chosen by which images, and the files written; backup: None where nothing was replaced.
+    """What was chosen by which images, and the files written; backup: None if nothing was replaced.
 
-    written: None where no settings were better than the model's.
+    written: None if no settings were better than the model's.
     """
 
     tuned: Tuned
@@ -48,15 +48,15 @@ def tune_model(
 ) -> TuneResult:
     """Choose the label settings of a run's or file's model by labelled images, without training.
 
-    path: a run folder or a model file; data: a data folder whose images all count, without it the run's
-    validation part; out: a model file to write, without it the model is replaced and kept beside as
-    NAME-untuned.pt. Raises UserError where there is nothing to choose by, or `out` exists.
+    path: a run folder or a model file; data: a data folder whose images are all used, without it the run's
+    validation part; out: a model file to write, without it the model is replaced and its old file kept as
+    NAME-untuned.pt. Raises UserError if there is nothing to choose by, or `out` exists.
     """
     run = Run.open(path) if path.is_dir() else None
     if run is None and data is None:
-        raise UserError(f"{path}: a model file has no validation part. Give a data folder with labels too.")
+        raise UserError(f"{path}: a model file has no validation part. Also give a data folder with labels.")
     if out is not None and out.exists():
-        raise UserError(f"{out}: already exists. Choose another name for --out.")
+        raise UserError(f"{out}: exists. Choose another name for --out.")
     file = run.best if run is not None else path
     model = load_model(file, device)
     samples, part = _samples(run, data, model)
@@ -82,17 +82,19 @@ def _samples(run: Run | None, data: Path | None, model: Model) -> tuple[list[Sam
     name = f"{data}" if data is not None else "the validation part"
     if model.recipe.kind == "classes" or listing.kind != model.recipe.kind:
         raise UserError(
-            f"{name}: the model gives {model.recipe.kind}, the labels are {listing.kind}. Label settings are "
-            "chosen for objects (instances) by labels of objects."
+            f"{name}: the model gives {model.recipe.kind}, but the labels are {listing.kind}. Label settings "
+            "are chosen for objects (instances) by labels of objects."
         )
     samples = [e.read() for e in evenly([e for e in entries if e.labelled], MOST_IMAGES)]
     if not any((np.asarray(s.labels) > 0).any() for s in samples):
-        raise UserError(f"{name}: no object to choose label settings by. Give a data folder that has some.")
+        raise UserError(
+            f"{name}: has no object to choose label settings by. Give a data folder with objects."
+        )
     return samples, name
 
 
 def _backup(file: Path) -> Path:
-    """A copy of the model as it was trained, made once: tuning again leaves it."""
+    """A copy of the model as it was trained, made once: tuning again does not change it."""
     kept = file.with_name(f"{file.stem}-untuned{file.suffix}")
     if not kept.exists():
         with replacing(kept) as temporary:

@@ -30,7 +30,7 @@ from unetseg.streaming.work import Resumed, Summary, TileDone
 def predict_volume(
     model: Model, target: Target, options: PredictOptions
 ) -> Iterator[Resumed | TileDone | Summary]:
-    """Labels of a volume (and probabilities, a picture); a summary alone where they are there already."""
+    """Labels of a volume (and probabilities, a picture); only a summary if they exist already."""
     with locked(target.out):
         remove_leftovers(target.out.parent)
         settings = _settings(model, target, options)
@@ -52,7 +52,7 @@ def predict_volume(
 
 
 def describe_volume(model: Model, target: Target, options: PredictOptions) -> list[str]:
-    """What the volume is, and the tiles it is cut into, in lines; nothing is written."""
+    """What the volume is, and the tiles it is cut into, one line each; nothing is written."""
     source = read_volume(target.image)
     c, *zyx = source.pixels.shape[1:]
     network = model.normalised(source.pixels[0], str(target.image)).shape[1:]
@@ -72,7 +72,7 @@ def _write(
     probabilities: NDArray[np.float32],
     mark: Mark,
 ) -> None:
-    """The labels last: where they are, all else is."""
+    """The labels last: if they exist, everything else does."""
     if options.probabilities:
         maps = probabilities[1] if len(probabilities) == 2 else probabilities
         write_volume(probabilities_path(target.out), maps, source, mark)

@@ -1,7 +1,7 @@
-"""Files of plain values and tensors: sealed with a checksum, read without running code or believing a size.
+"""Files of plain values and tensors with a checksum, read without running code or trusting a claimed size.
 
-A file is a zip of records as `torch.save` writes it. Before torch reads it, every record must lie in the
-file as it is (a compressed one could be gigabytes long) and have its CRC-32; afterwards no tensor may be
+A file is a zip of records as `torch.save` writes it. Before torch reads it, every record must be stored
+uncompressed (a compressed one could be gigabytes long) and have its CRC-32; afterwards no tensor may be
 larger than the record that holds it, and the SHA-256 of all values and tensors must be the one that was
 stored with them.
 """
@@ -23,15 +23,15 @@ from unetseg.errors import UserError, first_line
 from unetseg.images.limits import check_unpacked
 
 SEALED, UNSEALED = "-2", "-1"
-"""Ends of a format's name: with a checksum, and as it was before there were any."""
-DAMAGED = "Copy it again from where it is whole."
+"""Suffixes of a format's name: with a checksum, and in versions before checksums."""
+DAMAGED = "Copy it again from an intact source."
 MAGIC = b"PK\x03\x04"
 WANTED = "Give a run folder that unetseg wrote, or its best.pt."
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What a file held; note: for the user, where the file has no checksum, else empty."""
+    """What a file held; note: for the user, if the file has no checksum, else empty."""
 
     values: dict[str, Any]
     note: str = ""
@@ -71,7 +71,7 @@ def load_plain(path: Path, kind: str) -> Saved:
 
 
 def read_plain(path: Path, *, older_format: bool = False) -> Any:
-    """The plain values and tensors that torch.save wrote; OSError where there is no file to read.
+    """The plain values and tensors that torch.save wrote; OSError if there is no file to read.
 
     older_format: whether torch's format before the zip is read too. Raises UserError, which does not name the
     file, for one that is damaged or holds code: none is run.
@@ -81,7 +81,7 @@ def read_plain(path: Path, *, older_format: bool = False) -> Any:
         _check_records(data)
     try:
         values = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # a stranger's file makes the reader fail in whatever way it likes
+    except Exception as error:  # an untrusted file can make the reader fail in any way
         raise UserError(
             f"not a file of weights, damaged, or it holds code, which is not run ({first_line(error)})."
         ) from None
@@ -108,7 +108,7 @@ def tensors(values: Any) -> Iterator[Tensor]:
 
 
 def _parts(value: Any) -> Iterator[bytes]:
-    """Bytes of a value; each of a known length, so that no two values give the same."""
+    """The bytes of a value, each part with its length, so that no two values give the same."""
     if isinstance(value, Tensor):
         yield f"{value.dtype} {tuple(value.shape)};".encode()
         flat = value.detach().cpu().contiguous().reshape(-1)
@@ -141,14 +141,14 @@ def _check_records(data: bytes) -> None:
         raise
     except Exception as error:  # as above
         raise UserError(
-            f"not a file of weights, damaged or cut off: {len(data)} bytes ({first_line(error)}). {DAMAGED}"
+            f"not a file of weights, damaged or truncated: {len(data)} bytes ({first_line(error)}). {DAMAGED}"
         ) from None
     if damaged is not None:
         raise UserError(f"damaged in {damaged!r}. {DAMAGED}")
 
 
 def _check_tensor(tensor: Tensor) -> None:
-    """Raise UserError unless the tensor's numbers lie in its file, one place each."""
+    """Raise UserError unless the tensor's numbers are in its file, each at its own place."""
     plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
     if not plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         raise UserError("not a file of weights: a tensor in it claims more numbers than it holds.")

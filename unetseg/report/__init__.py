@@ -16,15 +16,17 @@ REPORT, LATER, COMPARISON = "report.html", "predictions.html", "comparison.html"
 
 
 def write_report(runs: Sequence[Run], out: Path | None = None, *, later: Later | None = None) -> Path:
-    """Write the page and return where: RUN/report.html for one run, comparison.html for several.
+    """Write the page and return its path: RUN/report.html for one run, comparison.html for several.
 
-    The page needs no network and no file beside it. What is missing (data, predictions, a model)
-    is left out and the page says so. later: of one run, label files that it predicted after its training,
-    in place of its test part. Raises UserError where the same run is given twice or the
+    The page needs no network and no other files. What is missing (data, predictions, a model)
+    is left out, and the page says so. later: for one run, label files that it predicted after its training,
+    instead of its test part. Raises UserError if the same run is given twice or the
     page cannot be written.
     """
     if later is not None and len(runs) != 1:
-        raise UserError(f"{len(runs)} runs, but predictions and truth of one; give one run folder.")
+        raise UserError(
+            f"{len(runs)} runs, but --predictions and --truth belong to one. Give one run folder."
+        )
     if not runs:
         raise UserError("give at least one run folder.")
     places = [run.path.resolve() for run in runs]

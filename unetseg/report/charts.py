@@ -1,4 +1,4 @@
-"""Charts as SVG from a template of our own, in the page's font and colours, light, dark and printed."""
+"""Charts as SVG from our own template, in the page's font and colours, for light, dark and print."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from unetseg.report.render import render
 
 WIDTH, HEIGHT = 430, 280
 LEFT, RIGHT, TOP, BOTTOM = 58, 12, 10, 44
-"""Sizes of a chart and of its margins, in units of its view box."""
+"""Sizes of a chart and its margins, in units of its view box."""
 MOST_POINTS, FEW_POINTS = 600, 40
-"""On a line: more are thinned out, as few are dotted."""
+"""Points of a line: above the first number they are thinned out, below the second drawn as dots."""
 Scale = Callable[[float], float]
 
 
 @dataclass(frozen=True)
 class Line:
-    """Points of one line, (n,) each; `series` chooses colour and dashes, `mark` is a point to ring."""
+    """Points of one line, (n,) each; `series` chooses colour and dashes, `mark` is a point to circle."""
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
@@ -32,7 +32,7 @@ class Line:
 
 
 class Tick(NamedTuple):
-    """A place on an axis, in the view box, and its words."""
+    """A position on an axis, in the view box, and its label."""
 
     at: float
     text: str
@@ -46,7 +46,7 @@ def curves_svg(
     log: bool = False,
     limits: tuple[float, float] | None = None,
 ) -> str:
-    """A line chart with the axes' names `x` and `y`; limits: of the y axis. Points that are not finite go."""
+    """A line chart with axis titles `x` and `y`; limits: of the y axis. Non-finite points are left out."""
     every = [_finite(line) for line in lines]
     xs, ys = (np.concatenate([np.empty(0), *(points[:, i] for points in every)]) for i in (0, 1))
     low_x, high_x = _ends(xs)
@@ -59,7 +59,7 @@ def curves_svg(
 
 
 def histogram_svg(values: NDArray[np.float64], missed: int, *, x: str, y: str) -> str:
-    """Values in 0…1 in bins of 0.05; the first `missed` of the zeros stand out as a bar of their own."""
+    """Values in 0…1 in bins of 0.05; the first `missed` of the zeros are shown as a separate bar."""
     edges = np.linspace(0, 1, 21)
     heights, _ = np.histogram(values, edges)
     most = max(int(heights.max()), 1)
@@ -88,7 +88,7 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times the powers of ten between two ends; the powers alone where those are many."""
+    """1, 2 and 5 times the powers of ten between two ends; only the powers if there are many."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for factors in ((1, 2, 5), (1,)):
         values = [f * 10.0**p for p in powers for f in factors if low <= f * 10.0**p <= high]
@@ -106,7 +106,7 @@ def _finite(line: Line) -> NDArray[np.float64]:
 
 
 def _ends(values: NDArray[np.float64], *, log: bool = False) -> tuple[float, float]:
-    """The least and the largest value, apart even where they are equal."""
+    """The least and the largest value, moved apart if they are equal."""
     if not values.size:
         return (0.1, 1) if log else (0, 1)
     low, high = float(values.min()), float(values.max())
@@ -116,7 +116,7 @@ def _ends(values: NDArray[np.float64], *, log: bool = False) -> tuple[float, flo
 
 
 def _scale(low: float, high: float, start: float, end: float, *, log: bool = False) -> Scale:
-    """From values to places in the view box."""
+    """The function from values to positions in the view box."""
     change: Callable[[float], float] = math.log10 if log else float
     first, last = change(low), change(high)
     return lambda value: round(start + (end - start) * (change(value) - first) / (last - first), 1)

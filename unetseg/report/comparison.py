@@ -1,4 +1,4 @@
-"""The page of several runs: what differs between them, their scores, their curves, the same images."""
+"""The page of several runs: how they differ, their scores, their curves, the same images."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ SAME_IMAGES = 2
 
 @dataclass(frozen=True)
 class Cell:
-    """A score in words, and whether it is the best of its column."""
+    """A score as text, and whether it is the best of its column."""
 
     text: str
     best: bool
 
 
 def comparison_page(runs: Sequence[Run], page: Path) -> str:
-    """HTML of several runs beside each other, in the order given."""
+    """HTML of several runs side by side, in the given order."""
     every = dict(zip(_names(runs), (read_summary(run) for run in runs), strict=True))
     scores = _score_names(list(every.values()))
     comparable = len({(f.scores.get("part"), f.scores.get("what")) for f in every.values()}) == 1
@@ -56,7 +56,7 @@ def comparison_page(runs: Sequence[Run], page: Path) -> str:
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """The folders' names; with as much of their paths as distinguishes them."""
+    """The folders' names, with as much of their paths as is needed to distinguish them."""
     parts = [run.path.resolve().parts for run in runs]
     for depth in range(1, max(len(p) for p in parts) + 1):
         names = ["/".join(p[-depth:]) for p in parts]
@@ -88,7 +88,7 @@ def _value(summary: RunSummary, name: str) -> float | None:
 
 
 def _differences(every: dict[str, RunSummary]) -> dict[str, list[str]]:
-    """The settings that are not the same in all runs: dotted key → value in each."""
+    """The settings that differ between the runs: dotted key → value in each."""
     flat = [_flat(experiment_table(f.experiment)) for f in every.values()]
     keys = dict.fromkeys(key for table in flat for key in table)
     values = {key: [_text(table.get(key, "–")) for table in flat] for key in keys}
@@ -107,7 +107,7 @@ def _flat(table: dict[str, Any], place: str = "") -> dict[str, Any]:
 
 
 def _same_images(runs: dict[str, Run], every: dict[str, RunSummary]) -> dict[str, list[tuple[str, Viewer]]]:
-    """The images that the runs' scores differ most on, as each run sees them."""
+    """The images on which the runs' scores differ most, as each run sees them."""
     name = next(iter(every.values())).primary
     if name is None:
         return {}

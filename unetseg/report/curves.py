@@ -1,4 +1,4 @@
-"""Learning curves of one or several runs, as charts with their legend and a table of the same."""
+"""Learning curves of one or several runs, as charts with a legend and a table of the same numbers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from unetseg.scores import find_score
 
 Records = Sequence[Mapping[str, Any]]
 Table = tuple[list[str], list[list[str]]]
-"""The head and the rows, in words."""
+"""The head and the rows, as text."""
 TABLE_ROWS, BINS, FILM_FRAMES = 25, 20, 5
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart, its words for those who do not see it, its legend by series, and its numbers."""
+    """A chart, its description for those who cannot see it, its legend by series, and its numbers."""
 
     title: str
     svg: str
@@ -33,7 +33,7 @@ class Chart:
 
 
 def run_charts(records: Records, kind: LabelKind, decides: str) -> list[Chart]:
-    """Loss over the steps, the validation scores, and apart the errors, which are better lower.
+    """Loss over the steps, the validation scores, and separately the errors, for which lower is better.
 
     decides: the score that the weights are chosen by, drawn first. A chart without numbers is left out.
     """
@@ -54,9 +54,9 @@ def time_chart(
     name: str,
     title: str,
 ) -> Chart | None:
-    """A score over the frames of each film or stack; None where no group has five frames or more.
+    """A score over the frames of each film or stack; None if no group has five frames or more.
 
-    places: the group of each frame and its place in it; frames: the scores of each.
+    places: the group of each frame and its index in it; frames: the scores of each.
     """
     groups: dict[str, list[tuple[int, float]]] = {}
     for frame, (group, index) in places.items():
@@ -76,7 +76,7 @@ def time_chart(
 
 
 def iou_histogram(ious: NDArray[np.float64]) -> Chart | None:
-    """How many true objects reach which IoU; None without any."""
+    """How many true objects reach which IoU; None if there are none."""
     if not len(ious):
         return None
     zero = int((ious == 0).sum())
@@ -118,7 +118,7 @@ def _loss(runs: Mapping[str, Records]) -> Chart | None:
 def _validation(
     records: Records, names: Sequence[str], title: str, axis: str, limits: tuple[float, float] | None
 ) -> Chart | None:
-    """The named validation scores of a run; the step whose weights were kept is ringed."""
+    """The named validation scores of a run; the step whose weights were kept is circled."""
     validated = [r for r in records if r.get("validation") and "step" in r]
     if not validated or not names:
         return None

@@ -19,7 +19,7 @@ from unetseg.scores.mistakes import Mistake, error_counts, frame_errors
 
 @dataclass(frozen=True)
 class ErrorAnalysis:
-    """What the frames show: IoU of every true object, counts by `error_counts`, and the mistakes.
+    """The result for all frames: IoU of every true object, counts by `error_counts`, and the mistakes.
 
     names: of the frames that were compared; `notes` says what could not be read.
     """
@@ -34,11 +34,11 @@ class ErrorAnalysis:
 
 
 def find_mistakes(run: Run) -> ErrorAnalysis:
-    """Read and compare every scored frame whose truth and prediction are both still there."""
+    """Read and compare every scored frame whose truth and prediction both still exist."""
     try:
         entries = scored_part(run)[2]
     except UserError as error:
-        return _nothing(f"The data are not there any more: {error}")
+        return _nothing(f"The data no longer exist: {error}")
     except OSError as error:
         return _nothing(f"The data cannot be read: {error.filename}: {error.strerror}.")
     kept = [e for e in entries if run.tested(e.name).is_file()]

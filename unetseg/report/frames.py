@@ -1,4 +1,4 @@
-"""The scored frames that a page shows: those of a run's test part, or of label files scored later."""
+"""The scored frames that a page shows: of a run's test part, or of label files scored later."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from unetseg.sample import Entry, LabelKind
 class Frame:
     """One scored frame: image (c, *yx), truth and prediction (*yx), pixel size in µm along *yx.
 
-    probability: of the foreground, (*yx) in 0…1 or in 8 bits, where the run kept it.
+    probability: of the foreground, (*yx) in 0…1 or in 8 bits, if the run kept it.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Frame:
     probability: NDArray[Any] | None = None
 
     def plane(self, z: int | None = None) -> Frame:
-        """Slice z of a volume (the middle one where none is named); an image as it is."""
+        """Slice z of a volume (by default the middle one); an image as it is."""
         if self.truth.ndim == 2:
             return self
         z = len(self.truth) // 2 if z is None else z
@@ -43,14 +43,14 @@ class Frame:
 
 
 class Frames(Protocol):
-    """Frames by name, each read when it is asked for."""
+    """Frames by name, each read on request."""
 
     @property
     def places(self) -> Mapping[str, tuple[str, int]]:
-        """The group (film, stack or file) of each frame and its place in it, by name."""
+        """The group (film, stack or file) of each frame and its index in it, by name."""
 
     def read(self, name: str) -> tuple[Frame, LabelKind]:
-        """One frame, whole; raises UserError where it cannot be read any more."""
+        """One frame, whole; raises UserError if it can no longer be read."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class RunFrames:
         return replace(frame, probability=self._probability(frame)), sample.kind
 
     def _probability(self, frame: Frame) -> NDArray[Any] | None:
-        """The foreground's probabilities; None where the run kept none, or they do not fit."""
+        """The foreground's probabilities; None if the run kept none, or they do not fit."""
         path = self.run.probability(frame.name)
         if not path.is_file():
             return None
@@ -93,7 +93,7 @@ class RunFrames:
 
 @dataclass(frozen=True)
 class FileFrames:
-    """Frames of label files that were scored: on their images, or on black without them."""
+    """Frames of label files that were scored, on their images or on black."""
 
     pairs: Mapping[str, Pair]
     kind: LabelKind = "instances"
@@ -101,7 +101,7 @@ class FileFrames:
     places: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
     def read(self, name: str) -> tuple[Frame, LabelKind]:
-        """The labels at hand, and the image from its file."""
+        """The given labels, and the image from its file."""
         _, truth, predicted = self.pairs[name]
         black = np.zeros((1, *truth.shape), np.uint8)
         image = black if self.images is None else read_frame_image(self.images, name, truth.shape)

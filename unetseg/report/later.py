@@ -30,18 +30,18 @@ class Later:
 def score_later(predictions: Path, truth: Path, images: Path | None) -> Later:
     """Score label files, or folders of them, as `unetseg score` does.
 
-    images: the image file or folder that the pictures are drawn on; without it they are on black.
+    images: the image file or folder that the pictures are drawn on; without it the background is black.
     """
     found = score_files(truth, predictions, DataSettings(), Scoring())
     if not found.pairs:
         raise UserError(
-            f"{truth}: taken as {found.meaning}; only object labels can be shown in a report. "
+            f"{truth}: read as {found.meaning}; only object labels can be shown in a report. "
             "`unetseg score` prints the scores of other files."
         )
     names = [name for name, _, _ in found.pairs]
     frames = FileFrames({pair[0]: pair for pair in found.pairs}, "instances", images, _places(names))
     if images is not None:
-        frames.read(names[0])  # what does not fit is an error before anything is written
+        frames.read(names[0])  # files that do not fit are an error before anything is written
     shown = ("--images", str(images)) if images else ()
     return Later(
         _scores(found, f"{predictions} against {truth}"),
@@ -65,6 +65,6 @@ def _scores(found: Comparison, what: str) -> dict[str, Any]:
 
 
 def _places(names: Iterable[str]) -> dict[str, tuple[str, int]]:
-    """Film and place of "film[3]" and "man_seg003"; a name without a number is a group of its own."""
+    """Film and index of "film[3]" and "man_seg003"; a name without a number is its own group."""
     matches = {name: NUMBERED.fullmatch(name) for name in names}
     return {name: (m[1].rstrip("[_-. "), int(m[2])) if m else (name, 0) for name, m in matches.items()}

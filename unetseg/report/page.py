@@ -24,7 +24,7 @@ from unetseg.scores.mistakes import MISTAKES, error_sentence
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """The published figures with ours as the last row, in words; `note` says what ours are."""
+    """The published figures with ours as the last row, as text; `note` says what ours are."""
 
     benchmark: Benchmark
     head: list[str]
@@ -77,7 +77,7 @@ def run_page(run: Run, page: Path, later: Later | None = None) -> str:
 
 
 def _sentence(summary: RunSummary, analysis: ErrorAnalysis) -> str:
-    """What became of the objects, from the frames if they are there, else from the saved counts."""
+    """How many objects were found, from the frames if they exist, else from the saved counts."""
     saved = {k: math.nan if v is None else v for k, v in summary.scores.get("errors", {}).items()}
     counts = analysis.counts if analysis.names else saved
     if summary.kind == "classes" or not counts.get("true") or "found" not in counts:
@@ -114,7 +114,7 @@ def _chosen(summary: RunSummary) -> dict[str, str]:
 
 
 def _frame_rows(summary: RunSummary) -> list[list[Any]]:
-    """Frame name, then (value to sort by, value in words) of each score."""
+    """Frame name, then (value to sort by, value as text) of each score."""
     names = list(summary.pooled)
     return [
         [frame, *((values.get(n), number(values.get(n))) for n in names)]

@@ -1,4 +1,4 @@
-"""The pictures of a report: frames with layers to switch, mistakes cut out, and every frame in small."""
+"""The pictures of a report: frames with switchable layers, cut-outs of mistakes, thumbnails of all frames."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from unetseg.run import Run
 from unetseg.scores.mistakes import MISTAKES, Mistake, error_counts, error_sentence, frame_errors
 
 LARGEST_PX, THUMB_PX, SMALL_PX, KEPT_PX = 1024, 300, 340, 1400
-"""Along the longest side of a frame, of a cutting, of a frame in small, and of a kept picture."""
+"""Pixels along the longest side of a frame, of a cut-out, of a thumbnail, and of a saved picture."""
 SHOWN, MOST_FRAMES = 6, 60
-"""Cuttings of each kind of mistake, and the most frames that are shown in small."""
+"""The most cut-outs of each kind of mistake, and the most frames that are shown as thumbnails."""
 Scores = Mapping[str, Mapping[str, float | None]]
 
 
 @dataclass(frozen=True)
 class ScaleBar:
-    """Its share of the picture's width in percent, and its length in words."""
+    """Its share of the picture's width in percent, and its length as text."""
 
     percent: float
     text: str
@@ -62,7 +62,7 @@ class Viewer:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture and its words."""
+    """A picture with its caption and description."""
 
     uri: str
     caption: str
@@ -104,7 +104,7 @@ def thumbnails(analysis: ErrorAnalysis) -> dict[str, list[Picture]]:
 
 
 def frames_in_small(analysis: ErrorAnalysis) -> dict[str, Picture]:
-    """Every scored frame in small, with both outlines; none where there are very many."""
+    """Thumbnails of all scored frames, with both outlines; none if there are very many."""
     if len(analysis.names) > MOST_FRAMES:
         return {}
     made = {}
@@ -117,13 +117,13 @@ def frames_in_small(analysis: ErrorAnalysis) -> dict[str, Picture]:
 
 
 def kept_pictures(run: Run) -> list[Picture]:
-    """The overlays in RUN/pictures, for when the data are not there any more."""
+    """The overlays in RUN/pictures, in case the data no longer exist."""
     made = []
     for path in sorted(run.pictures.glob("*.png")):
         if path.name != "curves.png":
             try:
                 uri, width, height = picture_uri(path, KEPT_PX)
-            except OSError:  # damaged, or no picture
+            except OSError:  # damaged, or not a picture
                 continue
             alt = f"{path.stem}: image, outlines of truth and prediction, and both label images"
             made.append(Picture(uri, path.stem, alt, width, height))
@@ -203,7 +203,7 @@ def _small(frame: Frame, longest_px: int) -> Frame:
 
 
 def _cut_out(whole: Frame, mistake: Mistake) -> Picture:
-    """The mistake with some of its surroundings, about THUMB_PX pixels wide; of a volume its middle slice."""
+    """The mistake with some surroundings, about THUMB_PX pixels wide; of a volume its middle slice."""
     z = None if len(mistake.box) == 2 else (mistake.box[0].start + mistake.box[0].stop) // 2
     frame, (rows, columns) = whole.plane(z), mistake.box[-2:]
     height, width = frame.truth.shape
@@ -224,7 +224,7 @@ def _cut_out(whole: Frame, mistake: Mistake) -> Picture:
 
 
 def _words(mistake: Mistake, spacing_um: Sequence[float] | None) -> str:
-    """What the mistake is, or the size of its object: in µm² or µm³ where the pixel size is known."""
+    """What the mistake is, or the size of its object, in µm² or µm³ if the pixel size is known."""
     if mistake.kind == "split":
         return f"1 object in {len(mistake.predicted)} pieces"
     if mistake.kind == "merged":

@@ -1,4 +1,4 @@
-"""The templates of the pages, in which everything that comes from the user is escaped."""
+"""The templates of the pages, in which all user text is escaped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unetseg.report.words import duration, whole
 
 
 def render(template: str, **values: Any) -> str:
-    """A template of this package, filled in."""
+    """Render a template of this package."""
     return _environment().get_template(template).render(**values)
 
 

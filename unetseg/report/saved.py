@@ -1,4 +1,4 @@
-"""What a run folder says of itself, checked before a page is made of it: scores.json and environment.json."""
+"""scores.json and environment.json of a run folder, checked before a page is made of them."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ SHAPES: dict[str, TypeAdapter[Any]] = {
 
 
 def read_saved(run: Run, name: str) -> tuple[dict[str, Any], str]:
-    """What RUN/name holds, and a note if it is damaged: then it is left out whole."""
+    """The content of RUN/name, and a note if it is damaged: then all of it is left out."""
     file = run.path / name
     if not file.exists():
         return {}, ""
     value = run.read_json(name)
     if not value:
-        return {}, f"{file} is damaged: it holds no JSON object. It is left out."
+        return {}, f"{file} is damaged: it is not a JSON object. It is left out."
     try:
         SHAPES[name].validate_python(value, strict=True)
     except ValidationError as error:
@@ -61,8 +61,8 @@ def read_saved(run: Run, name: str) -> tuple[dict[str, Any], str]:
 
 
 def damaged_lines(run: Run) -> str:
-    """A note where lines of the log are damaged; the last may be cut off by a crash and is not counted."""
+    """A note if lines of the log are damaged; the last may be cut off by a crash and is not counted."""
     file = run.path / LOG
     lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
     lost = len(lines) - len(run.records())
-    return f"{lost} of {len(lines)} lines of {file} are damaged and left out." if lost > 1 else ""
+    return f"{lost} of {len(lines)} lines of {file} are damaged and were left out." if lost > 1 else ""

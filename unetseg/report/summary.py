@@ -1,4 +1,4 @@
-"""What was done and with what: the plain summary of a run folder, in words."""
+"""A plain summary of a run folder: what was done, and with what."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """A pooled score: its name here and the one people know, what it means, its value, and what is better.
+    """A pooled score: its name here and its usual title, what it means, its value, and which way is better.
 
-    interval: the 95 % interval in words; empty where none was estimated.
+    interval: the 95 % interval as text; empty if none was estimated.
     """
 
     name: str
@@ -40,7 +40,7 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """All that a page says of a run in words; `scores` is what scores.json holds, perhaps nothing."""
+    """The text of a page about a run; `scores` is the content of scores.json, perhaps empty."""
 
     name: str
     path: str
@@ -60,7 +60,7 @@ class RunSummary:
 
     @property
     def primary(self) -> str | None:
-        """The score that images are ranked by: the one the weights were chosen by, if it is there."""
+        """The score that images are ranked by: the one the weights were chosen by, if available."""
         names = list(self.pooled)
         chosen = self.experiment.train.select_by
         return chosen if chosen in names else next(iter(names), None)
@@ -79,13 +79,13 @@ class RunSummary:
 
     @property
     def own(self) -> dict[str, float | None]:
-        """The scores of the task's own challenge; empty for tasks that have none."""
+        """The scores of the task's own challenge; empty for tasks without any."""
         own: dict[str, float | None] = self.scores.get("task_scores", {})
         return own
 
     @property
     def intervals(self) -> dict[str, list[float]]:
-        """The 95 % intervals of the pooled scores; empty for runs from before they were estimated."""
+        """The 95 % intervals of the pooled scores; empty for runs made before they were estimated."""
         intervals: dict[str, list[float]] = self.scores.get("intervals", {})
         return intervals
 
@@ -106,7 +106,7 @@ class RunSummary:
 
 
 def read_summary(run: Run) -> RunSummary:
-    """The summary of a run folder; those that are missing are empty."""
+    """The summary of a run folder; missing parts are empty."""
     records = run.records()
     (saved_environment, environment_note), (scores, scores_note) = (
         read_saved(run, name) for name in ("environment.json", "scores.json")
@@ -133,7 +133,7 @@ def tables(summary: RunSummary) -> dict[str, list[Pair]]:
 
 
 def score_rows(scores: dict[str, Any], kind: Kind, intervals: dict[str, Any] | None = None) -> list[ScoreRow]:
-    """Scores in words, in their order; a name that is unknown has no meaning."""
+    """Scores as text, in their order; an unknown name has no meaning."""
     ends = {n: " to ".join(map(number, pair)) for n, pair in (intervals or {}).items() if len(pair) == 2}
     return [_score_row(n, value, find_score(n, kind), ends.get(n, "")) for n, value in scores.items()]
 
@@ -145,7 +145,7 @@ def _score_row(name: str, value: Any, entry: Score | None, interval: str) -> Sco
 
 
 def commands(summary: RunSummary, page: Path, paths: list[str]) -> list[Pair]:
-    """What to type to have the run and the page again."""
+    """The commands that repeat the run and the page."""
     typed = summary.environment.get("command")
     toml, copy = shlex.quote(summary.path + "/experiment.toml"), shlex.quote(summary.path + "-again")
     again = f"unetseg train {toml} --run {copy}"

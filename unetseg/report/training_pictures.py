@@ -1,4 +1,4 @@
-"""What the network was given of one training image: class map, weight map and augmented crops."""
+"""What the network saw of one training image: class map, weight map and augmented crops."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Training:
 
 
 def training_pictures(run: Run) -> tuple[Training | None, str]:
-    """The class map, weight map and augmented draws of a training image; else why there are none."""
+    """The class map, weight map and augmented crops of a training image; else why there are none."""
     experiment = run.experiment
     try:
         listing = list_data(experiment.data)

@@ -1,4 +1,4 @@
-"""Numbers and times as a person reads them."""
+"""Numbers and times in a readable form."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ UNKNOWN = "not recorded"
 
 
 def whole(count: int | None) -> str:
-    """A large number in groups of three digits, which do not wrap."""
+    """A large number in groups of three digits that do not wrap."""
     return UNKNOWN if count is None else f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them.
+    """A time in seconds, in a readable form.
 
     >>> duration(8.53), duration(440), duration(7320)
     ('8.5 s', '7 min 20 s', '2 h 2 min')

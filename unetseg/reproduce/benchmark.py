@@ -1,4 +1,4 @@
-"""The benchmarks of the papers: every net on every fold, resumed where it stopped, in one table."""
+"""The benchmarks of the papers: every net on every fold, resumed after an interruption, in one table."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class BenchmarkRun:
 
     @property
     def scores(self) -> dict[str, Any]:
-        """What the run's scores.json holds; empty until it is done."""
+        """The content of the run's scores.json; empty until it is done."""
         return Run(self.path).read_json("scores.json")
 
 
@@ -42,8 +42,8 @@ def benchmark(
 ) -> list[BenchmarkRun]:
     """The trainings of a benchmark: nets × folds of experiments/TASK/BUDGET.toml.
 
-    Without nets those of the file: its own, and those of its tables [nets.NAME]; without folds all.
-    A net that the file does not name is trained with its own default options, on the same terms.
+    Without nets, those of the file: its own, and those of its tables [nets.NAME]; without folds, all.
+    A net that the file does not name is trained with its default options, on the same terms.
     """
     base = read_experiment(experiment_file(task, budget))
     if root is not None:
@@ -65,7 +65,7 @@ def benchmark(
 
 
 def check_data(task: str, entries: Sequence[BenchmarkRun]) -> None:
-    """Raise UserError, before anything is made, where the data of an entry that is not done is not there."""
+    """Raise UserError, before anything is created, if the data of an unfinished entry are missing."""
     for entry in [e for e in entries if not e.scores][:1]:
         try:
             list_data(entry.experiment.data)
@@ -76,7 +76,7 @@ def check_data(task: str, entries: Sequence[BenchmarkRun]) -> None:
 
 
 def experiment_file(task: str, budget: str) -> Path:
-    """experiments/TASK/BUDGET.toml; raises UserError where there is none."""
+    """experiments/TASK/BUDGET.toml; UserError if there is none."""
     if task not in PUBLISHED:
         raise UserError(f"there is no benchmark {task!r}; {did_you_mean(task, PUBLISHED)}")
     folder = shipped("experiments") / task
@@ -87,7 +87,7 @@ def experiment_file(task: str, budget: str) -> Path:
 
 
 def open_or_create(entry: BenchmarkRun) -> tuple[Run, bool]:
-    """The entry's run, and whether it is to be resumed; a run that never saved starts anew."""
+    """The entry's run, and whether to resume it; a run without a checkpoint starts again."""
     there = Run(entry.path)
     if there.last.is_file():
         return Run.open(entry.path), True
@@ -107,7 +107,7 @@ def write_results(task: str, entries: Sequence[BenchmarkRun], folder: Path) -> s
 
 
 def _markdown(task: str, done: Sequence[BenchmarkRun]) -> str:
-    """Ours, a row per net and fold and each net's mean over its folds, above the published rows."""
+    """Ours, a row per net and fold and the mean of each net over its folds, above the published rows."""
     published = PUBLISHED[task]
     names = [c.score for c in published.columns]
     others = [n for n in BESIDE if n not in names and any(_score(e, n) is not None for e in done)]
@@ -137,7 +137,7 @@ def _markdown(task: str, done: Sequence[BenchmarkRun]) -> str:
 
 
 def _mistakes(done: Sequence[BenchmarkRun]) -> list[str]:
-    """What went wrong in each run, in a sentence, with the interval of the score that decides."""
+    """What went wrong in each run, in one sentence, with the interval of the score that decides."""
     lines = []
     for e in done:
         if not (errors := e.scores.get("errors")):
@@ -156,7 +156,7 @@ def _mistakes(done: Sequence[BenchmarkRun]) -> list[str]:
 
 
 def _costs(done: Sequence[BenchmarkRun]) -> list[str]:
-    """What each net took, in a table: parameters, steps, time of training and of prediction."""
+    """The cost of each net in a table: parameters, steps, time of training and of prediction."""
     lines = [
         "| | parameters | steps | training (min) | processor time of the steps (min) | prediction (s/image) "
         "| device |",

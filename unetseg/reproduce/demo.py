@@ -16,7 +16,7 @@ STEPS, MINUTES = 300, 1.7
 def demo_experiment(steps: int | None, device: str) -> Experiment:
     """Train on film 01, choose the weights by its last frames, score on film 02.
 
-    Without `steps` a slow processor does fewer than STEPS, those that fit into MINUTES.
+    Without `steps`, a slow processor does fewer than STEPS: those that fit into MINUTES.
     """
     return Experiment(
         name="demo",
@@ -37,7 +37,7 @@ def demo_experiment(steps: int | None, device: str) -> Experiment:
 
 
 def write_film(out: Path) -> None:
-    """The film that is scored, as stacks a lab would have: images/02.tif and labels/02.tif."""
+    """Write the film that is scored as stacks, as a lab would have them: images/02.tif and labels/02.tif."""
     for group in FILMS:
         images, labels = film(FILMS[group])
         write_stack(out / "images" / f"{group}.tif", np.asarray(images), spacing_um=SPACING_UM)

@@ -55,7 +55,7 @@ MOST_BYTES, MOST_FLOPS = 8 * 2**30, 2e13
 
 @dataclass(frozen=True)
 class NetRow:
-    """What a row of the table says of a network; `source` its paper, `dims` its axes."""
+    """A row of the table: a network with its paper as `source`, its axes as `dims`, and its costs."""
 
     name: str
     source: str
@@ -71,7 +71,7 @@ class NetRow:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """The row in words, in the order of HEAD."""
+        """The row as text, in the order of HEAD."""
         options = ", ".join(f"{k} {str(v).lower()}" for k, v in self.options.items())
         return (
             self.name,

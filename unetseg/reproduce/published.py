@@ -29,11 +29,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What was published on a data set: a row per method, a figure per column, None where there is none.
+    """The published figures of a data set: a row per method, a figure per column, None if there is none.
 
     task and folder identify the data set by its settings: data.task, and the name of the folder data.root
-    (any, where there is none); measured_on: the data of the published figures; ours_on: of ours; note:
-    in what they differ.
+    (any, if empty); measured_on: the data of the published figures; ours_on: of ours; note:
+    how they differ.
     """
 
     title: str
@@ -162,7 +162,7 @@ PUBLISHED["isbi-em-volume"] = replace(PUBLISHED["isbi-em"], title="ISBI 2012 EM,
 
 
 def benchmark_of(data: DataSettings) -> str | None:
-    """The key in PUBLISHED of the data set that the settings read, recognised by its task and folder.
+    """The key in PUBLISHED of the data set that the settings read, detected by its task and folder.
 
     >>> benchmark_of(DataSettings(task="cell-tracking", root="data/DIC-C2DH-HeLa/"))
     'dic-hela'

@@ -46,7 +46,7 @@ HEAD = ["| key | allowed | default |", "|---|---|---|"]
 
 
 def settings_page() -> str:
-    """Markdown: a section for each table, with the text of its class and a row for each key."""
+    """Markdown: a section for each table, with the docstring of its class and a row for each key."""
     schema = experiment_schema()
     hints: dict[str, type] = get_type_hints(Experiment)
     tables = [(name, cls) for name, cls in hints.items() if dataclasses.is_dataclass(cls)]
@@ -88,7 +88,7 @@ def _rows(prefix: str, keys: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 
 def _allowed(schema: dict[str, Any]) -> str:
-    """The allowed values of a key in words."""
+    """The allowed values of a key as text."""
     if "anyOf" in schema:
         return _allowed(next(s for s in schema["anyOf"] if s.get("type") != "null"))
     if "enum" in schema:

@@ -1,9 +1,9 @@
 """Scores by kind, and how they pool over the frames of a sequence.
 
-Each score reads *rows* from a frame (one per object, one of counts, or one per surface pixel), mostly
-from its one table of overlapping labels, and a *total* is computed from rows. Frames are pooled by
+Each score reads *rows* from a frame (one per object, one of counts, or one per surface pixel), usually
+from its table of overlapping labels, and computes a *total* from rows. Frames are pooled by
 stacking their rows, never by averaging their totals: a frame with many objects weighs more than one with
-few. The arguments are the truth, then the prediction, everywhere.
+few. The arguments are always the truth, then the prediction.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ def sensitivity_of(counts: NDArray[np.int64]) -> float:
 
 
 def specificity_of(counts: NDArray[np.int64]) -> float:
-    """Share of the background pixels that were left alone: tn / (tn + fp)."""
+    """Share of the background pixels that are predicted as background: tn / (tn + fp)."""
     return _ratio(counts[0, 0], counts[0].sum())
 
 
@@ -48,10 +48,9 @@ def auc(truth: NDArray[Any], predicted: NDArray[Any], annotated: NDArray[np.bool
     It is the chance that a true pixel is predicted higher than a background pixel, ties counting half
     (Mann-Whitney; Hanley & McNeil 1982, Radiology 143, 29), from mid-ranks, without thresholds. To
     pool images, concatenate their pixels.
-
     truth: boolean or 0/1 array of any shape. predicted: real numbers of the same shape, higher means
-    more likely true, such as probabilities. annotated: boolean array of that shape, False where a pixel
-    is left out; None for all pixels. Raises UserError if the shapes differ, or a prediction inside is NaN.
+    more likely true, such as probabilities. annotated: boolean array of that shape, False for pixels to
+    ignore; None for all pixels. Raises UserError if the shapes differ, or a prediction inside is NaN.
 
     >>> auc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.4, 0.8]))
     0.875

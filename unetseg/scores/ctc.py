@@ -50,7 +50,7 @@ def seg_objects(
 
 
 def seg_jaccards(pairs: Overlap) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """`seg_objects` from an overlap table that is already at hand."""
+    """`seg_objects` from an existing overlap table."""
     objects = all_objects(pairs)
     rows, columns, shared = _matches(objects)
     jaccards = np.zeros(len(objects.truth_ids))
@@ -80,7 +80,7 @@ class Detections:
 
 
 def detections(truth: NDArray[Any], predicted: NDArray[Any]) -> Detections:
-    """What would have to be corrected in one frame to have each true marker detected once.
+    """The corrections that one frame needs for each true marker to be detected once.
 
     A marker R is detected by S when |R ∩ S| > 0.5 |R|. An S that detects k > 1 markers needs k - 1
     splits; a marker without an S is a miss; an S without a marker is a false alarm.
@@ -126,18 +126,14 @@ def op_csb(seg_score: float, det_score: float) -> float:
 
 
 def field_of_interest(labels: NDArray[Any], border: int) -> NDArray[Any]:
-    """The labels without the objects that lie wholly within `border` pixels of the image edge.
+    """The labels without the objects that lie completely within `border` pixels of the image edge.
 
-    The challenge scores a field of interest: the image less a border E (in pixels) at each side in
-    y and x, none in z; objects without a pixel in it are dropped, the others stay whole. That is
-    how its participants state the rule (Bensch 2015, Freiburg; Magnusson, Baxter Algorithms). E is
-    50 for DIC-C2DH-HeLa and PhC-C2DH-U373, and their public truth bears it out: of 405 segmented
-    objects none lies wholly in the border, of 3607 markers two do. Dropped pixels become 0; -1
-    stays. Any (..., y, x).
-
-    Raises:
-        UserError: if border is negative or leaves nothing of the image.
-
+    The challenge scores a field of interest: the image without a border E (in pixels) at each side in
+    y and x, none in z; objects without a pixel in it are dropped, the others stay whole. Its
+    participants state the rule in this way (Bensch 2015, Freiburg; Magnusson, Baxter Algorithms). E is
+    50 for DIC-C2DH-HeLa and PhC-C2DH-U373, and their public truth agrees: of 405 segmented
+    objects none lies completely in the border, of 3607 markers two do. Dropped pixels become 0; -1
+    stays. labels: any (..., y, x). Raises UserError if border is negative or leaves nothing of the image.
     """
     size = min(labels.shape[-2:])
     if not 0 <= 2 * border < size:

@@ -6,7 +6,7 @@ is cut at thresholds 0, 0.1, ..., 1, its 4-connected components are compared wit
 cells, and the best threshold counts. Only pixels in true cells count; one that is predicted
 as membrane counts as a segment of its own.
 
-Sections are brought together as that code does, at each threshold: V_rand and V_info are means over
+Sections are pooled as in that code, at each threshold: V_rand and V_info are means over
 sections, the early Rand error adds the sections' pairs of pixels and the early pixel error their
 pixels. Truth pixels that are not annotated (-1) are not in a cell, so they do not count, nor does a
 section without a cell.
@@ -44,16 +44,9 @@ def v_rand(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
     of pairs of pixels, where p_ij, s_k and t_k are the shares of the pixels in overlaps, predicted
     and true segments.
 
-    Args:
-        truth: (y, x) or (z, y, x) integers or booleans; > 0 in cells.
-        probabilities: float array of the same shape in [0, 1], of being in a cell.
-
-    Returns:
-        The best over all thresholds; NaN if the truth has no cell.
-
-    Raises:
-        UserError: if the shapes differ or are no sections, or a probability is not in [0, 1].
-
+    truth: (y, x) or (z, y, x) integers or booleans; > 0 in cells. probabilities: float array of the same
+    shape in [0, 1], of being in a cell. Returns the best over all thresholds; NaN if the truth has no
+    cell. Raises UserError if the shapes differ or are not sections, or a probability is not in [0, 1].
     """
     return best_mean(_rows(truth, probabilities, thinned_segments, rand_terms))
 
@@ -104,7 +97,7 @@ def cuts(probabilities: NDArray[Any], cut: Cut) -> tuple[Segments, ...]:
 def section_rows(
     truth: NDArray[Any], found: Sequence[Segments], terms: Callable[[Segments, Segments], Terms]
 ) -> Rows:
-    """The terms of one section at all thresholds: a row, or none where the truth (y, x) has no cell."""
+    """The terms of one section at all thresholds: one row, or none if the truth (y, x) has no cell."""
     if not (truth > 0).any():
         return np.empty((0, 3 * len(THRESHOLDS)))
     true = segments(truth > 0)
@@ -129,7 +122,7 @@ def best_of_sums(rows: Rows) -> float:
 def rand_terms(truth: Segments, predicted: Segments) -> Terms:
     """Ordered pairs of pixels in one overlap, true and predicted segment of one section.
 
-    A pixel pairs with itself too, the N² normalisation of the challenge's code.
+    A pixel also pairs with itself: the N² normalisation of the challenge's code.
     """
     return np.array([np.sum(areas**2) for areas in _areas(truth, predicted)])
 
@@ -175,7 +168,7 @@ def _rows(
 
 
 def _f_score(terms: Terms) -> float:
-    """The shared term over the mean of the two others; without any entropy the two agree: 1."""
+    """The shared term over the mean of the two others; 1 without any entropy, where the two agree."""
     shared, true, predicted = terms
     return float(2 * shared / (true + predicted)) if true + predicted else 1.0
 

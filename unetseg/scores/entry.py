@@ -1,4 +1,4 @@
-"""What a score is: its kind, what it reads from a frame, its total, which way is better, and its meaning."""
+"""A score: its kind, what it reads from a frame, its total, which way is better, and its meaning."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ class Frame:
 class Score:
     """One score: what it reads from one frame, and the total of the rows of all frames.
 
-    title: the name people know it by. `total` is NaN where the score is undefined, for instance
+    title: the usual name. `total` is NaN if the score is undefined, for instance
     without any true object. `rows` is None for a total of other totals, which are then its rows.
-    `standard` scores are taken where none are named. per_object: a row is one true object.
+    `standard` scores are used if none are named. per_object: a row is one true object.
     """
 
     kind: Kind
@@ -75,7 +75,7 @@ class Score:
 
     @property
     def sign(self) -> int:
-        """1 where higher is better, −1 where lower is: `sign * value` is larger for the better one."""
+        """1 if higher is better, −1 if lower is: `sign * value` is larger for the better one."""
         return 1 if self.better == "higher" else -1
 
 

@@ -1,4 +1,4 @@
-"""What went wrong with which object: split, merged, missed, spurious.
+"""Which objects were split, merged, missed or spurious.
 
 A true and a predicted object are *partners* when they share more than half of the smaller one:
 2·|R ∩ S| > min(|R|, |S|), in pixels. Then
@@ -10,9 +10,9 @@ A true and a predicted object are *partners* when they share more than half of t
     spurious  a predicted object without a partner, more than half of it on annotated pixels
 
 Every true object is found, missed, or part of a split or a merge (it can be part of both); so is
-every predicted object, with spurious for missed, but for those without a partner that lie at least
-half on pixels that are not annotated: they are not judged. How well the outlines of found objects
-fit is not asked here; that is what the IoU says.
+every predicted object, with spurious instead of missed, except for those without a partner that lie at
+least half on pixels that are not annotated: they are not judged. How well the outlines of found objects
+fit is a matter of the IoU.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from unetseg.scores.overlap import Objects, Overlap, all_objects, overlap, partn
 
 @dataclass(frozen=True)
 class ObjectErrors:
-    """The ids of the objects of one frame by what became of them; all ascending.
+    """The ids of the objects of one frame by their outcome; all ascending.
 
     found: pairs (true id, predicted id); split: true id → ids of its pieces; merged: predicted
     id → ids of the true objects in it; missed: true ids; spurious, not_judged: predicted ids.

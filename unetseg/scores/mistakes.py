@@ -1,8 +1,8 @@
-"""What went wrong in a frame, object by object: missed, merged, split, spurious, and loose outlines.
+"""The mistakes in a frame, object by object: missed, merged, split, spurious, and loose outlines.
 
-The first four are those of `errors`. The outline of a found object is *loose* where its IoU is below 0.8:
-too wide where the prediction has at least twice as many pixels outside the true object as it lacks inside,
-too narrow the other way round, else uneven. Every mistake says where it is and whether it is at the border,
+The first four are those of `errors`. The outline of a found object is *loose* if its IoU is below 0.8:
+too wide if the prediction has at least twice as many pixels outside the true object as it lacks inside,
+too narrow the other way round, else uneven. Every mistake has its position and whether it is at the border,
 within two pixels of the image's edge in y or x.
 """
 
@@ -37,12 +37,12 @@ ONE_SIDED = 2
 NEAR_EDGE_PX = 2
 
 Box = tuple[slice, ...]
-"""Where an object is, along *yx."""
+"""The box of an object, along *yx."""
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """One mistake: the true and predicted ids that take part, the box and area of the object it is about."""
+    """One mistake: the true and predicted ids involved, the box and area of the object it is about."""
 
     kind: str
     truth: tuple[int, ...]
@@ -54,11 +54,11 @@ class Mistake:
 
 @dataclass(frozen=True)
 class FrameErrors:
-    """What became of the objects of one frame.
+    """The outcome for the objects of one frame.
 
     true, predicted: how many there are; found: true objects with a predicted object of their own;
     not_judged: predicted objects at least half on pixels that are not annotated. ious: of every true
-    object with its match (0 without), outlines: of the found ones alone, float64.
+    object with its match (0 without), outlines: only of the found ones, float64.
     """
 
     true: int
@@ -95,7 +95,7 @@ def frame_errors(truth: NDArray[Any], predicted: NDArray[Any]) -> FrameErrors:
 def error_counts(frames: Iterable[FrameErrors]) -> dict[str, float]:
     """The counts of all frames together, by name; "outline-iou" is the mean IoU of the found objects.
 
-    Of every kind of mistake "KIND" counts all and "KIND at border" those at the border.
+    For every kind of mistake, "KIND" counts all and "KIND at border" those at the border.
     """
     every = list(frames)
     kinds = Counter(m.kind for f in every for m in f.mistakes)

@@ -7,7 +7,7 @@ Errors are those of `overlap`.
 
 A pair matches from its IoU threshold on: IoU ≥ 0.5, so that an IoU of exactly 0.5 is a match, as in
 StarDist's `matching` and Cellpose's `average_precision` (both compare `>= threshold`). The Data Science
-Bowl's own script compares `> threshold`; COCO takes ≥. At exactly 0.5 two predicted objects can reach
+Bowl's own script compares `> threshold`; COCO takes ≥. At exactly 0.5, two predicted objects can reach
 the threshold with one true object: the matching gives each object one partner, as many pairs as
 possible, and among equally many those of the largest IoU.
 """
@@ -61,21 +61,16 @@ class Matching:
 
 
 def matching(truth: NDArray[Any], predicted: NDArray[Any], threshold: float = 0.5) -> Matching:
-    """Objects of one frame matched one to one, with as many matches of IoU >= threshold as can be.
+    """Objects of one frame matched one to one, with as many matches of IoU >= threshold as possible.
 
-    Args:
-        truth, predicted: label images of the same shape.
-        threshold: the least IoU of a match, in (0, 1].
-
-    Raises:
-        UserError: if the threshold is out of range, or as `overlap` does.
-
+    truth, predicted: label images of the same shape. threshold: the least IoU of a match, in (0, 1].
+    Raises UserError if the threshold is out of range, or as `overlap` does.
     """
     return match_objects(annotated_objects(overlap(truth, predicted)), threshold)
 
 
 def match_objects(objects: Objects, threshold: float = 0.5) -> Matching:
-    """`matching` of objects whose overlaps are already at hand."""
+    """`matching` of objects whose overlaps are already known."""
     n, m = objects.shared.shape
     tp = len(_match(object_ious(objects), threshold)[0])
     return Matching(tp=tp, fp=m - tp, fn=n - tp)
@@ -100,7 +95,7 @@ def mean_object_iou(truth: NDArray[Any], predicted: NDArray[Any]) -> float:
 def object_iou(truth: NDArray[Any], predicted: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Ids (n,) of the true objects, ascending, and the IoU (n,) of each with its match, 0 if none.
 
-    Objects are matched one to one so that the sum of the IoU is as large as it can be.
+    Objects are matched one to one so that the sum of the IoU is as large as possible.
     """
     return matched_ious(annotated_objects(overlap(truth, predicted)))
 
@@ -108,7 +103,7 @@ def object_iou(truth: NDArray[Any], predicted: NDArray[Any]) -> tuple[NDArray[np
 def matched_ious(
     objects: Objects, threshold: float | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """`object_iou` of objects whose overlaps are at hand; with a threshold of the pairs that reach it."""
+    """`object_iou` of objects whose overlaps are known; with a threshold only pairs that reach it match."""
     ious = object_ious(objects)
     rows, columns = _assign(ious) if threshold is None else _match(ious, threshold)
     chosen = sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=ious.shape)
@@ -116,7 +111,7 @@ def matched_ious(
 
 
 def _match(ious: sparse.csr_array, threshold: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows and columns of as many pairs of IoU >= threshold as can be, of the largest IoU among those."""
+    """Rows and columns of as many pairs of IoU >= threshold as possible, of the largest IoU among those."""
     if not 0 < threshold <= 1:
         raise UserError(f"an IoU threshold of {threshold} is not in (0, 1]; 0.5 is usual.")
     gains = ious.copy()
@@ -127,7 +122,7 @@ def _match(ious: sparse.csr_array, threshold: float) -> tuple[NDArray[np.int64],
 def _assign(gains: sparse.csr_array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows and columns matched one to one with the largest sum of gains, sparse (n, m) >= 0.
 
-    Every row gets a column of its own that stands for "no match" at gain 0, so that a full matching
+    Every row gets its own column that stands for "no match" at gain 0, so that a full matching
     exists; all gains are raised by 1, since the solver takes a stored 0 for a missing edge.
     """
     n, m = gains.shape

@@ -1,4 +1,4 @@
-"""The Cell Tracking Challenge's scores that are not read from segmented objects alone."""
+"""The Cell Tracking Challenge's scores that need more than segmented objects."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def class_scores(classes: int) -> dict[str, Score]:
 
 
 def volume_class_scores(classes: int) -> dict[str, Score]:
-    """The scores that are taken volume by volume and then averaged, for each class but the background.
+    """The scores that are computed volume by volume and then averaged, for each class but the background.
 
     A class that is in neither truth nor prediction of a volume does not count there.
     """
@@ -125,6 +125,6 @@ def _mean_of_known(rows: Rows) -> float:
 
 
 def _mean(values: list[float]) -> float:
-    """The mean of those that are defined; NaN where none is."""
+    """The mean of the defined values; NaN if there are none."""
     known = [v for v in values if np.isfinite(v)]
     return float(np.mean(known)) if known else float("nan")
