@@ -155,7 +155,7 @@ def test_blocks_of_slices(tmp_path: Path) -> None:
     sample = parts.train[1].read()
     np.testing.assert_array_equal(sample.image[0], image[6:8])
     np.testing.assert_array_equal(sample.labels, labels[6:8])
-    with pytest.raises(UserError, match="scores would be flattered"):
+    with pytest.raises(UserError, match="scores would be too high"):
         split(found, replace(settings, train=("v0[0:6]",), test=("v0[4:8]",)))
 
 

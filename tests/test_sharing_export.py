@@ -118,7 +118,7 @@ def test_a_package_without_what_it_needs_is_one_line(tmp_path: Path, image: Path
     ("option", "value", "words"),
     [
         ("--license", "my own", "not an identifier of spdx.org"),
-        ("--cite", "somewhere", "give a DOI"),
+        ("--cite", "somewhere", "must contain a DOI"),
         ("--image", "none.tif", "none.tif"),
     ],
 )
@@ -140,7 +140,7 @@ def test_networks_alone_are_written_once(tmp_path: Path, unetseg: Unetseg) -> No
     result = unetseg("export", path, tmp_path / "n.pt", "--to", "torchscript")
     assert result.code == 0, result.err
     assert "Normalisation (none)" in result.out
-    assert "is there already" in unetseg("export", path, tmp_path / "n.pt", "--to", "torchscript").err
+    assert "exists. Choose" in unetseg("export", path, tmp_path / "n.pt", "--to", "torchscript").err
     assert "ends with .onnx" in unetseg("export", path, tmp_path / "n.pt", "--to", "onnx").err
 
 

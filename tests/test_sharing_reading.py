@@ -163,7 +163,7 @@ def cut(path: Path) -> Path:
 BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "no weights that run": (
         lambda p: described(p, lambda t: re.sub(r"  onnx:\n(    .*\n)+", "", t)),
-        "only ONNX in one file is read",
+        "only ONNX in one file can be read",
     ),
     "weights are missing": (lambda p: edited(p, without("weights.onnx")), "missing from the file"),
     "wrong checksum": (

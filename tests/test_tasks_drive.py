@@ -54,7 +54,7 @@ def test_classes_inside_the_field_of_view_and_no_weight_outside(tmp_path: Path) 
 
 
 def test_what_is_wrong_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="neither train/ nor test/"):
+    with pytest.raises(UserError, match="has neither train/ nor test/"):
         list_task(tmp_path, SETTINGS)
     found = list_task(make(tmp_path), SETTINGS)
     write(tmp_path / "train" / "fov" / "21.tif", np.ones((3, 3), np.uint8))

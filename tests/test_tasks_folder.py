@@ -111,13 +111,13 @@ def test_two_files_of_one_name_are_an_error_and_none_is_dropped(
 def test_layouts_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         paired_files(tmp_path / "none")
-    with pytest.raises(UserError, match="no TIFF, PNG or NIfTI images"):
+    with pytest.raises(UserError, match="has no TIFF, PNG or NIfTI images"):
         paired_files(tmp_path)
     (tmp_path / "labels").mkdir()
     with pytest.raises(UserError, match="no images/ beside labels/"):
         paired_files(tmp_path)
     (tmp_path / "images").mkdir()
-    with pytest.raises(UserError, match="images: no TIFF, PNG or NIfTI images"):
+    with pytest.raises(UserError, match="images: has no TIFF, PNG or NIfTI images"):
         paired_files(tmp_path)
     (tmp_path / "masks").mkdir()
     with pytest.raises(UserError, match="both there"):

@@ -113,7 +113,7 @@ def test_a_tested_time_lapse_is_not_trained_on_at_all() -> None:
     ],
 )
 def test_overlap_is_refused(settings: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="scores would be flattered"):
+    with pytest.raises(UserError, match="scores would be too high"):
         split(make(a=5, b=5), DataSettings(**settings))
 
 

@@ -15,8 +15,8 @@ from unetseg.settings import LabelSettings
 def object_labels(probabilities: NDArray[np.float32], labels: LabelSettings) -> NDArray[np.int32]:
     """Object labels of class probabilities (k, *yx): see `segment`.
 
-    With two classes foreground is class 1. With more (background and classes of depth) it is all but
-    class 0, and seeds are looked for in the expected depth.
+    With two classes, foreground is class 1. With more (background and distance classes), it is everything
+    but class 0, and seeds are found in the expected depth.
     """
     foreground, core = object_maps(probabilities)
     return segment(foreground, labels, core)
@@ -107,7 +107,7 @@ def median_filtered(probabilities: NDArray[np.float32], radius: int) -> NDArray[
 def class_labels(probabilities: NDArray[np.float32], threshold: float = 0.5) -> NDArray[np.uint8]:
     """The most probable class of each pixel, (*yx) uint8, of probabilities (k, *yx).
 
-    Of two classes it is the second where its probability exceeds another threshold than 0.5.
+    With two classes, it is the second if its probability exceeds the threshold.
     """
     if len(probabilities) == 2 and threshold != 0.5:
         return (probabilities[1] > threshold).astype(np.uint8)

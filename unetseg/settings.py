@@ -28,12 +28,12 @@ class DataSettings:
     An empty `validate` holds back the last fifth of every training group, or of the groups if
     there are many.
     volumes: the pages of a TIFF file are the slices of one volume (z, y, x), and a selection
-    "GROUP[start:stop]" is a block of slices; NIfTI files are volumes always. downsample: along y and x,
+    "GROUP[start:stop]" is a block of slices; NIfTI files are always volumes. downsample: along y and x,
     never along z. partly_annotated: only the objects are known, all other pixels are not annotated.
     unannotated_border: objects that the image edge cuts are often left out of a truth, so background within
     this many pixels of it is not learnt; pixels of the images as they are read. Scores do not change.
     object_diameter: every image is resized so that its median labelled object has this
-    diameter in pixels (0: images stay as they are); prediction with such a model brings objects to it.
+    diameter in pixels (0: images stay as they are); prediction resizes images in the same way.
     """
 
     task: Literal["cell-tracking", "isbi-em", "drive", "folder", "synthetic"] = "folder"
@@ -57,9 +57,9 @@ class DataSettings:
 class TargetSettings:
     """What the network learns of objects, and the weight map w_c + w0·exp(−(d1+d2)²/2σ²).
 
-    kind: "ridge" (object and background, touching objects apart by a ridge of background;
-    Ronneberger 2015, eq. 2) or "distance" (a class for each step of distance to the object's rim, the
-    steps at `distances_px`: one makes a border and an interior, several a distance map).
+    kind: "ridge" (object and background, with a ridge of background between touching objects;
+    Ronneberger 2015, eq. 2) or "distance" (a class for each interval of distance to the object's rim,
+    divided at `distances_px`: one gives a border and an interior, several a distance map).
     w0 = 0 leaves out the border weights; balance: w_c from the class frequencies.
     """
 
@@ -72,16 +72,16 @@ class TargetSettings:
 
 @dataclass(frozen=True)
 class AugmentSettings:
-    """How far a training crop may be changed; a half-width is drawn from uniform(−a, a).
+    """How much a training crop may be changed; a half-width a means a draw from uniform(−a, a).
 
-    elastic: standard deviation of the control points' displacements in pixels (0 = none), in a crop of
-    fewer slices than pixels along y and x smaller along z by that ratio;
+    elastic: standard deviation of the control points' displacements in pixels (0 = none); along z it is
+    smaller in a crop with fewer slices than pixels along y and x, by that ratio;
     rotate: half-width in degrees, of volumes about z; scale: half-width of the natural log of the zoom;
-    shift: half-width in pixels beyond the crop's own random place; brightness, contrast, gamma:
+    shift: half-width in pixels beyond the crop's own random position; brightness, contrast, gamma:
     half-widths (in standard deviations, and of natural logs); noise, blur: upper ends of the
     uniform draws of the standard deviation (in grey-value standard deviations, and in pixels); invert:
-    how often grey values are inverted, x → 1 − x, so that bright objects on dark and dark ones on bright
-    are learnt alike (for data.normalise = "percentile", where most grey values lie in 0…1).
+    probability that grey values are inverted, x → 1 − x, so that bright objects on dark and dark ones on
+    bright are both learnt (for data.normalise = "percentile", where most grey values lie in 0…1).
     """
 
     elastic: Annotated[float, Interval(ge=0, le=10_000)] = 10.0
@@ -109,19 +109,19 @@ NO_AUGMENT = AugmentSettings(
 class TrainSettings:
     """The optimisation. crop: side of the network's input in pixels, every axis.
 
-    steps: at most that many; minutes: a budget of wall-clock time for everything from reading the data to
-    the scores, 0 for none. A few steps are timed and undone, and the number of steps that fits is decided
-    once and recorded in place of the budget: so the learning rate follows its whole schedule.
-    precision: "auto" is the fastest of this processor or GPU, decided and recorded in the same way.
+    steps: at most so many; minutes: a budget of wall-clock time for everything from reading the data to
+    the scores, 0 for none. A few steps are timed and undone; the number of steps that fits is decided
+    once and recorded instead of the budget, so the learning rate follows its whole schedule.
+    precision: "auto" is the fastest on this processor or GPU, decided and recorded in the same way.
 
-    class_balanced_crops: a crop's learnt region lies around a pixel of a class drawn with equal probability
+    class_balanced_crops: crops are centred on a pixel of a class drawn with equal probability
     among those of the image (Cireşan 2012), not anywhere in the image.
-    batch: of all processes together. checkpointing: activations are computed again instead of kept,
-    for large crops; compile: by torch.compile, once a minute or so is well spent; cuda_graphs: compiled
+    batch: of all processes together. checkpointing: activations are recomputed instead of stored,
+    for large crops; compile: by torch.compile, which takes a minute or so once; cuda_graphs: compiled
     for replay by CUDA graphs, where launching operations takes longer than computing them; fused: the
     optimizer's update as one operation on a GPU. deterministic: the same seed, data and device give the
-    same bits; without it CUDA takes its fastest convolutions, in TF32 where precision is "float32".
-    start_from: a run folder, model file or name of a model whose weights are the start, "" for fresh ones.
+    same bits; without it CUDA uses its fastest convolutions, in TF32 if precision is "float32".
+    start_from: a run folder, model file or name of a model whose weights to start from, "" for none.
     Its network, target, grey values and pixel size are then the defaults. freeze: the contracting path
     keeps the weights of start_from.
     """
@@ -162,7 +162,7 @@ class LabelSettings:
     max_hole_area: holes of up to this many pixels are filled; grow: pixels by which objects are then
     grown into the background, to undo the ridge that separates them in training. Areas and lengths
     are in pixels of the original image. test_time_augmentation: mean of 1, 4 (flips along y and x) or
-    8 (flips and quarter turns; for volumes flips along z too) predictions; median_radius: median
+    8 (flips and quarter turns; for volumes also flips along z) predictions; median_radius: median
     filter of the probabilities (0 = none); calibrate: after training, fit a polynomial that maps the
     foreground's probability to its frequency in the validation part; choose: after training, choose
     the thresholds, areas and growth by the score of the validation part (`train.select_by`).
@@ -187,7 +187,7 @@ class LabelSettings:
 
 @dataclass(frozen=True)
 class Fold:
-    """One way of splitting the data: selections as in DataSettings."""
+    """One split of the data: selections as in DataSettings."""
 
     train: tuple[str, ...]
     validate: tuple[str, ...]
@@ -237,10 +237,10 @@ PRESETS = {"default": NARROW_UNET, "paper": PAPER_UNET}
 
 
 def full_net(given: dict[str, NetOption]) -> dict[str, NetOption]:
-    """The table of a network with every option that it leaves to its preset; the preset itself is gone.
+    """The table of a network with every option that it leaves to its preset; the preset itself is removed.
 
-    The U-Net has the presets "default", which no table at all means too, and "paper". Another network's
-    options are its constructor's. Raises UserError for an unknown preset, and one of another network.
+    The U-Net has the presets "default", also used without a table, and "paper". Another network's
+    options are its constructor's. Raises UserError for an unknown preset, or one of another network.
 
     >>> full_net({"width": 8}) == NARROW_UNET | {"width": 8}
     True
@@ -248,7 +248,7 @@ def full_net(given: dict[str, NetOption]) -> dict[str, NetOption]:
     name, preset = given.get("name", "unet"), given.get("preset", "default")
     own = {key: value for key, value in given.items() if key != "preset"}
     if name != "unet" and "preset" in given:
-        raise UserError(f"net.preset = {preset!r}: {name} has no presets, only 'unet' has. Leave it out.")
+        raise UserError(f"net.preset = {preset!r}: {name} has no presets, only 'unet' does. Leave it out.")
     if name != "unet":
         return own
     if preset not in PRESETS:

@@ -16,16 +16,16 @@ from unetseg.nearest import two_nearest
 
 Labels = NDArray[np.integer[Any]]
 
-NEGLIGIBLE = 1e-7  # a border term below this is left out: a tenth of what is promised
-BLOCK, WORTHWHILE = 16, 0.7  # pixels a side; share of the image up to which boxes are taken by themselves
-LARGEST_ID = 2**16 - 1  # up to here ids serve as object numbers and need no sorting
+NEGLIGIBLE = 1e-7  # a border term below this is left out: a tenth of the promised accuracy
+BLOCK, WORTHWHILE = 16, 0.7  # pixels per side; share of the image up to which boxes are worth while
+LARGEST_ID = 2**16 - 1  # ids up to this serve as object numbers and need no sorting
 
 
 def separate_touching(labels: Labels) -> Labels:
     """`labels` without the ridge: object pixels with a neighbour in another object become 0.
 
     labels: integers, (y, x) or (z, y, x): 0 background, k > 0 object, -1 not annotated. Neighbours
-    are the 8 (3-D: 26) around a pixel, so what is left of two objects is never connected.
+    are the 8 (3-D: 26) around a pixel, so the remains of two objects are never connected.
     Background and -1 stay as they are and make no ridge. Returns a new array of the same dtype.
 
     Raises UserError unless labels are integers with 2 or 3 axes.
@@ -56,8 +56,8 @@ def border_weights(
 ) -> NDArray[np.float32]:
     """The border term of the U-Net paper, w0 * exp(-(d1 + d2)**2 / (2 * sigma**2)).
 
-    labels: integers, (y, x) or (z, y, x), as they should be seen: usually after
-    `separate_touching`. d1 and d2 are the Euclidean distances from a pixel's centre to the nearest
+    labels: integers, (y, x) or (z, y, x), usually after `separate_touching`.
+    d1 and d2 are the Euclidean distances from a pixel's centre to the nearest
     pixel centre of the nearest and of the second nearest object (an object is all pixels of one
     id > 0, in one piece or several). sigma and d are in pixels; `spacing` is the size of a pixel
     along each axis in that unit (None: 1 on all axes), for volumes with thick slices.
@@ -89,11 +89,11 @@ def border_weights(
 
 
 def _clusters(inside: NDArray[np.bool_], sizes: Sequence[float], reach: float) -> list[tuple[slice, ...]]:
-    """Boxes outside which no two objects are near; each holds all that matter to the pixels of its cluster.
+    """Boxes outside which no two objects are near; each holds all that matters to the pixels of its cluster.
 
-    A pixel of d1 + d2 < reach is within reach / 2 of one object, and the other one is less than reach
-    from that: grown by half of the reach the two are in one piece. Objects grow by whole blocks, which
-    is more. The whole image is one box where boxes would save little.
+    A pixel with d1 + d2 < reach is within reach / 2 of one object, and the other one is less than reach
+    from that object: grown by half of the reach, the two are connected. Objects grow by whole blocks, which
+    is more. If boxes would save little, the whole image is one box.
     """
     blocks = _blocks(inside)
     for axis, size in enumerate(sizes):
@@ -107,7 +107,7 @@ def _clusters(inside: NDArray[np.bool_], sizes: Sequence[float], reach: float) -
 
 
 def _blocks(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether there is an object in each block of BLOCK pixels a side."""
+    """Whether there is an object in each block of BLOCK pixels per side."""
     for axis, length in enumerate(inside.shape):
         inside = np.logical_or.reduceat(inside, np.arange(0, length, BLOCK), axis)
     return inside
@@ -167,7 +167,7 @@ def weight_map(
 
 
 def _numbered(labels: Labels) -> Labels:
-    """Object numbers 1, 2, ... in place of ids that are too large for a key; 0 elsewhere."""
+    """Object numbers 1, 2, ... instead of ids that are too large for a key; 0 elsewhere."""
     inside = labels > 0
     if labels.max() <= LARGEST_ID:
         return np.where(inside, labels, 0)

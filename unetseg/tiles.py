@@ -1,4 +1,4 @@
-"""Overlap tiles: which pixels a tile reads, keeps and writes, so that tiled equals whole.
+"""Overlap tiles: the pixels that a tile reads, keeps and writes, so that tiled equals whole.
 
 The overlap-tile strategy of the U-Net paper (Ronneberger 2015, fig. 2): a tile is read with the
 context that its output pixels see, mirrored beyond the image's border, and only the pixels with
@@ -22,10 +22,10 @@ from unetseg.errors import UserError
 
 @dataclass(frozen=True)
 class Footprint:
-    """What tiling must know of a network, per axis of yx.
+    """What tiling must know about a network, per axis of yx.
 
-    context: pixels each side that an output pixel can see (in a valid net: that the output lacks,
-    and a pixel sees the rest of its stride's block besides); stride: shift by which the network is
+    context: pixels on each side that an output pixel can see (in a valid net: that the output lacks;
+    a pixel also sees the rest of its stride's block); stride: shift by which the network is
     equivariant (2**depth); valid: whether the output is smaller than the input by the context;
     phase: a legal input size n has n % stride == phase.
     """
@@ -37,7 +37,7 @@ class Footprint:
 
     @property
     def margin(self) -> tuple[int, ...]:
-        """Pixels read each side of a tile: the context, in a padded net in whole strides."""
+        """Pixels read on each side of a tile: the context, for a padded net in whole strides."""
         if self.valid:
             return self.context
         return tuple(-(-c // s) * s for c, s in zip(self.context, self.stride, strict=True))
@@ -80,9 +80,9 @@ class Footprint:
 
 @dataclass(frozen=True)
 class Tile:
-    """read: (start, stop) per axis, possibly beyond the image; write: what is kept of it, in the image.
+    """read: (start, stop) per axis, possibly beyond the image; write: the part that is kept, in the image.
 
-    kept: write with the grid's halo, as far as the image goes; crop: the kept region in the net's output.
+    kept: write with the grid's halo, inside the image; crop: the kept region in the net's output.
     """
 
     read: tuple[tuple[int, int], ...]
@@ -95,7 +95,7 @@ class Tile:
 class TileGrid:
     """The tiles of an image of `shape` (yx) in steps of `step`; their write regions partition it.
 
-    halo: pixels each side of a write region whose output is wanted too, for what looks at neighbours.
+    halo: pixels on each side of a write region whose output is also needed, for steps that use neighbours.
     Raises UserError unless step is a positive multiple of the footprint's stride.
     """
 
@@ -134,7 +134,7 @@ class TileGrid:
 
     @property
     def margin(self) -> tuple[int, ...]:
-        """Pixels read each side of a write region."""
+        """Pixels read on each side of a write region."""
         return read_margin(self.footprint, self.halo)
 
     @property
@@ -185,13 +185,13 @@ class Partition:
         return y > 0, y < self.rows - 1, x > 0, x < self.columns - 1
 
     def within(self, window: tuple[slice, slice]) -> Iterator[int]:
-        """The tiles that the window meets."""
+        """The tiles that overlap the window."""
         lines = (range(w.start // s, -(-w.stop // s)) for w, s in zip(window, self.step, strict=True))
         return (y * self.columns + x for y, x in product(*lines))
 
 
 def widened(region: Sequence[slice], halo: int | Sequence[int], shape: Sequence[int]) -> tuple[slice, ...]:
-    """The region with `halo` more pixels each side, as far as an image of `shape` goes."""
+    """The region with `halo` more pixels on each side, inside an image of `shape`."""
     halos = [halo] * len(region) if isinstance(halo, int) else halo
     return tuple(
         slice(max(r.start - h, 0), min(r.stop + h, n)) for r, h, n in zip(region, halos, shape, strict=True)
@@ -199,19 +199,19 @@ def widened(region: Sequence[slice], halo: int | Sequence[int], shape: Sequence[
 
 
 def read_margin(footprint: Footprint, halo: int) -> tuple[int, ...]:
-    """Context and halo each side; the margin itself or whole strides more, so that tiles stay aligned."""
+    """Context and halo on each side; the margin itself or whole strides more, so that tiles stay aligned."""
     if footprint.valid:
         return tuple(c + -(-halo // s) * s for c, s in zip(footprint.context, footprint.stride, strict=True))
     return tuple(-(-(c + halo) // s) * s for c, s in zip(footprint.context, footprint.stride, strict=True))
 
 
 def inside(region: Sequence[slice], window: Sequence[slice]) -> tuple[slice, ...]:
-    """Where the region lies in an array that holds the window."""
+    """The region's place in an array that holds the window."""
     return tuple(slice(r.start - w.start, r.stop - w.start) for r, w in zip(region, window, strict=True))
 
 
 def even_grid(shape: Sequence[int], largest_step: Sequence[int], footprint: Footprint) -> TileGrid:
-    """The grid with the fewest tiles whose step is at most `largest_step`, the tiles evened out."""
+    """The grid with the fewest tiles whose step is at most `largest_step`, with the tiles evened out."""
     step = []
     for n, largest, stride in zip(shape, largest_step, footprint.stride, strict=True):
         count = -(-n // max(largest // stride * stride, stride))
@@ -220,17 +220,17 @@ def even_grid(shape: Sequence[int], largest_step: Sequence[int], footprint: Foot
 
 
 SPARE = 1.05
-"""Times the fewest pixels that a grid of smaller tiles may compute."""
+"""How many times the fewest possible pixels a grid of smaller tiles may compute."""
 
 
 def leanest_grid(
     shape: Sequence[int], unit: Sequence[int], footprint: Footprint, pixels: int, *, halo: int = 0
 ) -> TileGrid | None:
-    """The grid (y, x) that has the net compute the fewest pixels, in tiles of at most `pixels` read.
+    """The grid (y, x) for which the net computes the fewest pixels, in tiles of at most `pixels` read.
 
-    Steps are multiples of `unit`, itself one of the stride, and need not be square. Of those that
-    compute hardly more (SPARE) the smallest tiles are taken, so that memory does not depend on how an
-    image's size happens to divide. None where not even a tile of one unit fits.
+    Steps are multiples of `unit`, itself one of the stride, and need not be square. Of the grids that
+    compute hardly more (SPARE), the one with the smallest tiles is chosen, so that memory does not depend on
+    how an image's size happens to divide. None if not even a tile of one unit fits.
     """
     one = TileGrid(tuple(shape), tuple(unit), footprint, halo)
     counts = [np.arange(1, -(-n // u) + 1) for n, u in zip(shape, unit, strict=True)]

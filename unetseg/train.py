@@ -22,7 +22,7 @@ from unetseg.nets.contract import Contracting, Net
 from unetseg.settings import TrainSettings
 
 Logits = Tensor | tuple[Tensor, ...]
-"""What a net gives in training: one head's logits or, under deep supervision, those of several."""
+"""What a net returns in training: one head's logits or, with deep supervision, those of several."""
 
 
 @dataclass
@@ -35,7 +35,7 @@ class State:
     step: int = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and numbers only: it loads without running code."""
+        """Tensors and numbers only, so it loads without running code."""
         return {
             "net": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -44,7 +44,7 @@ class State:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Continue from what `state_dict` gave."""
+        """Continue from the values of `state_dict`."""
         self.net.load_state_dict(saved["net"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.scaler.load_state_dict(saved["scaler"])
@@ -53,9 +53,9 @@ class State:
 
 @dataclass(frozen=True)
 class Step:
-    """One step done, numbered from 1. loss and times are read from the device when they are asked for.
+    """One finished step, numbered from 1. loss and times are read from the device on request.
 
-    A GPU that is asked for them a step late has finished by then and does not wait. cpu_s: processor
+    If they are requested a step late, a GPU has finished by then and nothing waits. cpu_s: processor
     seconds of all threads, which other work on the machine does not lengthen.
     """
 
@@ -67,7 +67,7 @@ class Step:
 
     @cached_property
     def loss(self) -> float:
-        """The loss; raises UserError where it is not finite."""
+        """The loss; raises UserError if it is not finite."""
         value = float(self.on_device)
         if not math.isfinite(value):
             raise UserError(
@@ -78,7 +78,7 @@ class Step:
 
     @property
     def data_s(self) -> float:
-        """Seconds until the batch was there."""
+        """Seconds until the batch was ready."""
         return seconds_between(self.marks[0], self.marks[1])
 
     @property
@@ -88,7 +88,7 @@ class Step:
 
 
 def new_state(net: Net, train: TrainSettings, device: torch.device) -> State:
-    """The net on the device with a fresh optimizer."""
+    """The net on the device with a new optimizer."""
     layout = torch.channels_last if net.dims == 2 else torch.channels_last_3d
     if train.checkpointing:
         recompute_blocks(cast(nn.Module, net))
@@ -134,9 +134,9 @@ def train(
     """Steps state.step … train.steps − 1, one at a time; the state is up to date at each yield.
 
     The loss of a net with several heads is the mean of the heads' losses. Dropout is seeded by
-    (seed, step), so a resumed run equals an uninterrupted one. Where several processes train
-    together, the batches are each one's part and the loss is that of them all. Raises UserError
-    where the loss was not finite, at the next step or when that step's loss is read, whichever is first.
+    (seed, step), so a resumed run equals an uninterrupted one. If several processes train
+    together, each one's batches are its part and the loss is the mean over all. Raises UserError
+    if the loss was not finite, at the next step or when that step's loss is read, whichever is first.
     """
     forward = _forward(state.net, train, device)
     before: Step | None = None
@@ -161,7 +161,7 @@ def train(
 def _one_step(
     state: State, forward: Callable[[Tensor], Logits], batch: Batch, loss: Loss, train: TrainSettings
 ) -> Tensor:
-    """The loss, which stays on the device: nothing here waits for it (but fp16's loss scaler)."""
+    """The loss, which stays on the device: nothing here waits for it (except fp16's loss scaler)."""
     state.net.train()
     if train.freeze:
         freeze_contracting_path(state.net)

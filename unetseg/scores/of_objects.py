@@ -18,7 +18,7 @@ from unetseg.scores.surface import surface_distances
 
 
 def _foreground_row(frame: Frame) -> Rows:
-    """Pixels by [true, predicted] foreground; no row of a frame whose background is not annotated."""
+    """Pixels by [true, predicted] foreground; no row for a frame whose background is not annotated."""
     counts = foreground_confusion(frame.pairs).reshape(1, 4).astype(np.float64)
     return counts[:0] if frame.partly_annotated else counts
 
@@ -66,7 +66,7 @@ def _average_precision(threshold: float) -> Score:
 
 
 def _surface_rows(frame: Frame) -> Rows:
-    """A distance in pixels and whether it goes from the truth, per pixel of both surfaces: (n, 2)."""
+    """For every pixel of both surfaces, its distance in pixels and whether it starts at the truth: (n, 2)."""
     found = surface_distances(frame.truth, frame.predicted, annotated=frame.truth >= 0)
     ways = [np.stack([d, np.full_like(d, way)], axis=1) for way, d in enumerate(found.both_ways)]
     return np.concatenate(ways)
@@ -78,7 +78,7 @@ def _hausdorff_95(rows: Rows) -> float:
 
 
 def _panoptic_row(frame: Frame) -> Rows:
-    """Sum of the IoU of objects matched at IoU ≥ 0.5, and tp, fp, fn."""
+    """Sum of the IoU of objects matched at IoU ≥ 0.5, then tp, fp, fn."""
     found, ious = match_objects(frame.objects, 0.5), matched_ious(frame.objects, 0.5)[1]
     return np.array([[ious.sum(), found.tp, found.fp, found.fn]])
 
@@ -178,7 +178,7 @@ OBJECT_SCORES: dict[str, Score] = {
     "hausdorff-95": Score(
         kind="instances",
         title="Hausdorff distance, 95th percentile (pixels)",
-        meaning="95th percentile of the distances of the foreground's surfaces, the larger way, in pixels",
+        meaning="95th percentile of the distances of the foreground's surfaces, larger direction, in pixels",
         total=_hausdorff_95,
         rows=_surface_rows,
         better="lower",

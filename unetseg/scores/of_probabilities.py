@@ -30,7 +30,7 @@ ISBI = "ISBI 2012"
 
 
 def _of_terms(terms: Callable[[Segments, Segments], Terms], cut: Callable[..., Segments] | None) -> Any:
-    """Rows of a section's terms at each threshold; without `cut` of the thinned segments."""
+    """Rows of a section's terms at each threshold; without `cut`, of the thinned segments."""
 
     def rows(frame: Frame) -> Rows:
         check_sections(frame.truth, frame.predicted)

@@ -1,4 +1,4 @@
-"""How the objects of two label images overlap: the one table that every score is read from."""
+"""How the objects of two label images overlap: the one table that all scores are read from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_SHARED = 2**31
 
 @dataclass(frozen=True)
 class Overlap:
-    """The distinct pairs (truth id, predicted id) of one frame and how many pixels carry each.
+    """The distinct pairs (truth id, predicted id) of one frame and the number of pixels of each.
 
     All three arrays are (pairs,) int64. Background (0) and not annotated (-1, truth only) are
     kept, so foreground counts and object scores come from the same pass over the pixels.
@@ -80,7 +80,7 @@ def _counted(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int
 
 
 def _of_large_ids(truth: NDArray[Any], predicted: NDArray[Any]) -> Overlap:
-    """The table by the places of the ids among those that occur."""
+    """The table, computed on the ranks of the ids that occur."""
     true_ids, true = np.unique(truth.astype(np.int64), return_inverse=True)
     found_ids, found = np.unique(predicted.astype(np.int64), return_inverse=True)
     table = overlap(true.reshape(truth.shape), found.reshape(truth.shape))
@@ -105,8 +105,8 @@ def check_labels(labels: NDArray[Any], what: str, *, lowest: int) -> None:
 def annotated_objects(pairs: Overlap) -> Objects:
     """The objects as seen inside the annotated pixels only (truth >= 0).
 
-    What a predicted object covers outside them neither helps nor hurts it, and one that lies
-    wholly outside does not appear.
+    What a predicted object covers outside them neither helps nor hurts it, and an object that lies
+    completely outside does not appear.
     """
     inside = pairs.truth >= 0
     return all_objects(Overlap(pairs.truth[inside], pairs.predicted[inside], pairs.pixels[inside]))
@@ -115,9 +115,9 @@ def annotated_objects(pairs: Overlap) -> Objects:
 def partly_annotated_objects(pairs: Overlap) -> Objects:
     """The objects of a frame in which only some are annotated, with all their pixels.
 
-    What surrounds an annotated object is known not to belong to it, so areas are whole. A predicted
+    The surroundings of an annotated object are known not to belong to it, so areas are whole. A predicted
     object without a partner among the true ones (see `partners`) may be one that nobody annotated: it
-    does not appear. None with an IoU above 1/3 is lost by this.
+    does not appear. No object with an IoU above 1/3 is lost in this way.
     """
     objects = all_objects(pairs)
     judged = objects.predicted_ids[np.unique(partners(objects)[1])]

@@ -1,10 +1,10 @@
 """Scores that compare class maps pixel by pixel, all read from one confusion matrix.
 
-Pooling over images is adding their confusion matrices before a `*_of` function is applied, so
+To pool images, add their confusion matrices before applying a `*_of` function, so
 that every pixel counts the same: `iou_of(confusion(a, b) + confusion(c, d), 1)`.
 
 A class map is an integer array of any shape with values 0..k-1; `annotated` is an optional boolean
-array of that shape, False where a pixel is to be left out. A score whose denominator is zero,
+array of that shape, False for pixels to ignore. A score whose denominator is zero,
 such as the IoU of a class that is in neither map, is undefined: NaN.
 """
 
@@ -26,12 +26,10 @@ def iou(
 ) -> float:
     """Intersection over union (Jaccard index) of class c, in [0, 1]; NaN if neither map has it.
 
-    Raises:
-        UserError: if shapes differ or values are no classes (see `confusion`).
+    Raises UserError if shapes differ or values are not classes (see `confusion`).
 
     >>> iou(np.array([0, 1, 1, 0]), np.array([1, 1, 0, 0]))
     0.3333333333333333
-
     """
     return iou_of(_one_class(truth, predicted, c, annotated), 1)
 
@@ -44,12 +42,10 @@ def dice(
 ) -> float:
     """Dice coefficient of class c, in [0, 1]; NaN if neither map has it.
 
-    Raises:
-        UserError: if shapes differ or values are no classes (see `confusion`).
+    Raises UserError if shapes differ or values are not classes (see `confusion`).
 
     >>> dice(np.array([0, 1, 1, 0]), np.array([1, 1, 0, 0]))
     0.5
-
     """
     return dice_of(_one_class(truth, predicted, c, annotated), 1)
 
@@ -61,11 +57,8 @@ def pixel_error(
 
     For two classes this is the mean squared difference, the second of the two forms in which the
     ISBI 2012 challenge states its pixel error (Arganda-Carreras et al. 2015, Front. Neuroanat. 9,
-    142). The first, one minus the maximal F-score of the pixels over thresholds, is not this.
-
-    Raises:
-        UserError: if shapes differ or values are no classes (see `confusion`).
-
+    142). The first is one minus the maximal F-score of the pixels over thresholds, see `em`.
+    Raises UserError if shapes differ or values are not classes (see `confusion`).
     """
     _check(truth, predicted, annotated)
     differ = _inside(truth != predicted, annotated)
@@ -81,10 +74,8 @@ def confusion(
 ) -> NDArray[np.int64]:
     """Annotated pixels counted by [true class, predicted class]: (classes, classes) int64.
 
-    Raises:
-        UserError: if the shapes of the arrays differ, or a value is not an integer in
-            0..classes-1 inside the annotated pixels.
-
+    Raises UserError if the shapes of the arrays differ, or an annotated value is not an integer in
+    0..classes-1.
     """
     _check(truth, predicted, annotated)
     true, found = _inside(truth, annotated), _inside(predicted, annotated)

@@ -1,4 +1,4 @@
-"""All scores by kind and name: the one place that says what a score means and which way is better."""
+"""All scores by kind and name: the one place that defines what a score means and which way is better."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ SCORES: dict[Kind, Callable[[int], dict[str, Score]]] = {
 """The scores of each kind by name, for a number of classes (the background among them)."""
 
 FIELD_OF_INTEREST = "-foi"
-"""Ends the name of a score without the objects in the border that the challenge leaves out."""
+"""Suffix of a score without the objects in the border that the challenge ignores."""
 
 
 def scores_of(kind: Kind, classes: int = 2) -> dict[str, Score]:
-    """The scores of a kind by name; of class maps and volumes for so many classes."""
+    """The scores of a kind by name; for class maps and volumes, with so many classes."""
     return SCORES[kind](classes)
 
 
 def standard_scores(kind: Kind = "instances", classes: int = 2) -> tuple[str, ...]:
-    """The names of the scores that are taken where none are named."""
+    """The names of the scores that are used if none are named."""
     return tuple(name for name, entry in scores_of(kind, classes).items() if entry.standard)
 
 
 def check_names(names: Sequence[str], kind: Kind = "instances", classes: int = 2) -> tuple[str, ...]:
-    """The names as a tuple; UserError for the first that is no score of this kind."""
+    """The names as a tuple; UserError for the first that is not a score of this kind."""
     allowed = scores_of(kind, classes)
     for name in names:
         if name not in allowed:
@@ -48,9 +48,9 @@ def check_names(names: Sequence[str], kind: Kind = "instances", classes: int = 2
 
 
 def find_score(name: str, kind: Kind = "instances") -> Score | None:
-    """The entry of a score of this kind, else of another, by name; None for a name that is unknown.
+    """The entry of a score of this kind, or else of another kind; None for an unknown name.
 
-    A name that ends in -foi is its score in the challenge's field of interest.
+    A name that ends in -foi is the score in the challenge's field of interest.
     """
     if name.endswith(FIELD_OF_INTEREST):
         whole = find_score(name.removesuffix(FIELD_OF_INTEREST), kind)

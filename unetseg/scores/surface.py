@@ -1,10 +1,10 @@
-"""How far two outlines lie apart: average symmetric surface distance and Hausdorff distance.
+"""How far apart two outlines are: average symmetric surface distance and Hausdorff distance.
 
 Sources: Heimann et al. 2009, IEEE TMI 28(8), 1251 (average symmetric surface distance); Taha & Hanbury
 2015, BMC Med. Imaging 15, 29 (Hausdorff distance and its percentile). The surface of a region is its
-pixels of which an edge neighbour (a face neighbour in 3-D) lies outside, or that touch the image's edge;
-distances go from the centre of such a pixel to the nearest of the other region, in pixels or in the unit
-of the spacing given.
+pixels that have an edge neighbour (a face neighbour in 3-D) outside, or that touch the image's edge;
+distances go from the centre of such a pixel to the nearest one of the other region, in pixels or in the
+unit of the given spacing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from unetseg.errors import UserError
 class SurfaceDistances:
     """Distance from every surface pixel of one region to the other's surface, both ways.
 
-    from_truth (n,) and from_prediction (m,), float64; both are empty where one of the regions is, for
+    from_truth (n,) and from_prediction (m,), float64; both are empty if one of the regions is, since
     then no distance is defined.
     """
 
@@ -58,18 +58,14 @@ def surface_distances(
 ) -> SurfaceDistances:
     """Distances between the surfaces of two regions.
 
-    Args:
-        truth, predicted: arrays (*yx) of the same shape, 2-D or 3-D; the region is where they are > 0.
-        spacing: size of a pixel along each axis, in any unit; None for distances in pixels.
-        annotated: boolean (*yx), False where neither region counts; None for everywhere.
-
-    Raises:
-        UserError: if the shapes differ, or there is not one spacing > 0 per axis.
+    truth, predicted: arrays (*yx) of the same shape, 2-D or 3-D; the region is where they are > 0.
+    spacing: size of a pixel along each axis, in any unit; None for distances in pixels.
+    annotated: boolean (*yx), False where neither region counts; None for everywhere.
+    Raises UserError if the shapes differ, or there is not one spacing > 0 per axis.
 
     >>> truth = np.array([[0, 1, 1, 1, 0, 0]])
     >>> surface_distances(truth, np.array([[0, 1, 1, 1, 1, 1]])).hausdorff()
     2.0
-
     """
     shapes = {truth.shape, predicted.shape} | ({annotated.shape} if annotated is not None else set())
     if len(shapes) > 1:

@@ -1,4 +1,4 @@
-"""Scores of a sequence of frames: each frame's, and all frames' pooled, with an interval."""
+"""Scores of a sequence of frames: of each frame, and of all frames pooled, with an interval."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unetseg.scores.registry import check_names, scores_of, standard_scores
 
 Spacing = tuple[float, ...] | None
 DRAWS, LEVEL, FEW_FRAMES = 1000, 0.95, 4
-MOST_ROWS = 200_000  # of a score whose interval is estimated: a thousand draws of more take minutes
+MOST_ROWS = 200_000  # the interval of a score with more rows would take minutes (a thousand draws)
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,10 @@ def frame_table(
 
 
 def bootstrap(entry: Score, rows: Sequence[Rows], draws: int = DRAWS) -> tuple[float, float] | None:
-    """The middle 95 % of a score's totals when frames are drawn again with replacement, always alike.
+    """The middle 95 % of a score's totals when frames are drawn with replacement, from a fixed seed.
 
-    Of fewer than four frames the rows are drawn, where there is one per object; None where neither can
-    be, where the score is undefined, or where there are too many rows. Frames of one film resemble each
+    For fewer than four frames, rows are drawn if there is one per object; None if neither is
+    possible, if the score is undefined, or if there are too many rows. Frames of one film resemble each
     other, so the interval is too narrow there: it shows the spread of these frames, not of new films.
     Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13 (percentiles).
     """

@@ -1,8 +1,8 @@
-"""The border thinning of the ISBI 2012 challenge: segments grown until lines one pixel wide are left.
+"""The border thinning of the ISBI 2012 challenge: segments grow until lines one pixel wide are left.
 
 Source: Soille & Vincent 1990, "Determining watersheds in digital pictures via flooding simulations",
-Proc. SPIE 1360, on a map of two levels (cells below, membrane above), with the order in which the
-challenge's code takes pixels and neighbours, for that decides where two fronts meet.
+Proc. SPIE 1360, on a map of two levels (cells below, membrane above), visiting pixels and neighbours in
+the order of the challenge's code, since this decides where two fronts meet.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def thinned_segments(cells: NDArray[np.bool_]) -> NDArray[np.int32]:
 
 
 def _flood(labels: list[int], queue: deque[int], column: int) -> None:
-    """Label the queued pixels and all that are reached from them, in place, first come first served.
+    """Label the queued pixels and all that are reached from them, in place, first in, first out.
 
     `relabel` is the algorithm's flag: a pixel that became a line only because it lies beside one may
     still join a segment.

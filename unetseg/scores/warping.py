@@ -1,25 +1,25 @@
-"""The warping error of two-dimensional sections: what no topology-preserving warp can mend.
+"""The warping error of two-dimensional sections: what no topology-preserving warp can correct.
 
 The true cells are warped towards the predicted ones by flipping *simple* pixels, those whose flip
-neither joins nor splits, makes nor removes an object or a hole, as long as that lessens the
-disagreement. A border drawn elsewhere thus costs nothing. The pixels that still disagree are errors of
-topology. Cells are 4-connected, membranes 8-connected, and beyond the section lies membrane.
+neither joins nor splits, adds nor removes an object or a hole, as long as that reduces the
+disagreement. A border in a slightly different place thus costs nothing. The pixels that still disagree are
+errors of topology. Cells are 4-connected, membranes 8-connected, and outside the section is membrane.
 
 Sources: Jain et al. 2010, CVPR, 2488 (the warping error, all kinds of mismatch); Bertrand & Malandain
-1994, Pattern Recogn. Lett. 15, 169 (simple points); and for the ISBI 2012 challenge, which counts splits
-and mergers only ("minimum splits and mergers"), the evaluation script and code that its organisers
+1994, Pattern Recogn. Lett. 15, 169 (simple points); and for the ISBI 2012 challenge, which only counts
+splits and mergers ("minimum splits and mergers"), the evaluation script and code that its organisers
 published (imagej.net, Segmentation evaluation metrics; trainableSegmentation.metrics.WarpingError in
-Fiji). This module follows that code in what moves the figure: mismatches are visited from the surest
-probability to the least sure, column by column, again and again until none can be flipped; what remains
-is distinguished in a radius of 20 pixels; each *pixel* of a split or merger counts, not each error; pixels
-of all sections are added up; and the best of the thresholds 0, 0.1, ..., 0.9 counts. So the figures are
-of the kind of the published ones (U-Net 0.000353, in Ronneberger et al. 2015), for the same sections and
+Fiji). This module follows that code in all that affects the result: mismatches are visited in order of
+decreasing certainty, column by column, repeatedly until none can be flipped; the rest are
+classified within a radius of 20 pixels; each *pixel* of a split or merger counts, not each error; pixels
+of all sections are added up; and the best of the thresholds 0, 0.1, ..., 0.9 counts. So the results are
+comparable with the published ones (U-Net 0.000353, in Ronneberger et al. 2015) for the same sections and
 truth: those were measured on the hidden test sections.
 
-A trait of that rule: a cell that is not predicted at all shrinks to one pixel, an object deleted, which is
-neither split nor merger. A map with no probability above 0.9 therefore scores 0; KINDS counts such cells.
+A peculiarity of that rule: a cell that is not predicted at all shrinks to one pixel, a deleted object, which
+is neither split nor merger. A map with no probability above 0.9 therefore scores 0; KINDS counts such cells.
 
-The relaxation is greedy, as everywhere: the smallest disagreement of all warps is at most as large.
+The relaxation is greedy, as in other implementations: the optimal warp may disagree less.
 Truth pixels that are not annotated (-1) count as membrane.
 """
 
@@ -38,7 +38,7 @@ from unetseg.scores.em import THRESHOLDS, check_sections
 KINDS = ("split", "merger", "hole added", "hole deleted", "object added", "object deleted")
 SPLIT, MERGER, HOLE_ADDED, HOLE_DELETED, OBJECT_ADDED, OBJECT_DELETED = range(6)
 CHALLENGE_KINDS = ("split", "merger")
-RADIUS = 20  # pixels; in how large a part of the section a pixel must join two parts to split them
+RADIUS = 20  # pixels; how far around a pixel its removal is checked for splitting a cell
 BEFORE_ONE = THRESHOLDS[:-1]  # 0, 0.1, ..., 0.9: at 1 there is nothing left to warp to
 
 # The neighbours of a pixel in the order of the bits of its neighbourhood's code.
@@ -50,18 +50,11 @@ def warping_error(
 ) -> float:
     """The warping error, a share of all pixels in [0, 1]; lower is better.
 
-    Args:
-        truth: (y, x) or (z, y, x) integers or booleans; > 0 in cells.
-        probabilities: float array of the same shape in [0, 1], of being in a cell.
-        kinds: the mismatches to count: splits and mergers as in the challenge, or KINDS for the
-            error as Jain et al. define it.
-
-    Returns:
-        The least over the thresholds, pixels of all sections added at each.
-
-    Raises:
-        UserError: if the shapes differ or are no sections, or a probability is not in [0, 1].
-
+    truth: (y, x) or (z, y, x) integers or booleans; > 0 in cells. probabilities: float array of the
+    same shape in [0, 1], of being in a cell. kinds: the mismatches to count: splits and mergers as in
+    the challenge, or KINDS for the error as Jain et al. define it. Returns the minimum over the
+    thresholds, with the pixels of all sections added at each. Raises UserError if the shapes differ or
+    are not sections, or a probability is not in [0, 1].
     """
     check_sections(truth, probabilities)
     true, maps = (a.reshape(-1, *a.shape[-2:]) for a in (truth, probabilities))
@@ -83,17 +76,14 @@ def least_share(rows: NDArray[np.float64]) -> float:
 
 
 def mismatches(truth: NDArray[np.bool_], probabilities: NDArray[Any], threshold: float) -> dict[str, int]:
-    """How many pixels of each kind of mismatch are left of one section cut at one threshold.
+    """How many pixels of each kind of mismatch remain in one section at one threshold.
 
-    Args:
-        truth: (y, x) booleans, True in cells.
-        probabilities: (y, x) floats in [0, 1]; predicted cells are where they exceed the threshold.
-        threshold: in [0, 1].
+    truth: (y, x) booleans, True in cells. probabilities: (y, x) floats in [0, 1]; predicted cells are
+    where they exceed the threshold, in [0, 1].
 
     >>> truth = np.array([[1, 1, 0, 1, 1]] * 3) > 0
-    >>> mismatches(truth, np.ones((3, 5)), 0.5)["merger"]  # the wall can grow thin, not vanish
+    >>> mismatches(truth, np.ones((3, 5)), 0.5)["merger"]  # the wall can become thin, but not vanish
     3
-
     """
     warped = warp(truth, probabilities, threshold)
     found = np.bincount(_kinds(warped, warped != (probabilities > threshold)), minlength=len(KINDS))
@@ -105,7 +95,7 @@ def warp(truth: NDArray[np.bool_], probabilities: NDArray[Any], threshold: float
     image = np.pad(truth, 1)
     differ = truth != (probabilities > threshold)
     x, y = np.nonzero(differ.T)  # column by column
-    # Fiji takes differences below 1e-4 for ties
+    # Fiji treats differences below 1e-4 as ties
     surest = np.argsort(-np.round(np.abs(probabilities[y, x] - threshold), 4), kind="stable")
     width = image.shape[1]
     order = ((y + 1) * width + x + 1)[surest]
@@ -119,7 +109,7 @@ def warp(truth: NDArray[np.bool_], probabilities: NDArray[Any], threshold: float
 def simple_codes() -> bytes:
     """For each of the 256 neighbourhoods whether its centre is simple (1 or 0).
 
-    Bit i of a code is the neighbour STEPS[i]. The centre is simple where its 4-crossing number, the
+    Bit i of a code is the neighbour STEPS[i]. The centre is simple if its 4-crossing number, the
     sum of n - n d m over the edge neighbours n, the corner d and the edge neighbour m after it on the
     way around, is 1: one piece of cell and one piece of membrane meet in it.
     """
@@ -152,7 +142,7 @@ def _relax(image: bytearray, codes: bytearray, order: Sequence[int], width: int)
 
 
 def _codes(image: NDArray[np.bool_]) -> bytearray:
-    """The code of every pixel's neighbourhood, row by row; what lies beyond the image is 0."""
+    """The code of every pixel's neighbourhood, row by row; outside the image is 0."""
     padded = np.pad(image, 1).astype(np.uint8)
     height, width = image.shape
     codes = np.zeros(image.shape, np.uint8)
@@ -191,7 +181,7 @@ def _kinds(warped: NDArray[np.bool_], differ: NDArray[np.bool_]) -> NDArray[np.i
 
 
 def _joins(warped: NDArray[np.bool_], y: int, x: int) -> bool:
-    """Whether the cell falls into several parts at (y, x), as far as RADIUS shows, without the pixel."""
+    """Whether removing the pixel splits its cell, as far as can be seen within RADIUS of (y, x)."""
     top, left = max(y - RADIUS, 0), max(x - RADIUS, 0)
     part = warped[top : y + RADIUS + 1, left : x + RADIUS + 1].copy()
     y, x = y - top, x - left

@@ -1,4 +1,4 @@
-"""A model in the words of the bioimage.io specification: tensors, sizes, pre-processing, weights."""
+"""A model described by the bioimage.io specification: tensors, sizes, pre-processing, weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ URL = re.compile(r"https?://[^\s]+")
 
 @dataclass(frozen=True)
 class About:
-    """What people are told: licence (SPDX), authors by name, works to cite (each with a DOI or URL)."""
+    """What users are given: licence (SPDX), authors by name, works to cite (each with a DOI or URL)."""
 
     name: str
     licence: str
@@ -73,7 +73,7 @@ def _weights() -> dict[str, Any]:
 
 
 def _own(model: Model) -> dict[str, Any]:
-    """The recipe, from which unetseg predicts the package as it does the model."""
+    """The recipe, by which unetseg predicts the package exactly as the model."""
     recipe = replace(
         model.recipe, calibration=(), net={"name": "package"}
     )  # the calibration is in the weights
@@ -137,9 +137,9 @@ def preprocessing(rule: Normalisation, dims: int) -> list[dict[str, Any]]:
 
 
 def _citation(text: str) -> dict[str, str]:
-    """A citation with the DOI or URL that the specification asks for, found in its text."""
+    """A citation with the DOI or URL that the specification requires, found in its text."""
     if doi := DOI.search(text):
         return {"text": text, "doi": doi.group()}
     if url := URL.search(text):
         return {"text": text, "url": url.group()}
-    raise UserError(f"--cite {text!r}: give a DOI (10.…/…) or a URL with it.")
+    raise UserError(f"--cite {text!r}: must contain a DOI (10.…/…) or a URL.")

@@ -1,4 +1,4 @@
-"""The image that a package is tested and shown with."""
+"""The example image of a package, for its test and its cover."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Example:
 
 
 def make_example(model: Model, path: Path, least: tuple[int, ...]) -> Example:
-    """The middle of the first page of an image file, predicted as another program does: in one piece.
+    """The middle of the first page of an image file, predicted as another program would: in one piece.
 
-    It is resized and downsampled as `predict` does, for a package does neither; least: its smallest size
+    It is resized and downsampled as in `predict`, since a package does neither; least: its smallest size
     (yx). Raises UserError for a file that cannot be read or has other channels.
     """
     pixels = read_volume(path).pixels[0] if model.net.dims == 3 else read_stack(path).pixels[0]

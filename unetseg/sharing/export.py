@@ -77,6 +77,6 @@ def _package(model: Model, out: Path, about: About | None, image: Path | None) -
         raise UserError("a package needs its authors: give --author NAME (repeatable).")
     if image is None:
         raise UserError(
-            "a package is tested and shown with an image: give --image FILE, one you may publish."
+            "a package is tested and shown with an image: give --image FILE, one that you may publish."
         )
     return write_package(model, out, about, image)

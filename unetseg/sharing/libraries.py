@@ -12,7 +12,7 @@ TOO_NEW = "2.14"
 
 
 def load_libraries() -> Any:
-    """The module bioimageio.spec; raises UserError where what a package needs is not installed."""
+    """The module bioimageio.spec; UserError if a package that it needs is not installed."""
     try:
         import bioimageio.core
         import bioimageio.spec

@@ -1,4 +1,4 @@
-"""What a package cannot carry of a model's prediction, in sentences."""
+"""The parts of a model's prediction that a package cannot carry, as sentences."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from unetseg.pipeline.recipe import Recipe
 
 
 def not_carried(recipe: Recipe) -> list[str]:
-    """What `unetseg predict` does with the model that other programs do not do, a sentence each."""
+    """What `unetseg predict` does with the model but other programs do not, one sentence each."""
     labels, found = recipe.labels, []
     if recipe.object_diameter > 0:
         found.append(
@@ -18,10 +18,12 @@ def not_carried(recipe: Recipe) -> list[str]:
         )
     if labels.test_time_augmentation > 1:
         found.append(
-            f"Test-time augmentation: no average over {labels.test_time_augmentation} flips and turns."
+            f"Test-time augmentation: no average over {labels.test_time_augmentation} flips and rotations."
         )
         if recipe.calibration:
-            found.append("The weights calibrate before an average; `unetseg predict RUN` does after it.")
+            found.append(
+                "The weights calibrate before an average; `unetseg predict RUN` calibrates after it."
+            )
     if labels.median_radius > 0:
         found.append(f"The median filter of radius {labels.median_radius} on the probabilities is left out.")
     if recipe.kind == "instances":

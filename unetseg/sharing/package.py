@@ -42,10 +42,10 @@ Compare labels of your own images with the ones you draw: `unetseg score PREDICT
 
 
 def write_package(model: Model, out: Path, about: About, image: Path) -> str:
-    """Write OUT.zip with TorchScript and ONNX weights; what bioimageio.core's test of it says.
+    """Write OUT.zip with TorchScript and ONNX weights; returns what bioimageio.core's test of it says.
 
-    image: the image file that the package is tested and shown with. Raises UserError without
-    bioimageio.core, for what the specification refuses, and where the test fails; nothing is written then.
+    image: the image file that the package is tested and shown with. Raises UserError, and writes nothing,
+    without bioimageio.core, for what the specification refuses, and if the test fails.
     """
     spec = load_libraries()
     example, limits = make_example(model, image, least_size(model)), not_carried(model.recipe)
@@ -77,7 +77,7 @@ def _write_files(folder: Path, model: Model, example: Example, about: About, lim
 
 
 def _checked(spec: Any, content: dict[str, Any], folder: Path) -> Any:
-    """The description with its files; raises UserError, which names the field, where it is refused."""
+    """The description with its files; UserError, which names the field, if the specification refuses it."""
     from bioimageio.spec.model.v0_5 import ModelDescr
 
     content = {**content, "format_version": ModelDescr.implemented_format_version}
@@ -95,7 +95,7 @@ def _checked(spec: Any, content: dict[str, Any], folder: Path) -> Any:
 
 
 def _tested(path: Path) -> str:
-    """bioimageio.core's test of every kind of weights, as text; raises UserError where it fails."""
+    """bioimageio.core's test of every kind of weights, as text; UserError if it fails."""
     from bioimageio.core import test_model
 
     with zipfile.ZipFile(path) as archive:

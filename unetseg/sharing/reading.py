@@ -1,4 +1,4 @@
-"""bioimage.io packages of segmentation networks, as models for the ordinary prediction."""
+"""bioimage.io packages of segmentation networks, as models for normal prediction."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DESCRIPTION_BYTES = 2**20
 def read_model(path: Path, device: torch.device) -> Model:
     """The model of a run folder, a model file or a bioimage.io package (NAME.zip; computed on the CPU).
 
-    Raises UserError for the file of a network alone, which does not tell how images are normalised.
+    Raises UserError for the file of a network alone, which does not say how images are normalised.
     """
     path = Run.open(path).best if path.is_dir() else path
     if path.suffix.lower() == ".onnx" or _is_torchscript(path):
@@ -52,9 +52,9 @@ def _is_torchscript(path: Path) -> bool:
 def read_package(path: Path) -> Model:
     """A bioimage.io package with ONNX weights as a model; no code in it is run.
 
-    A package of ours is predicted with the model's own settings; another one of 1 or 2 output channels gives
-    objects, of more, classes. Raises UserError, which names the file, for a damaged package, one without ONNX
-    weights, and for tensors, sizes or processing that are not read here.
+    A package of ours is predicted with the model's own settings; any other with 1 or 2 output channels gives
+    objects, with more, classes. Raises UserError, which names the file, for a damaged package, one without
+    ONNX weights, and for tensors, sizes or processing that are not supported.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file. Give a package, a run folder, or a name of `unetseg models`.")
@@ -95,7 +95,7 @@ def _weights(described: Any, archive: zipfile.ZipFile, path: Path) -> bytes:
     if onnx is None or getattr(onnx, "external_data", None) is not None:
         there = [name for name, weights in described.weights if weights is not None]
         raise UserError(
-            f"it has weights as {', '.join(there)}, and only ONNX in one file is read: TorchScript and "
+            f"it has weights as {', '.join(there)}, but only ONNX in one file can be read: TorchScript and "
             "pickled weights can hold code, which is not run. Ask its authors for ONNX weights."
         )
     name = str(getattr(onnx.source, "path", onnx.source))
@@ -105,19 +105,21 @@ def _weights(described: Any, archive: zipfile.ZipFile, path: Path) -> bytes:
         raise UserError(f"its weights {name!r} are missing from the file. Download it again.") from None
     if onnx.sha256 is not None and hashlib.sha256(content).hexdigest() != str(onnx.sha256):
         raise UserError(
-            f"its weights {name!r} do not have the SHA-256 of its description. Download it again."
+            f"its weights {name!r} do not match the SHA-256 in its description. Download it again."
         )
     return content
 
 
 def _model(described: Any, onnx: bytes) -> Model:
     if len(described.inputs) != 1 or len(described.outputs) != 1:
-        raise UserError("its network has several inputs or outputs; one of each is read.")
+        raise UserError("its network has several inputs or outputs; only one of each is supported.")
     (given,), (found,) = described.inputs, described.outputs
     if [str(a.id) for a in given.axes] not in AXES or [a.id for a in given.axes] != [
         a.id for a in found.axes
     ]:
-        raise UserError("its tensors have other axes than batch, channel, (z,) y, x, which are read.")
+        raise UserError(
+            "its tensors have other axes than batch, channel, (z,) y, x; these are not supported."
+        )
     channels, outputs = (len(t.axes[1].channel_names) for t in (given, found))
     own = getattr(described.config, "unetseg", None)
     recipe = _recipe(own, given, max(2, outputs))
@@ -142,16 +144,16 @@ def _footprint(given: Any, found: Any) -> Footprint:
     )
     offsets: list[Any] = [getattr(axis.size, "offset", None) for axis in found.axes[2:]]
     if any(not hasattr(size, "step") for size in sizes):
-        raise UserError("its images have a fixed size; only sizes in steps are read, for tiles of any size.")
+        raise UserError("its images have a fixed size; tiles of any size need sizes in steps.")
     if any(offset is None or offset > 0 or offset % 2 for offset in offsets) or any(
         a.scale != b.scale for a, b in zip(given.axes[2:], found.axes[2:], strict=True)
     ):
-        raise UserError("its output has another scale or an odd offset against its input, which is not read.")
+        raise UserError("its output has another scale than its input, or an odd offset: not supported.")
     steps, phases = tuple(s.step for s in sizes), tuple(s.min % s.step for s in sizes)
     if any(offsets):
         return Footprint(tuple(-offset // 2 for offset in offsets), steps, True, phases)
     if any(phases):
-        raise UserError("its smallest size is no multiple of the step of its sizes, which is not read.")
+        raise UserError("its smallest size is not a multiple of the step of its sizes: not supported.")
     least = [-(-(s.min - s.step) // 2) for s in sizes]  # so that no tile is smaller than its smallest size
     return Footprint(tuple(map(max, halos, least)), steps, False, phases)
 
@@ -164,7 +166,7 @@ def _output(found: Any, *, known: bool) -> Output:
     if steps or (outputs > 1 and not known):
         raise UserError(
             f"its {outputs} output channels with post-processing {steps or 'none'} are not known to be "
-            "probabilities of classes. One channel, or several with softmax, are read."
+            "probabilities of classes. Supported are one channel, or several with softmax."
         )
     return "probabilities"
 
@@ -188,6 +190,6 @@ def _normalisation(given: Any, channels: int) -> Normalisation:
             case "scale_range" if (step.kwargs.min_percentile, step.kwargs.max_percentile) == PERCENTILES:
                 return Normalisation("percentile", channels)
     raise UserError(
-        f"its pre-processing ({', '.join(p.id for p in steps)}) is not one of those read: "
+        f"its pre-processing ({', '.join(p.id for p in steps)}) is not supported. Supported are "
         "zero_mean_unit_variance, fixed_zero_mean_unit_variance, or scale_range from 1 to 99.8, per channel."
     )

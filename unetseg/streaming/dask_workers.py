@@ -1,6 +1,6 @@
 """Tiles of a large image computed by several processes, here or on many machines, through Dask.
 
-A worker opens the model, the image and the unfinished result by their paths, does tiles exactly as
+A worker opens the model, the image and the unfinished result by their paths, computes tiles exactly as
 one process does, and writes its own chunks and records: only tile numbers travel. The tiles of a
 worker that dies are given to another one.
 """
@@ -28,15 +28,15 @@ from unetseg.streaming.journal import Journal
 from unetseg.streaming.work import TileExecutor, fitted_sources, tiles_here
 
 RETRIES = 3
-"""Workers that a task may outlive, and times that one may fail for what is not the user's doing."""
+"""How often a task is tried again when its worker dies, or when it fails through no fault of the user."""
 BATCHES = 4
-"""Batches in a task: inside it reading, computing and writing overlap."""
+"""Batches in a task: within a task, reading, computing and writing overlap."""
 PATIENCE_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class JobSpec:
-    """A job as it travels: its fields but the models, which lie in its journal; name: of this run."""
+    """A job as it is sent: its fields except the models, which are in its journal; name: of this run."""
 
     name: str
     device: str
@@ -54,15 +54,15 @@ class JobSpec:
 
 
 OPENED: dict[str, Job] = {}
-"""In a worker: the job that it works at."""
+"""In a worker: the job that it is working on."""
 
 
 @contextmanager
 def tile_executor(workers: int = 1, scheduler: str | None = None) -> Iterator[TileExecutor]:
-    """What `work.run_job` does tiles with: this process, `workers` new ones, or those of a Dask scheduler.
+    """What `work.run_job` computes tiles with: this process, `workers` new ones, or a Dask scheduler's.
 
     New processes take a GPU each, in turn, or share the processor's cores. Raises UserError without
-    Dask, and where no scheduler answers or has a worker.
+    Dask, and if the scheduler does not answer or has no worker.
     """
     if scheduler is None and workers == 1:
         yield tiles_here
@@ -77,9 +77,9 @@ def tile_executor(workers: int = 1, scheduler: str | None = None) -> Iterator[Ti
 
 
 def job_spec(job: Job) -> JobSpec:
-    """The job for workers: its models are put into its journal, and paths become absolute."""
+    """The job for workers: its models are stored in its journal, and paths become absolute."""
     if not isinstance(job.journal, Journal):
-        raise ValueError("a job in memory cannot travel")
+        raise ValueError("a job in memory cannot be sent to workers")
     journal = replace(job.journal, folder=job.journal.folder.absolute())
     paths = tuple(journal.folder / f"model-{number}.pt" for number in range(len(job.models)))
     for path, model in zip(paths, job.models, strict=True):
@@ -90,7 +90,7 @@ def job_spec(job: Job) -> JobSpec:
 
 
 def do_tiles(sent: JobSpec, step: str, plane: int, indices: Sequence[int]) -> list[int] | UserError:
-    """In a worker: a step of some tiles; a user's error is a result, for trying again is no use."""
+    """In a worker: a step of some tiles; a UserError is returned as a result, since retrying is useless."""
     try:
         return list(tiles_here(sent.opened().plane(plane), step, indices))
     except UserError as error:
@@ -99,17 +99,17 @@ def do_tiles(sent: JobSpec, step: str, plane: int, indices: Sequence[int]) -> li
 
 @dataclass(frozen=True)
 class _Tiles:
-    """Does tiles on the workers of a client."""
+    """Computes tiles on the workers of a client."""
 
     distributed: Any
     client: Any
 
     def __call__(self, plane: PlaneJob, step: str, left: Sequence[int]) -> Iterator[int]:
-        """The numbers of the tiles as they are done, in any order."""
+        """The numbers of the tiles as they are finished, in any order."""
         if not left:
             return
         if step == "predict":
-            fitted_sources(plane)  # the statistics are taken here, once; workers find them in the journal
+            fitted_sources(plane)  # computes the statistics here, once; workers find them in the journal
         sent, batch = job_spec(plane.job), plane.job.plan.batch
         tasks = [
             self.client.submit(do_tiles, sent, step, plane.number, list(group), retries=RETRIES, pure=False)
@@ -126,7 +126,7 @@ class _Tiles:
             done = task.result()
         except self.distributed.KilledWorker:
             raise UserError(
-                f"the same tiles stopped {RETRIES + 1} workers, most likely for lack of memory. Give a "
+                f"the same tiles stopped {RETRIES + 1} workers, most likely by running out of memory. Give a "
                 "smaller --memory (it counts for each worker) or fewer --workers."
             ) from None
         if isinstance(done, UserError):

@@ -35,7 +35,7 @@ class Store(Protocol):
         """Labels of any region."""
 
     def write_probabilities(self, plane: int, y: slice, x: slice, maps: Map) -> Map:
-        """Write (k, y, x) on chunk borders; gives the values as they are stored."""
+        """Write (k, y, x) on chunk borders; returns the values as they are stored."""
 
     def read_probabilities(self, plane: int, y: slice, x: slice) -> Map:
         """The values as they are stored."""
@@ -44,15 +44,15 @@ class Store(Protocol):
         """An array (planes, y, x) for intermediate values."""
 
     def plane_done(self, plane: int) -> None:
-        """The plane's labels are complete; its intermediate values are not needed again."""
+        """The plane's labels are complete; its intermediate values are no longer needed."""
 
     def finish(self, image: LazyImage | None, mark: dict[str, Any]) -> None:
-        """Make the result of what was written; image: to be copied into it; mark: kept in it."""
+        """Complete the result; image: to be copied into it; mark: kept in it."""
 
 
 @dataclass(frozen=True)
 class OptionalOutputs:
-    """What a result holds beside labels: probabilities of a dtype (None: none), a copy of the image."""
+    """What a result holds besides labels: probabilities of a dtype (None: none), a copy of the image."""
 
     probabilities: Literal["uint8", "float16", "float32"] | None = None
     image: bool = False
@@ -60,7 +60,7 @@ class OptionalOutputs:
 
 @dataclass(frozen=True)
 class Skipping:
-    """What need not be predicted: chunks whose pixels are all below `below`, and where `mask` is 0.
+    """What need not be predicted: chunks whose pixels are all below `below`, and pixels where `mask` is 0.
 
     damaged: whether damaged regions are skipped too.
     """
@@ -76,8 +76,8 @@ class Skipping:
             return self
         if mask.shape[1:] != image.shape[1:] or len(mask.planes) not in (1, len(image.planes)):
             raise UserError(
-                f"{mask.path}: the mask is {_size(mask)}, the image {image.path} is {_size(image)}. A mask "
-                "needs the image's size, and one plane or as many as the image."
+                f"{mask.path}: the mask is {_size(mask)}, but the image {image.path} is {_size(image)}. A "
+                "mask needs the image's size, and one plane or as many as the image."
             )
         return replace(self, mask=nearest(mask, yx))
 
@@ -87,7 +87,7 @@ LABELS_ALONE, NOTHING_SKIPPED = OptionalOutputs(), Skipping()
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for and how it is cut up: all that decides a result, but not where it goes.
+    """What is to be computed and how it is divided up: all that decides a result, but not where it goes.
 
     source: the image as it was opened; image: the same at the size at which it is predicted; precision:
     of the network ("float32", "bf16", "fp16"); engines: names in `inference.engines.ENGINES`, of each model's
@@ -117,8 +117,8 @@ class Request:
     ) -> Request:
         """The labels of an image.
 
-        scale: factors (y, x) by which it is resized for the network; the result has the image's size all
-        the same. chunked: for an output that is written tile by tile; see `make_plan`.
+        scale: factors (y, x) by which it is resized for the network; the result still has the image's
+        size. chunked: for an output that is written tile by tile; see `make_plan`.
         """
         resized = image if scale is None else rescaled(image, scale)
         plan = make_plan(model, resized.shape[1:], settings, chunked=chunked)
@@ -143,7 +143,7 @@ class Request:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """What decides the result, as plain values: the same ones give the same bytes."""
+        """What decides the result, as plain values: the same values give the same bytes."""
         return {
             "model": [model.weights_hash for model in self.models],
             "calibration": [list(model.recipe.calibration) for model in self.models],
@@ -174,7 +174,7 @@ class Request:
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """The steps in order; each needs the one before of the whole plane."""
+        """The steps in order; each needs the one before for the whole plane."""
         if self.model.recipe.kind == "classes":
             return ("predict",)
         return ("predict", "flood", "label") if self.labels.seed_threshold > 0 else ("predict", "label")
@@ -182,7 +182,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Job(Request):
-    """A request on its way to labels."""
+    """A request that is being computed, with its store and journal."""
 
     store: Store
     journal: Records
@@ -193,7 +193,7 @@ class Job(Request):
         return [PlaneJob(self, number) for number in range(len(self.image.planes))]
 
     def plane(self, number: int) -> PlaneJob:
-        """The part of the job that one plane is."""
+        """One plane of the job."""
         return PlaneJob(self, number)
 
 
@@ -210,15 +210,15 @@ class PlaneJob:
         return self.job.plan.partition
 
     def record(self, step: str, index: int) -> Record | None:
-        """What a step recorded of a tile; None where there is nothing that can be read."""
+        """What a step recorded for a tile; None if there is no readable record."""
         return self.job.journal.read(step, self.number, index)
 
     def write_record(self, step: str, index: int, record: Record) -> None:
-        """A step of a tile is done, its data are in the store."""
+        """Record that a step of a tile is done and its data are in the store."""
         self.job.journal.write(step, self.number, index, record)
 
     def is_done(self, step: str, index: int) -> bool:
-        """Whether there is a record, and its data are what they were."""
+        """Whether there is a record, and its data are unchanged."""
         record = self.record(step, index)
         if record is None or "checksums" not in record:
             return False
@@ -244,10 +244,10 @@ class PlaneJob:
         self.job.store.scratch(name, SCRATCH[name])[(self.number, *region)] = data
 
     def components(self, name: str, index: int) -> TileComponents:
-        """The table that the predict step left of a tile's components, or seeds."""
+        """The table of a tile's components, or seeds, from the predict step."""
         record = self.record("predict", index)
         if record is None:
-            raise OSError(f"the record of tile {index} of plane {self.number} has gone")
+            raise OSError(f"the record of tile {index} of plane {self.number} is missing")
         edges = tuple(record[f"{name}.edge{side}"] for side in range(4))
         first, area, hole = (record[f"{name}.{column}"] for column in ("first", "area", "hole"))
         return TileComponents(first, area, hole, edges, record[f"{name}.touching"])

@@ -1,7 +1,7 @@
-"""What is done of a long prediction: a record per tile, written when the tile's data are on disk.
+"""The progress of a long prediction: a record per tile, written when the tile's data are on disk.
 
-A record holds a checksum of the data it stands for. A resumed run reads the data back and does again
-what is missing or differs, so that it does not matter how the work was ended.
+A record holds a checksum of its data. A resumed run reads the data back and computes again
+what is missing or differs, so it does not matter how the work was interrupted.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ Record = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Journal:
-    """The records in a folder: of a step ("predict"), by plane and number of the tile."""
+    """The records in a folder: by step ("predict"), plane and number of the tile."""
 
     folder: Path
 
     def write(self, step: str, plane: int, index: int, record: Record) -> None:
-        """One tile is done; the file is there whole or not at all."""
+        """Record that one tile is done; the file is written completely or not at all."""
         with replacing(self._path(step, plane, index)) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **record)
 
     def read(self, step: str, plane: int, index: int) -> Record | None:
-        """What was written; None where there is nothing that can be read."""
+        """What was written; None if there is no readable record."""
         try:
             with np.load(self._path(step, plane, index), allow_pickle=False) as stored:
                 return dict(stored)
-        except Exception:  # whatever a file cut off by a power failure makes numpy and zipfile raise
+        except Exception:  # a file truncated by a power failure can make numpy and zipfile raise anything
             return None
 
     def write_metadata(self, name: str, metadata: dict[str, Any]) -> None:
@@ -46,11 +46,11 @@ class Journal:
         write_json(self.folder / f"{name}.json", metadata)
 
     def read_metadata(self, name: str) -> dict[str, Any] | None:
-        """What `write_metadata` wrote; None where there is nothing that can be read."""
+        """What `write_metadata` wrote; None if there is no readable file."""
         return read_metadata(self.folder / f"{name}.json")
 
     def write_rows(self, name: str, rows: Iterable[NDArray[np.int64]]) -> None:
-        """Rows of any lengths, in one file: the rows as they come, where each ends, how many there are."""
+        """Rows of any lengths, in one file: the rows in sequence, where each ends, how many there are."""
         ends = [0]
         with replacing(self._rows_path(name)) as temporary, temporary.open("wb") as file:
             for row in rows:
@@ -76,7 +76,7 @@ class Journal:
 
 @dataclass(frozen=True)
 class MemoryJournal:
-    """The same for an image whose labels are held in memory: nothing is left of it afterwards."""
+    """The same for an image whose labels are held in memory: nothing is kept."""
 
     records: dict[tuple[str, int, int], Record] = field(default_factory=dict)
     metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -126,7 +126,7 @@ class Rows:
 
 
 def read_metadata(path: Path) -> dict[str, Any] | None:
-    """A JSON object; None where there is none that can be read."""
+    """A JSON object; None if there is no readable one."""
     try:
         metadata = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -140,7 +140,7 @@ def checksum(data: NDArray[Any]) -> int:
 
 
 def check_same(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise UserError, naming what differs, unless a result was started with the present settings."""
+    """Raise UserError, naming what differs, unless a result was started with the current settings."""
     changed = list(_changes(before, now))
     if changed:
         raise UserError(
@@ -150,7 +150,7 @@ def check_same(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
 
 
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
-    """The keys whose values differ, with both values; of tables their own keys."""
+    """The keys whose values differ, with both values; for tables, their own keys."""
     for key, value in now.items():
         old = before.get(key)
         if isinstance(value, dict) and isinstance(old, dict):

@@ -1,4 +1,4 @@
-"""Prediction of an image that someone is looking at: labels fill an array, tile by tile."""
+"""Prediction of an image on screen: labels fill an array, tile by tile."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def predict_layer(
     progress: Callable[[Progress], None] = lambda progress: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Any:
-    """Labels (*axes, y, x) of all planes of an image: an array, or of `out`, an OME-Zarr, a Zarr array.
+    """Labels (*axes, y, x) of all planes of an image: an array, or a Zarr array in the OME-Zarr `out`.
 
     diameter: of the objects in pixels; scale: factors (y, x) by which the image is resized instead.
-    stopped: is asked after every tile; once true, None is returned, and an OME-Zarr can be resumed by the
-    same call.
+    stopped: asked after every tile; once it returns True, None is returned, and the same call resumes an
+    OME-Zarr.
     """
     if model.net.dims == 3:
         raise UserError("a model of volumes: predict the file with `unetseg predict`, then open its labels.")

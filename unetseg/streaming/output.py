@@ -1,6 +1,6 @@
 """Where labels go: an OME-Zarr or OME-TIFF that is created, resumed or already complete; a TIFF; memory.
 
-One kind of job makes them all. An OME-Zarr and a pyramidal OME-TIFF are written tile by tile and can be
+All are made by the same kind of job. An OME-Zarr and a pyramidal OME-TIFF are written tile by tile and can be
 resumed; for any other TIFF the labels of the whole stack are held in memory until it is written.
 """
 
@@ -49,9 +49,9 @@ def is_streamed(out: Path) -> bool:
 def predict_to(
     request: Request, out: Path, *, perform: TileExecutor = tiles_here, overwrite: bool = False
 ) -> Iterator[Resumed | TileDone | Summary]:
-    """Make `out`, or what is left of it; a summary alone where it is complete already.
+    """Make `out`, or what is missing of it; only a summary if it is already complete.
 
-    Raises InUse while another process writes it; for all else see `open_job` and `work.run_job`.
+    Raises InUse while another process writes it; for other errors see `open_job` and `work.run_job`.
     """
     with locked(out):
         remove_leftovers(out.parent)
@@ -65,9 +65,9 @@ def predict_to(
 def open_job(request: Request, out: Path, *, overwrite: bool = False) -> Job | Summary:
     """The job that makes `out` (created, or resumed), or the summary of a result that is complete.
 
-    out: NAME.zarr, NAME.ome.tif or NAME.tif. With `overwrite` a result of other settings is replaced
-    when the new one is complete. Raises UserError where there is one without it, where something else
-    has the name, or the disk has no space.
+    out: NAME.zarr, NAME.ome.tif or NAME.tif. With `overwrite`, a result of other settings is replaced
+    when the new one is complete. Raises UserError for such a result without `overwrite`, if something else
+    has the name, or if the disk has too little space.
     """
     if out.resolve() == request.source.path.resolve():
         raise UserError(f"{out}: is the image itself. Choose another --out.")
@@ -83,7 +83,7 @@ def open_job(request: Request, out: Path, *, overwrite: bool = False) -> Job | S
 
 
 def make_result(job: Job, perform: TileExecutor = tiles_here) -> Iterator[Resumed | TileDone | Summary]:
-    """Do what is left of a job, then complete its result; see `work.run_job`."""
+    """Do the remaining tiles of a job, then complete its result; see `work.run_job`."""
     for event in run_job(job, perform):
         if isinstance(event, Summary):
             mark = {"unetseg": __version__, "settings": job.settings, "summary": asdict(event)}
@@ -140,7 +140,7 @@ def _create(request: Request, out: Path) -> LabelStore:
 
 
 def stack_store(request: Request, out: Path | None) -> StackStore:
-    """An empty store in memory, written to `out` when it is complete, if that is given."""
+    """An empty store in memory, written to `out`, if given, when it is complete."""
     recipe, probabilities = request.model.recipe, request.outputs.probabilities
     return StackStore(
         out,
@@ -153,7 +153,7 @@ def stack_store(request: Request, out: Path | None) -> StackStore:
 
 
 def _bytes_needed(request: Request) -> int:
-    """What an unfinished store takes on the disk, at most."""
+    """The most disk space that an unfinished store needs."""
     c, y, x = request.image.shape
     pixels = len(request.image.planes) * y * x
     core = 4 * pixels if request.labels.seed_threshold > 0 else 0

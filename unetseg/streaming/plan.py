@@ -1,4 +1,4 @@
-"""How an image is cut: tiles that share no chunk of the output, within the memory that is allowed."""
+"""How an image is divided: into tiles that share no chunk of the output, within the allowed memory."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.tiles import Partition, TileGrid, leanest_grid
 
 CHUNK = 512
-"""Side in pixels of the output's chunks, about."""
+"""Approximate side in pixels of the output's chunks."""
 PROGRAM = 400 * 2**20
-"""What Python, torch and Zarr take before the first tile, in bytes."""
+"""Bytes that Python, torch and Zarr take before the first tile."""
 LABELLING = 56
-"""Bytes per pixel of a tile for its components, tables and compression, at most."""
+"""The most bytes per pixel of a tile for its components, tables and compression."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Plan:
 
     @property
     def tile_batches(self) -> int:
-        """Batches; what is in one is fixed, so that resuming computes the same numbers."""
+        """Batches; their tiles are fixed, so that a resumed run computes the same numbers."""
         return -(-len(self.partition) // self.batch)
 
     def tile_batch(self, number: int) -> range:
@@ -58,9 +58,9 @@ def make_plan(
 ) -> Plan:
     """The plan that computes the fewest pixels for an image of `shape` (y, x) within `settings.memory`.
 
-    Tiles get the halo that the model's median filter needs. Models that are averaged share the tiles and
-    the memory. chunked: whether tiles end where chunks do, as an output that is written tile by tile
-    needs. Raises UserError where not even the smallest tile fits.
+    Tiles get the halo that the model's median filter needs. Averaged models share the tiles and
+    the memory. chunked: whether tiles must end where chunks do, as an output that is written tile by tile
+    needs. Raises UserError if not even the smallest tile fits.
     """
     if model.net.dims != 2:
         raise UserError("a 3D network predicts whole volumes, not images tile by tile.")
@@ -90,7 +90,7 @@ def make_plan(
 
 @dataclass(frozen=True)
 class _Cutter:
-    """Cuts an image for one network. probe: the network on the meta device, made once."""
+    """Divides an image for one network. probe: the network on the meta device, made once."""
 
     model: Model
     probe: Net
@@ -104,17 +104,17 @@ class _Cutter:
     def of(cls, model: Model, halo: int, shape: tuple[int, int], settings: PredictSettings) -> _Cutter:
         """For an image of `shape` pixels; halo: pixels of the image around a tile that its result needs."""
         factor, probe, engine = model.recipe.downsample, on_meta(model.net), model.engine(settings)
-        around = -(-halo // factor) + (1 if factor > 1 else 0)  # enlarging looks at the next pixel
+        around = -(-halo // factor) + (1 if factor > 1 else 0)  # enlarging needs the next pixel
         small = (-(-shape[0] // factor), -(-shape[1] // factor))
         return cls(model, probe, held_bytes(model.net, engine=engine), around, small, settings, engine)
 
     @property
     def base(self) -> int:
-        """Steps of tiles are multiples of so many pixels of the image."""
+        """The steps of tiles are multiples of so many pixels of the image."""
         return self.model.recipe.downsample * self.model.net.footprint.stride[0]
 
     def step(self, units: tuple[int, int], allowed: int) -> tuple[int, int] | None:
-        """The tiles' step in pixels of the image, multiples of `units`; None where no tile fits."""
+        """The tiles' step in pixels of the image, multiples of `units`; None if no tile fits."""
         factor, foot = self.model.recipe.downsample, self.model.net.footprint
         side, small = -(-self.settings.side // factor), (units[0] // factor, units[1] // factor)
         if side:
@@ -135,14 +135,14 @@ class _Cutter:
         )
 
     def tile_bytes(self, step: tuple[int, int]) -> int:
-        """What a tile takes, with what lies beside it."""
+        """Bytes that a tile takes, with everything besides the network."""
         size = self.grid(step).read_shape
         per_pixel = bytes_per_pixel(self.probe, size, engine=self.engine)
         return prod(size) * (per_pixel + bytes_beside(self.model))
 
 
 def bytes_beside(model: Model) -> int:
-    """Bytes per pixel of a tile's input besides the net's: read ahead, handed out, and labelled."""
+    """Bytes per pixel of a tile's input besides the net's: for reading ahead, the result, and labelling."""
     reading = 4 * model.net.channels * (IN_FLIGHT + 3)
     handing = 4 * model.net.classes * (IN_FLIGHT + 2)
     return reading + handing + LABELLING * model.recipe.downsample**2

@@ -1,4 +1,4 @@
-"""An image as the network sees it, shrunk and normalised, read region by region."""
+"""An image as the network sees it, downsampled and normalised, read region by region."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from unetseg.sample import shrink_image
 from unetseg.streaming.statistics import streamed_statistics
 
 BLOCK = 1024
-"""Side in pixels of the blocks whose grey values are summed up at a time."""
+"""Side in pixels of the blocks from which statistics are computed."""
 Region = tuple[slice, slice]
 
 
 class Pixels(Protocol):
-    """What reads regions (c, y, x) of an image."""
+    """An object that reads regions (c, y, x) of an image."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -32,7 +32,7 @@ class Pixels(Protocol):
 
 @dataclass(frozen=True)
 class Shrunk:
-    """A plane (c, y, x) by the mean of `factor`² blocks, exactly as `shrink_image` of the whole."""
+    """A plane (c, y, x) as the means of `factor`² blocks, exactly as `shrink_image` of the whole."""
 
     plane: Pixels
     factor: int
@@ -45,7 +45,7 @@ class Shrunk:
 
     def __getitem__(self, region: tuple[slice, slice, slice]) -> NDArray[Any]:
         _, y, x = region
-        before = [max(s.start - 1, 0) for s in (y, x)]  # the last block is filled from the one before it
+        before = [max(s.start - 1, 0) for s in (y, x)]  # the last block is filled from the previous one
         rows, columns = (
             slice(b * self.factor, min(s.stop * self.factor, n))
             for b, s, n in zip(before, (y, x), self.plane.shape[1:], strict=True)
@@ -56,14 +56,14 @@ class Shrunk:
 
 @dataclass(frozen=True)
 class Repaired:
-    """A plane whose damaged chunks are read as `fill` (one value per channel) and noted."""
+    """A plane whose damaged chunks are read as `fill` (one value per channel) and recorded."""
 
     plane: Pixels
     chunks: tuple[int, int]
     dtype: np.dtype[Any]
     fill: tuple[float, ...]
     damaged: set[tuple[int, int, int, int]] = field(default_factory=set)
-    """(y0, y1, x0, x1) of the damaged chunks met so far."""
+    """(y0, y1, x0, x1) of the damaged chunks found so far."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -78,7 +78,7 @@ class Repaired:
             return self._by_chunks(y, x)
 
     def damage_in(self, region: Region) -> list[tuple[int, int, int, int]]:
-        """What of the damage met so far lies in a region."""
+        """The damage found so far that lies in a region."""
         y, x = region
         cut = (
             (max(y0, y.start), min(y1, y.stop), max(x0, x.start), min(x1, x.stop))
@@ -106,7 +106,7 @@ class Repaired:
 
 @dataclass(frozen=True)
 class NetworkInput:
-    """Regions (c, y, x) float32 of an image, shrunk, then normalised by a rule with stored values."""
+    """Regions (c, y, x) float32 of an image, downsampled, then normalised by a rule with stored values."""
 
     shrunk: Shrunk
     rule: Normalisation
@@ -121,7 +121,7 @@ class NetworkInput:
 
 
 def fit_rule(rule: Normalisation, shrunk: Shrunk, *, skip_damaged: bool) -> Normalisation:
-    """The rule with this image's own values stored; blocks that cannot be read are left out if asked."""
+    """The rule with this image's own values stored; with skip_damaged, unreadable blocks are left out."""
 
     def blocks() -> Iterator[NDArray[Any]]:
         _, height, width = shrunk.shape
@@ -136,6 +136,6 @@ def fit_rule(rule: Normalisation, shrunk: Shrunk, *, skip_damaged: bool) -> Norm
 
 
 def _cells(span: slice, size: int) -> list[slice]:
-    """A range of pixels cut at the multiples of `size`."""
+    """A range of pixels, divided at the multiples of `size`."""
     starts = [span.start, *range((span.start // size + 1) * size, span.stop, size)]
     return [slice(a, b) for a, b in zip(starts, [*starts[1:], span.stop], strict=True)]

@@ -1,7 +1,7 @@
 """Mean, standard deviation and percentiles of images that are read block by block.
 
 Everything is computed in float64 and in the blocks' order, so the same blocks give the same bits.
-Percentiles are exact: the grey values asked for are found digit by digit, in as many passes over the
+Percentiles are exact: the grey values wanted are found digit by digit, in as many passes over the
 blocks as a grey value has pairs of bytes.
 """
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from unetseg.normalise import PERCENTILES, Normalisation
 
 Blocks = Callable[[], Iterator[NDArray[Any]]]
-"""Starts a pass over all blocks (c, y, x) of an image, each time the same ones in the same order."""
+"""Starts a pass over all blocks (c, y, x) of an image, always the same ones in the same order."""
 DIGIT = 16
 
 

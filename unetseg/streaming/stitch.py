@@ -1,10 +1,10 @@
 """Object labels across tiles, exactly as if the whole image had been labelled at once.
 
-Each tile is labelled on its own (`split`) and leaves a small table of its parts. From all tables
-follows the id of every part of every tile (`object_ids`): parts that meet at a border are one object,
-areas add up, a hole that lies across a border is filled if the whole of it is small, and objects are
+Each tile is labelled separately (`split`) and leaves a small table of its components. From all tables
+follows the id of every component of every tile (`object_ids`): components that meet at a border are one
+object, areas add up, a hole that crosses a border is filled if all of it together is small, and objects are
 numbered by their first pixel in reading order, as `scipy.ndimage.label` numbers them. Only what lies
-at a tile's border is held for the whole image, all else for one row of tiles at a time.
+at a tile's border is held for the whole image, everything else for one row of tiles at a time.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from scipy.sparse.csgraph import connected_components
 from unetseg.tiles import Partition
 
 ENDLESS = 2**40
-"""The area of what lies beside background that is too large for a hole already."""
+"""An area that is too large for a hole in any case, for a hole that touches unlimited background."""
 
 
 @dataclass(frozen=True)
 class TileComponents:
-    """The parts 1…n of one tile.
+    """The components 1…n of one tile.
 
-    first: (n,) int64, place y·width + x in the image of a part's first pixel in reading order;
-    area: (n,) int64 pixels; hole: (n,) bool, background that is filled if the whole of it is small
-    enough; edges: the parts along the tile's top, bottom, left and right line, int32, empty where the
+    first: (n,) int64, place y·width + x in the image of a component's first pixel in reading order;
+    area: (n,) int64 pixels; hole: (n,) bool, background that is filled if all of it together is small
+    enough; edges: the components along the tile's top, bottom, left and right line, int32, empty where the
     image ends; touching: (m, 2) int32, pairs of a hole and an object that are edge neighbours.
     """
 
@@ -42,7 +42,7 @@ class TileComponents:
 
     @property
     def open(self) -> NDArray[np.int32]:
-        """The parts (ascending) that neighbours must be asked about."""
+        """The components (ascending) that depend on neighbouring tiles."""
         found: NDArray[np.int32] = np.unique(np.concatenate([*self.edges, self.touching.ravel()]))
         return found[found > 0]
 
@@ -50,11 +50,11 @@ class TileComponents:
 def split(
     foreground: NDArray[np.bool_], partition: Partition, index: int, *, max_hole_area: int = 0
 ) -> tuple[NDArray[np.int32], TileComponents]:
-    """The parts of tile `index` of the partition: a map (y, x) int32 of 0…n, and their table.
+    """The components of tile `index` of the partition: a map (y, x) int32 of 0…n, and their table.
 
-    foreground: (y, x) of the tile. TileComponents are connected components (edge neighbours). Background
-    of at most `max_hole_area` pixels is filled where it ends inside the tile; where it meets a border it
-    becomes a part of its own, for `object_ids` to decide about.
+    foreground: (y, x) of the tile. Components are connected by edge neighbours. Background
+    of at most `max_hole_area` pixels is filled if it ends inside the tile; if it meets a border, it
+    becomes a separate component, for `object_ids` to decide.
     """
     inner = partition.inner(index)  # whether top, bottom, left and right meet another tile
     undecided = None
@@ -74,10 +74,10 @@ def split(
 def object_ids(
     table: Callable[[int], TileComponents], partition: Partition, *, min_area: int = 0, max_hole_area: int = 0
 ) -> Iterator[NDArray[np.int64]]:
-    """For each tile of the partition in turn: (n + 1,) int64, the object id of its parts 0…n.
+    """For each tile of the partition in turn: (n + 1,) int64, the object id of its components 0…n.
 
-    table: the `TileComponents` of a tile, asked for twice in reading order. Ids are consecutive over the
-    whole image, 0 for background and for objects of fewer than `min_area` pixels.
+    table: returns the `TileComponents` of a tile; called twice, in reading order. Ids are consecutive over
+    the whole image, 0 for background and for objects of fewer than `min_area` pixels.
     """
     objects = _join(table, partition, min_area, max_hole_area)
     base = 0  # objects in the rows above
@@ -103,8 +103,8 @@ def object_ids(
 
 @dataclass(frozen=True)
 class _Objects:
-    """What crosses borders. first, ids: of the kept objects by first pixel (ids are filled in later);
-    number: the object of every open part of every tile, −1 for none; start: of a tile in `number`.
+    """Objects that cross borders. first, ids: of the kept objects by first pixel (ids are filled in later);
+    number: the object of every open component of every tile, −1 for none; start: of a tile in `number`.
     """
 
     first: NDArray[np.int64]
@@ -120,7 +120,7 @@ class _Objects:
 def _join(
     table: Callable[[int], TileComponents], partition: Partition, min_area: int, max_hole_area: int
 ) -> _Objects:
-    """The objects that open parts make up, after small holes are filled."""
+    """The objects that open components form, after small holes are filled."""
     first, area, hole, pairs, start = _gather(table, partition)
     # holes with holes, objects with objects: the area of a whole hole decides whether it is filled
     same = hole[pairs[:, 0]] == hole[pairs[:, 1]]  # (m,)
@@ -144,7 +144,7 @@ def _join(
 def _gather(
     table: Callable[[int], TileComponents], partition: Partition
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64], list[int]]:
-    """Of all open parts, numbered through: first, area, hole, the pairs that meet, each tile's start."""
+    """Of all open components, numbered through: first, area, hole, the pairs that meet, each tile's start."""
     rows: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]] = []
     pairs, start = [np.zeros((0, 2), np.int64)], [0]
     # numbers along the last line of the tile above, for each column, and of the tile to the left
@@ -154,7 +154,7 @@ def _gather(
         parts, column = table(index), index % partition.columns
         of = parts.open
         rows.append((parts.first[of - 1], parts.area[of - 1], parts.hole[of - 1]))
-        number = np.full(len(parts.area) + 1, -1, np.int64)  # of a part in the whole image, -1: not open
+        number = np.full(len(parts.area) + 1, -1, np.int64)  # of a component in the whole image, -1: not open
         number[of] = start[-1] + np.arange(len(of))
         start.append(start[-1] + len(of))
         top, bottom, west, east = (number[e] for e in parts.edges)
@@ -162,7 +162,7 @@ def _gather(
         above[column], left = bottom, east
     first, area, hole = (np.concatenate(part) for part in zip(*rows, strict=True))
     met = np.concatenate(pairs)
-    # a hole beside background that is no part: that background was too large to fill
+    # a hole beside background that is not a component: that background was too large to fill
     alone = (met < 0).any(1)
     beside = met[alone].max(1)
     area[beside[hole[beside]]] = ENDLESS
@@ -190,7 +190,7 @@ def _sums(root: NDArray[np.int64], area: NDArray[np.int64]) -> NDArray[np.int64]
 
 
 def _whole(parts: TileComponents, min_area: int) -> NDArray[np.int64]:
-    """The parts that are whole objects, and large enough."""
+    """The components that are whole objects, and large enough."""
     enough = parts.area >= min_area
     enough[parts.open - 1] = False
     return np.flatnonzero(enough) + 1

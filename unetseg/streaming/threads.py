@@ -1,4 +1,4 @@
-"""Steps of tiles done side by side by threads, within the memory of one job."""
+"""Steps of tiles done in parallel by threads, within the memory of one job."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 
 @dataclass
 class PixelBudget:
-    """Pixels that threads may hold together; one alone may hold more."""
+    """Pixels that threads may hold together; a single one may hold more."""
 
     limit: int
     used: int = 0
@@ -22,7 +22,7 @@ class PixelBudget:
 
     @contextmanager
     def reserve(self, window: Sequence[slice]) -> Iterator[None]:
-        """Wait for room for a window; to be left before another is taken."""
+        """Wait until a window fits; leave the block before reserving another."""
         pixels = pixels_in(window)
         with self.changed:
             self.changed.wait_for(lambda: self.used == 0 or self.used + pixels <= self.limit)
@@ -41,7 +41,7 @@ def pixels_in(window: Sequence[slice]) -> int:
 
 
 def side_by_side(act: Callable[[int], None], indices: Sequence[int]) -> Iterator[int]:
-    """Do `act` for tiles in as many threads as torch has; gives the number of each that is done, in order."""
+    """Do `act` for tiles in as many threads as torch has; yields each finished tile's number, in order."""
     pool = ThreadPoolExecutor(torch.get_num_threads())
     try:
         for index, _ in zip(indices, pool.map(act, indices), strict=True):

@@ -3,8 +3,8 @@
 predict: probabilities, and from them the tile's components (scratch) or classes (the result);
 flood: with seeds, the watershed of the components from the seeds of the whole image (see `watershed_step`);
 label: the ids of the whole image, grown, into the result.
-A step's outcome depends only on the model, the image and the tile, not on which process runs it or when.
-Its last act is to write its record.
+The outcome of a step depends only on the model, the image and the tile, not on which process runs it or when.
+At its end it writes its record.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from unetseg.tiles import Tile, TileGrid, inside, read_mirrored, widened
 
 Map = NDArray[Any]
 Kept = dict[int, NDArray[np.bool_]]
-"""By tile: which of its pixels are to be predicted."""
+"""For each tile: which of its pixels are to be predicted."""
 
 
 def predict_tiles(plane: PlaneJob, sources: Sequence[NetworkInput], batches: Sequence[int]) -> Iterator[int]:
-    """The predict step of the batches given; yields the number of each tile that is done.
+    """The predict step of the given batches; yields the number of each finished tile.
 
     sources: the plane as each network sees it.
     """
@@ -104,7 +104,7 @@ def reduction(job: Request) -> Reduce:
 def _reader(
     plane: PlaneJob, source: NetworkInput, grid: TileGrid, kept: Kept
 ) -> Callable[[Tile], Map | None]:
-    """Reads tiles; None for one of which nothing is wanted."""
+    """A reader of tiles, which returns None for a tile without pixels to predict."""
 
     def read(tile: Tile) -> Map | None:
         index = _index(plane.job.plan, grid, tile)
@@ -139,7 +139,7 @@ def _wanted(plane: PlaneJob, pixels: Pixels, region: Region) -> NDArray[np.bool_
 def _without_damage(
     plane: PlaneJob, source: NetworkInput, keep: NDArray[np.bool_], index: int
 ) -> tuple[NDArray[np.bool_], Record]:
-    """The pixels to keep that could be read, and what is recorded of the others."""
+    """The pixels to keep that could be read, and the record of the others."""
     region, pixels = plane.partition[index], source.shrunk.plane
     skipped = np.array(not keep.any())
     damage = pixels.damage_in(region) if isinstance(pixels, Repaired) else []
@@ -161,7 +161,7 @@ def _own(plane: PlaneJob, model: Model, tile: Tile, found: Map, index: int) -> M
 
 
 def _averaged(plane: PlaneJob, maps: Sequence[Map], index: int) -> Map:
-    """The mean of the models' probabilities, then the median filter, of the tile alone."""
+    """The mean of the models' probabilities, then the median filter, for the tile without its halo."""
     total: Map = maps[0]
     for other in maps[1:]:
         total = total + other
@@ -183,7 +183,7 @@ def _around(plane: PlaneJob, index: int) -> tuple[slice, ...]:
 def _keep_prediction(
     plane: PlaneJob, index: int, found: Map | None, keep: NDArray[np.bool_], record: Record
 ) -> None:
-    """Write what the predict step made of a tile, then its record."""
+    """Write the result of the predict step for a tile, then its record."""
     if plane.job.model.recipe.kind == "classes":
         sums, columns = _keep_classes(plane, index, found, keep), Record()
     else:
@@ -215,7 +215,7 @@ def _foreground(plane: PlaneJob, found: Map | None, keep: NDArray[np.bool_]) -> 
 def _keep_components(
     plane: PlaneJob, index: int, found: Map | None, keep: NDArray[np.bool_]
 ) -> tuple[list[int], Record]:
-    """Components and seeds into the scratch; their checksums, and their tables for the record."""
+    """Write components and seeds into the scratch; returns their checksums, and tables for the record."""
     settings = plane.job.labels
     foreground, core = _foreground(plane, found, keep)
     arrays: dict[str, Map] = {}
@@ -236,7 +236,7 @@ def _keep_components(
 
 
 def _keep_probabilities(plane: PlaneJob, index: int, maps: Map | None) -> list[int]:
-    """Write the probabilities of a tile (0 where none were computed), if they are kept; their checksum."""
+    """Write a tile's probabilities (0 if none were computed), if they are kept; returns their checksum."""
     if plane.job.outputs.probabilities is None:
         return []
     region = plane.partition[index]

@@ -15,14 +15,14 @@ from unetseg.tiles import inside, widened
 
 FLOOD_HALO = 64
 FLOOD_BYTES = 100
-"""Bytes per pixel of a watershed's window."""
+"""Bytes per pixel of the window of a watershed."""
 
 
 def flood_tile(plane: PlaneJob, budget: PixelBudget, index: int) -> None:
-    """The flood step: components are flooded whole if they lie within a window of the memory allowed.
+    """The flood step: components are flooded whole if they fit into a window of the allowed memory.
 
-    The window grows until the components of the tile end inside it. Objects of those that never do are
-    recorded as cut, for there the result can differ from that of the whole image.
+    The window grows until the components of the tile end inside it. Objects of components that do not are
+    recorded as cut, since their result can differ from that of the whole image.
     """
     region, shape = plane.partition[index], plane.partition.shape
     halo, done = FLOOD_HALO, False

@@ -1,7 +1,7 @@
 """Prediction of an image: streamed, exact, resumable, in bounded memory.
 
 `run_job` does what the job's journal does not record as done, and reports each tile. Every step of a tile
-is a function of its own data (see `tile_steps`), so a prediction that was ended in any way resumes to
+is a function of its own data (see `tile_steps`), so a prediction that was interrupted in any way resumes to
 the same bytes.
 """
 
@@ -31,12 +31,12 @@ from unetseg.streaming.tile_steps import label_tile, predict_tiles
 from unetseg.streaming.watershed_step import flood_pixels, flood_tile
 
 TileExecutor = Callable[[PlaneJob, str, Sequence[int]], Iterator[int]]
-"""(plane, step, tiles) to the number of each tile as it is done."""
+"""(plane, step, tiles) → the number of each tile when it is done."""
 
 
 @dataclass(frozen=True)
 class TileDone:
-    """A step of a tile has been done now; pixels: of the image in it."""
+    """A step of a tile has been done; pixels: of the image in the tile."""
 
     step: str
     plane: int
@@ -45,7 +45,7 @@ class TileDone:
 
 @dataclass(frozen=True)
 class Resumed:
-    """So many steps of tiles were done before, of so many in all."""
+    """How many steps of tiles had been done before, and how many there are in all."""
 
     done: int
     steps: int
@@ -53,7 +53,7 @@ class Resumed:
 
 @dataclass(frozen=True)
 class Summary:
-    """What came out: objects (largest class) per plane; tiles skipped; damaged regions per plane
+    """The outcome: objects (largest class) per plane; tiles skipped; damaged regions per plane
     (plane, y0, y1, x0, x1); cut: objects whose watershed did not fit into a window.
     """  # fmt: skip
 
@@ -65,7 +65,7 @@ class Summary:
 
     @classmethod
     def of(cls, stored: dict[str, Any]) -> Summary:
-        """What `asdict` gave, after JSON."""
+        """The summary of a table from `asdict`, after JSON."""
         damaged = tuple(tuple(region) for region in stored["damaged"])
         return cls(**{**stored, "objects": tuple(stored["objects"]), "damaged": damaged})
 
@@ -80,22 +80,22 @@ class Estimate:
 
 
 def tiles_here(plane: PlaneJob, step: str, left: Sequence[int]) -> Iterator[int]:
-    """Do a step of some tiles of a plane, in this process; gives the number of each that is done."""
+    """Do a step of some tiles of a plane, in this process; yields the number of each finished tile."""
     if step == "predict":
         batches = sorted({index // plane.job.plan.batch for index in left})
         return predict_tiles(plane, fitted_sources(plane), batches) if batches else iter(())
     if step == "flood":
-        plane.job.store.scratch("flooded", np.int32)  # made before several threads want it
+        plane.job.store.scratch("flooded", np.int32)  # created before several threads need it
     act = flood_tile if step == "flood" else label_tile
     return side_by_side(partial(act, plane, PixelBudget(flood_pixels(plane.job))), left)
 
 
 def run_job(job: Job, perform: TileExecutor = tiles_here) -> Iterator[Resumed | TileDone | Summary]:
-    """Do what is left, tile by tile; the store is not yet finished at the end.
+    """Do what is left, tile by tile; at the end the store is not yet finished.
 
     perform: does the tiles, here or elsewhere (`streaming.dask_workers`).
-    Raises UserError where the settings differ from those it was started with, and for a damaged region;
-    what is done is kept.
+    Raises UserError if the settings differ from those it was started with, and for a damaged region;
+    finished tiles are kept.
     """
     before = job.journal.read_metadata("settings")
     if before is not None:
@@ -119,7 +119,7 @@ def summary(job: Job) -> Summary:
     skipped = cut = 0
     for plane in job.planes:
         cuts: set[int] = set()
-        for index in tiles:  # a record at a time: together they are as long as the image is large
+        for index in tiles:  # one record at a time: together they are as large as the image
             record = plane.record("predict", index) or {}
             damaged |= dict.fromkeys(
                 (plane.number, *map(int, region)) for region in record.get("damaged", ())
@@ -133,7 +133,7 @@ def summary(job: Job) -> Summary:
 
 
 def estimate(job: Job, clock: Callable[[], float] = time.perf_counter) -> Estimate:
-    """Tiles, memory, bytes and time; one tile in the middle of the first plane is computed for it."""
+    """Tiles, memory, bytes and time; one tile in the middle of the first plane is computed to time it."""
     plane = job.plane(0)
     _check_channels(job)
     sources = [_source(plane, model, _plain(model)) for model in job.models]
@@ -146,7 +146,7 @@ def estimate(job: Job, clock: Callable[[], float] = time.perf_counter) -> Estima
 
 
 def fitted_sources(plane: PlaneJob) -> list[NetworkInput]:
-    """The plane as each network sees it; the statistics of the whole plane are taken once."""
+    """The plane as each network sees it; the statistics of the whole plane are computed once."""
     _check_channels(plane.job)
     return [_fitted_source(plane, model, number) for number, model in enumerate(plane.job.models)]
 
@@ -159,7 +159,7 @@ def _step(plane: PlaneJob, step: str, left: Sequence[int], perform: TileExecutor
 
 
 def _conclude(plane: PlaneJob, step: str, *, fresh: bool) -> None:
-    """The ids that follow from a step of all tiles of a plane."""
+    """Compute the ids that follow from a step of all tiles of a plane."""
     labels, journal = plane.job.labels, plane.job.journal
     if step == "predict":
         for name, _ in plane.job.scratch[:2]:
@@ -180,7 +180,7 @@ def _conclude(plane: PlaneJob, step: str, *, fresh: bool) -> None:
 
 
 def _flooded_ids(plane: PlaneJob) -> NDArray[np.int64]:
-    """From seed to object: those of enough pixels, numbered on."""
+    """From seed to object: those with enough pixels, numbered consecutively."""
     areas = np.zeros(_most(plane, "seeds") + 1, np.int64)
     for index in range(len(plane.partition)):
         record = plane.record("flood", index) or {}
@@ -190,7 +190,7 @@ def _flooded_ids(plane: PlaneJob) -> NDArray[np.int64]:
 
 
 def _count(plane: PlaneJob) -> int:
-    """Objects of a plane; of a class map the number of classes."""
+    """The number of objects of a plane; for a class map, of classes."""
     if plane.job.model.recipe.kind == "classes":
         return plane.job.model.recipe.classes
     if plane.job.labels.seed_threshold > 0:
@@ -208,7 +208,7 @@ def _source(plane: PlaneJob, model: Model, rule: Normalisation) -> NetworkInput:
 
 
 def _fitted_source(plane: PlaneJob, model: Model, number: int) -> NetworkInput:
-    """The plane as one network sees it, its grey values by the rule stored in the journal."""
+    """The plane as one network sees it, its grey values normalised by the rule stored in the journal."""
     job, rule = plane.job, model.recipe.normalisation
     source = _source(plane, model, rule)
     name = f"grey-values-{plane.number}-{number}"

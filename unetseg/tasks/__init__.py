@@ -20,7 +20,7 @@ TASKS: dict[str, Callable[[Path, DataSettings], Listing]] = {
 
 
 def list_task(root: Path, data: DataSettings) -> Listing:
-    """The listing of the settings' task; a key that the task has no use for is the user's error."""
+    """The listing of the settings' task; UserError for a key that this task does not use."""
     default = DataSettings()
     for key in ("labels", "not_annotated", "classes"):
         if data.task != "folder" and getattr(data, key) != getattr(default, key):

@@ -29,7 +29,7 @@ FRAME = re.compile(r"t(\d{3,4})\.tif")
 
 
 def listing(root: Path, data: DataSettings) -> Listing:
-    """Every frame that has the truth asked for; entry group = sequence, index = frame number."""
+    """Every frame with the requested truth; entry group = sequence, index = frame number."""
     entries: list[Entry] = []
     for sequence in sequences(root):
         for digits in frames(root / sequence):
@@ -70,7 +70,7 @@ def frames(folder: Path) -> list[str]:
 
 
 def read_truth(path: Path) -> NDArray[np.int32]:
-    """Instance labels (y, x) of 01_GT/SEG/man_seg000.tif or its silver pendant, −1 where unknown.
+    """Instance labels (y, x) of 01_GT/SEG/man_seg000.tif or its silver counterpart, −1 where unknown.
 
     What is unknown follows from the markers in 01_GT/TRA, see `unannotated`. Without markers it follows
     from the silver truth of a gold frame that misses many of its cells; without both, nothing is unknown.
@@ -116,7 +116,7 @@ def unannotated(objects: NDArray[np.int32], markers: NDArray[np.int32], gold: bo
 
 
 def _markers(path: Path, gold: bool) -> Path | None:
-    """The file that shows every cell of a frame of truth: its tracking markers, or the silver truth."""
+    """The file that shows every cell of a frame: its tracking markers, or the silver truth."""
     sequence, digits = path.parents[1].name[:-3], path.stem.removeprefix("man_seg")
     root = path.parents[2]
     track = root / f"{sequence}_GT" / "TRA" / f"man_track{digits}.tif"

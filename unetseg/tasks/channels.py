@@ -13,9 +13,9 @@ from unetseg.tasks.file_summary import FileSummary
 
 
 def common_channels(files: Sequence[FileSummary]) -> tuple[int, str]:
-    """The number of channels that all images are given, and a note if some of them change for it.
+    """The number of channels that all images are given, and a note if some of them are changed for it.
 
-    Where grey and RGB images are mixed, grey ones are repeated in three channels; if no RGB image has
+    If grey and RGB images are mixed, grey ones are repeated in three channels; if no RGB image has
     any colour, those become grey instead. Raises UserError for any other mixture.
     """
     counts = sorted({f.channels for f in files})

@@ -19,8 +19,8 @@ def class_values(
 ) -> tuple[int, tuple[int, ...]]:
     """The number of classes, and the value of each, the background's first; empty for 0, 1, 2, ….
 
-    A value that no pixel has is no class, unless `given`, the number of classes, counts it; 0 is none if
-    it marks what is not annotated. Raises UserError for too few or too many classes and for a value
+    A value that no pixel has is not a class, unless `given`, the number of classes, counts it; 0 is not one
+    if it marks what is not annotated. Raises UserError for too few or too many classes and for a value
     that seems to mark something else.
     """
     first = 1 if 0 in not_annotated else 0
@@ -29,7 +29,7 @@ def class_values(
     if len(values) < 2:
         raise UserError(
             f"{source}: only one class is annotated ({', '.join(map(str, values)) or 'none'}). Annotate the "
-            "background too, with a value of its own."
+            "background too, with a separate value."
         )
     if len(values) > MOST_CLASSES:
         raise UserError(
@@ -41,12 +41,12 @@ def class_values(
 
 
 def _check_spacing(values: tuple[int, ...], source: str) -> None:
-    """Refuse a lone high value such as 255: it mostly marks what is not annotated."""
+    """Refuse an isolated high value such as 255: it usually marks what is not annotated."""
     steps = np.diff(values)
     if values[-1] > FEW and steps.max() > EVEN * steps.min():
         few = ", ".join(map(str, values[:FEW])) + (", …" if len(values) > FEW else "")
         raise UserError(
-            f"{source}: the labels hold the classes {few}. If {values[-1]} is no class, set "
+            f"{source}: the labels hold the classes {few}. If {values[-1]} is not a class, set "
             f"data.not_annotated = [{values[-1]}]; else renumber the classes 0, 1, 2, …, or set data.labels "
             "if they are objects or a mask."
         )

@@ -1,4 +1,4 @@
-"""Truth that covers only some of the objects: recognised by what looks like them and has no label."""
+"""Truth that covers only some of the objects, detected by unlabelled pieces that look like objects."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from unetseg.sample import Sample
 LIKE = (0.3, 3.0)
 """An unlabelled piece looks like an object if its area is in this range of the median object's."""
 FOUND = 0.7
-"""The threshold must find this share of the labelled objects; else it says nothing about others."""
+"""The threshold must find this share of the labelled objects; else it says nothing about other objects."""
 LEAST = 3
 
 
 def coverage_note(samples: Sequence[Sample]) -> str:
-    """A note if at least half of the samples seem to be annotated only in part; else "".
+    """A note if at least half of the samples seem to be only partly annotated; else "".
 
-    Only images (c, y, x) with object labels and a known background are looked at.
+    Only images (c, y, x) with object labels and a known background are checked.
     """
     counts = {s.name: found for s in samples if (found := unlabelled_objects(s)) is not None}
     partial = {name: (n, k) for name, (n, k) in counts.items() if k >= max(n, LEAST)}
@@ -39,8 +39,8 @@ def coverage_note(samples: Sequence[Sample]) -> str:
 def unlabelled_objects(sample: Sample) -> tuple[int, int] | None:
     """How many objects are labelled, and how many pieces look like them but are not.
 
-    The image is thresholded (Otsu 1979). None where that does not find the labelled objects, as in phase
-    contrast, and where there is nothing to compare.
+    The image is thresholded (Otsu 1979). None if that does not find the labelled objects, as in phase
+    contrast, and if there is nothing to compare.
     """
     labels = sample.labels
     if labels is None or sample.kind != "instances" or labels.ndim != 2 or not (labels == 0).any():
@@ -61,7 +61,7 @@ def unlabelled_objects(sample: Sample) -> tuple[int, int] | None:
 
 
 def _foreground(image: NDArray[np.generic], objects: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The bright pixels of the image, or the dark ones where the objects are darker than the rest."""
+    """The bright pixels of the image, or the dark ones if the objects are darker than the rest."""
     grey = ndimage.gaussian_filter(image.astype(np.float64).mean(0), 1)
     bright = grey > threshold_otsu(grey) if grey.min() < grey.max() else np.zeros(grey.shape, bool)
     darker = np.median(grey[objects]) < np.median(grey[~objects])

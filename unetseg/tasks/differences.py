@@ -11,9 +11,9 @@ from unetseg.errors import some_of
 from unetseg.tasks.file_summary import FileSummary
 
 SAME_SIZE = 0.1
-"""Pixel sizes that differ by less than this share count as one."""
+"""Pixel sizes that differ by less than this share count as equal."""
 FAINT, FAR = 1 / 16, 16.0
-"""Highest grey values that differ by more than this factor are of other bit depths."""
+"""Highest grey values that differ by more than this factor belong to different bit depths."""
 
 
 def difference_notes(files: Sequence[FileSummary], normalise: str) -> list[str]:
@@ -52,7 +52,7 @@ def _grey_values(files: Sequence[FileSummary], normalise: str) -> str:
         return ""
     return (
         f"grey values differ: up to {typical:g} in most images, but {some_of(other)}. With data.normalise = "
-        f'"{normalise}" these look different to the network; "per-image" or "percentile" do away with it.'
+        f'"{normalise}" these look different to the network; "per-image" or "percentile" avoids that.'
     )
 
 

@@ -33,7 +33,7 @@ def listing(root: Path, data: DataSettings) -> Listing:
     """
     there = [part for part in PARTS if (root / part).is_dir()]
     if not there:
-        raise UserError(f"{root}: neither train/ nor test/ in it. Give the folder that holds both.")
+        raise UserError(f"{root}: has neither train/ nor test/. Give the folder that holds both.")
     files = {part: paired_files(root / part) for part in there}
     entries = [
         Entry(f"{part}/{image.stem}", part, i, partial(_read, part, image, labels))
@@ -47,7 +47,7 @@ def listing(root: Path, data: DataSettings) -> Listing:
 def _read(part: str, image: Path, labels: Path) -> Sample:
     field = image.parent.parent / "fov" / image.name
     if not field.is_file():
-        raise UserError(f"{field}: no such file. DRIVE's fields of view (its folder mask/) belong into fov/.")
+        raise UserError(f"{field}: no such file. Put DRIVE's fields of view (its folder mask/) into fov/.")
     vessels = label_plane(read_stack(labels).pixels[0], str(labels)) > 0
     inside = label_plane(read_stack(field).pixels[0], str(field)) > 0
     if vessels.shape != inside.shape:

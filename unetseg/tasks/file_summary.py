@@ -1,4 +1,4 @@
-"""What is kept of an image file and its labels after one look at them."""
+"""What is remembered about an image file and its labels after reading them once."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from unetseg.tasks.label_statistics import LabelStatistics, label_statistics
 
 @dataclass(frozen=True)
 class FileSummary:
-    """What is kept of an image file and its labels.
+    """A summary of an image file and its labels.
 
     statistics: of every label page, or of the label volume; slices: of a volume, else 1; size: of the
-    image along *yx, None where its labels differ; colours: whether it has three different channels;
+    image along *yx, None if its labels differ; colours: whether it has three different channels;
     grey_range: lowest and highest value of the image.
     """
 
@@ -47,7 +47,7 @@ def summarise(image: Path, label: Path, volumes: bool, not_annotated: tuple[int,
 
 @lru_cache(maxsize=4)
 def read_file(path: Path, volumes: bool, labels: bool) -> Stack:
-    """The pages of a stack follow each other: its file is read once for all of them."""
+    """Cached, since the pages of a stack follow each other: its file is read once for all of them."""
     return read_images(path, volumes=volumes, palette=labels)
 
 
@@ -59,7 +59,7 @@ def _summary(
     not_annotated: tuple[int, ...],
     stamps: tuple[tuple[int, int], ...],
 ) -> FileSummary:
-    """Images are read whole too, so that a bad one is named at once; stamps: the files' times and lengths."""
+    """Images are also read whole, so that a bad one is named at once; stamps: the files' times and sizes."""
     stack = read_file(image, volumes, False)
     pages, planes = stack.pixels, read_file(label, volumes, True).pixels
     _check_same(image, label, pages.shape, planes.shape, volumes)
@@ -97,4 +97,6 @@ def _check_same(
             f"{image} has {pages[0]} pages and {label} {planes[0]}; they must have the same number.{hint}"
         )
     if volumes and pages[2:] != planes[2:]:
-        raise UserError(f"{image} is {pages[2:]} and {label} {planes[2:]} (z, y, x); they must be the same.")
+        raise UserError(
+            f"{image} is {pages[2:]} and {label} {planes[2:]} (z, y, x); they must be the same size."
+        )

@@ -1,4 +1,4 @@
-"""The embedded data set: synthetic films of touching cells, made on the spot, nothing to download."""
+"""The built-in data set: synthetic films of touching cells, generated when needed, nothing to download."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def listing(root: Path, data: DataSettings) -> Listing:
     files = [summarise(image, label, volumes, tuple(data.not_annotated)) for image, label in pairs]
     statistics = [s for f in files for s in f.statistics]
     if not any(s.values for s in statistics):
-        raise UserError(f"{root}: every label image is empty (0 everywhere). Nothing can be learnt.")
+        raise UserError(f"{root}: every label image is empty (0 everywhere), so nothing can be learnt.")
     scans = any(is_volume_file(f.label) for f in files)
     rule, found = label_rule(statistics, data, str(root), scans=scans)
     override = "data.labels" if data.labels == "auto" else ""
@@ -82,7 +82,7 @@ class _Reader:
         return self._sample(name, stack.pixels[page], labels, file, f"{file.label}[{page}]")
 
     def block(self, files: dict[str, FileSummary], group: str, start: int, stop: int) -> Sample:
-        """The slices start…stop − 1 of a volume; whole volumes bear their group's name alone."""
+        """The slices start…stop − 1 of a volume; a whole volume has just the name of its group."""
         file = files[group]
         stack, truth = read_file(file.image, True, False), read_file(file.label, True, True)
         name = group if (start, stop) == (0, file.slices) else f"{group}[{start}-{stop - 1}]"

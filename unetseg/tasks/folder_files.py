@@ -15,7 +15,7 @@ COLLISION = "Keep one, or rename the other with its partner."
 
 
 def paired_files(root: Path) -> list[tuple[Path, Path]]:
-    """(image, label) files by their names, in order; an image or label file without partner is an error."""
+    """(image, label) files, paired by name, in order; UserError for a file without a partner."""
     images, labels = find_files(root)
     found = pair_names(images, labels, COLLISION)
     lone = sorted([*found.lone_first, *found.lone_second], key=plain_stem)
@@ -32,7 +32,7 @@ def paired_files(root: Path) -> list[tuple[Path, Path]]:
 def find_files(root: Path) -> tuple[list[Path], list[Path]]:
     """(images, labels): those of images/ and labels/, or of one folder that holds both.
 
-    Raises UserError, which says what is missing, where either has no files.
+    Raises UserError, which says what is missing, if either has no files.
     """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder. Give the folder that holds images/ and labels/.")
@@ -62,7 +62,7 @@ def label_folder_of(root: Path) -> Path | None:
     there = [root / f for f in LABEL_FOLDERS if (root / f).is_dir()]
     if len(there) > 1:
         both = " and ".join(f"{folder.name}/" for folder in there)
-        raise UserError(f"{root}: {both} are both there. Keep the one to learn from.")
+        raise UserError(f"{root}: has both {both}. Keep the one to learn from.")
     return there[0] if there else None
 
 
@@ -73,7 +73,7 @@ def has_labels_beside_images(root: Path) -> bool:
 
 
 def _check_no_pickles(folder: Path | None) -> None:
-    """Refuse Cellpose's _seg.npy files with what to do: to load pickled objects is to run their code."""
+    """Refuse Cellpose's _seg.npy files, and say what to do: loading pickled objects runs their code."""
     path = next(iter(sorted(folder.glob("*_seg.npy"))), None) if folder else None
     if path is not None:
         check_no_pickle(path)
@@ -84,7 +84,7 @@ def _check_found(
 ) -> None:
     if not images:
         where = image_folder or root
-        raise UserError(f"{where}: no TIFF, PNG or NIfTI images in it (folders inside are not searched).")
+        raise UserError(f"{where}: has no TIFF, PNG or NIfTI images (folders inside are not searched).")
     if not labels:
         where = label_folder or root
         count = f"{len(images)} image{'s' * (len(images) > 1)}"

@@ -1,4 +1,4 @@
-"""The layout of a data folder, recognised by what lies in it."""
+"""The layout of a data folder, detected from its files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Task = Literal["cell-tracking", "isbi-em", "folder"]
 
 
 def guess_task(root: Path) -> Task:
-    """The layout of a data folder; raises UserError when it is none that is known."""
+    """The layout of a data folder; UserError if it is none of the known ones."""
     if not root.is_dir():
         wrong = "a file, not a data folder" if root.exists() else "no such folder"
         raise UserError(f"{root}: {wrong}. Give the folder that holds images/ and labels/ (or masks/).")
@@ -33,7 +33,7 @@ def guess_task(root: Path) -> Task:
 
 
 def _near(root: Path) -> str:
-    """A data folder right above or below `root`, as the words that point to it; else nothing."""
+    """The hint to a data folder right above or below `root`; empty if there is none."""
     whole = root.resolve()
     part = whole.name in ("images", *LABEL_FOLDERS) and (whole.parent / "images").is_dir()
     sequence = SEQUENCE.fullmatch(whole.name[:2]) and (whole.parent / whole.name[:2]).is_dir()

@@ -1,4 +1,4 @@
-"""Which entries are held back for validation where the settings name none: always some with objects."""
+"""Which entries are held back for validation if the settings name none: always some with objects."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def hold_back(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
     """(train, validate): every fifth group, or with fewer than five groups the end of each one.
 
     Groups with objects and groups without any are counted separately, and the end of a group begins where
-    it holds a fifth of the entries and a fifth of those with objects: a part without objects can
-    choose no weights.
+    it holds a fifth of the entries and a fifth of those with objects: a part without objects cannot
+    choose weights.
     """
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
@@ -38,7 +38,7 @@ def _whole_groups(groups: Sequence[list[Entry]]) -> list[list[Entry]]:
 
 
 def _end(members: list[Entry]) -> list[Entry]:
-    """The last entries of a group that are held back; none of a group too small for it."""
+    """The last entries of a group that are held back; none if the group is too small."""
     count = len(members) // HELD_BACK
     labelled = [i for i, e in enumerate(members) if e.labelled]
     if not count or len(labelled) == 1:

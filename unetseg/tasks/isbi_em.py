@@ -27,8 +27,8 @@ GROUP = "train-volume"
 def listing(root: Path, data: DataSettings) -> Listing:
     """The 30 labelled slices: group "train-volume", index = slice. Cells are the foreground.
 
-    Cells are made objects by edge-connected components, so the membranes between them get the
-    border weights. Split them by blocks, "train-volume[0:24]": neighbouring slices are alike. With
+    Cells become objects by edge-connected components, so the membranes between them get the
+    border weights. Split them by blocks, "train-volume[0:24]", because neighbouring slices are alike. With
     `volumes` a block is one volume, and its objects are face-connected in three dimensions.
     """
     volume, labels = read_stack(root / "train-volume.tif"), read_stack(root / "train-labels.tif")

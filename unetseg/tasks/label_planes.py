@@ -11,7 +11,7 @@ from unetseg.errors import UserError
 
 MOST_ID = int(np.iinfo(np.int32).max)
 BRIGHT = 128
-"""A colour in label images has a channel at least this bright; darker ones are rather ids."""
+"""A colour in label images has a channel at least this bright; darker ones are more likely ids."""
 
 
 def label_plane(pixels: NDArray[Any], name: str) -> NDArray[np.int64]:
@@ -24,7 +24,7 @@ def label_plane(pixels: NDArray[Any], name: str) -> NDArray[np.int64]:
     plane, _ = one_channel(pixels, name)
     if plane.dtype.kind == "f" and not np.array_equal(plane, np.round(plane)):
         raise UserError(
-            f"{name}: label values are not whole numbers, and they are no mask with grey edges either. "
+            f"{name}: label values are not whole numbers, and not a mask with grey edges either. "
             "Save the labels as integers."
         )
     if plane.max(initial=0) > MOST_ID:
@@ -54,7 +54,7 @@ def one_channel(pixels: NDArray[Any], name: str) -> tuple[NDArray[Any], bool]:
 
 
 def check_not_negative(least: int, name: str) -> None:
-    """Refuse a negative label that is not declared as not annotated."""
+    """Refuse a negative label, unless it is declared as not annotated."""
     if least < 0:
         raise UserError(
             f"{name}: label {least}; labels must be 0 or more. If it marks pixels that "

@@ -1,4 +1,4 @@
-"""What the recognition of labels looks at, measured once in every label image."""
+"""What label detection is based on, measured once in every label image."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from unetseg.tasks.label_planes import label_plane, one_channel
 from unetseg.tasks.soft_masks import soft_mask_range
 
 FEW = 8
-"""So many values may be classes; more are objects, unless most are in several pieces."""
+"""Up to so many values may be classes; more are objects, unless most are in several pieces."""
 COUNTED = 2**16
 CRUMB = 0.1
-"""Pieces below this share of the largest one of their value are crumbs and do not count as pieces."""
+"""Pieces below this share of the largest one of their value are crumbs and do not count."""
 GREY_PIECES = 3
-"""Pieces for each value above which values in pieces are grey values, not labels."""
+"""Pieces per value above which values in pieces are grey values, not labels."""
 TINY_PX = 4
 """Pieces of fewer pixels are tiny."""
 MOST_TINY = 0.2
@@ -55,7 +55,7 @@ class LabelStatistics:
 
 
 def label_statistics(pixels: NDArray[Any], not_annotated: Sequence[int], name: str) -> LabelStatistics:
-    """The statistics of label pixels (c, *yx); raises UserError for pixels that are no labels."""
+    """The statistics of label pixels (c, *yx); raises UserError for pixels that are not labels."""
     raw, colours = one_channel(pixels, name)
     if raw.dtype.kind == "f" and (soft := soft_mask_range(raw)) and (raw != np.round(raw)).any():
         return _of_soft_mask(raw, frozenset({max(int(soft[1]), 1)}), soft, name)
@@ -103,7 +103,7 @@ def _are_grey(values: frozenset[int], areas: NDArray[np.int64], in_pieces: int) 
 
 
 def _in_pieces(plane: NDArray[np.int64]) -> int:
-    """How many values are in several pieces, corners counted as connected and crumbs left out."""
+    """How many values are in several pieces; corners count as connected, crumbs do not count."""
     pieces, count = label(plane, connectivity=plane.ndim, return_num=True)
     if not count:
         return 0
@@ -117,7 +117,7 @@ def _in_pieces(plane: NDArray[np.int64]) -> int:
 
 
 def _neighbourhood(plane: NDArray[np.int64], values: frozenset[int]) -> tuple[int, int]:
-    """How many values touch another one, and how many lie wholly inside another one; of few values."""
+    """How many values touch another one, and how many lie completely inside another one, if they are few."""
     if not 1 < len(values) <= FEW:
         return 0, 0
     beside = {v: _beside(plane, v) for v in values}

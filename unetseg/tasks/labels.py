@@ -21,9 +21,9 @@ class LabelRule:
     """How the values of a data set's label files become object ids or classes.
 
     meaning: of the values. kind: what is learnt; a mask of vessels or membranes is learnt as two
-    classes, any other mask as objects. classes: those that are learnt, the background among them.
-    values: the file's value of each class, in order; empty where they are 0, 1, 2, …. threshold: what
-    exceeds it is a mask's foreground. not_annotated: values that are no label. objects_only: pixels
+    classes, any other mask as objects. classes: how many are learnt, including the background.
+    values: the file's value of each class, in order; empty if they are 0, 1, 2, …. threshold: values
+    above it are a mask's foreground. not_annotated: values that are not labels. objects_only: pixels
     outside the objects are not annotated either.
     """
 
@@ -56,7 +56,7 @@ class LabelRule:
         return known if self.kind == "instances" or not self.values else self._indices(known, unknown, name)
 
     def _indices(self, known: NDArray[Any], unknown: NDArray[np.bool_], name: str) -> NDArray[np.int64]:
-        """The place of every value in `values`."""
+        """The index of every value in `values`."""
         values = np.array(self.values)
         places = np.searchsorted(values, known).clip(max=len(values) - 1)
         wrong = (values[places] != known) & ~unknown

@@ -14,16 +14,16 @@ from unetseg.settings import DataSettings
 from unetseg.tasks.hold_back import hold_back
 
 SHOWN = 6
-"""How many groups are named where they are listed."""
+"""How many groups are named in a list."""
 
 
 @dataclass(frozen=True)
 class Listing:
     """Labelled entries in order, how many classes they have, and notes for the user.
 
-    block: of volumes, whose entries are their slices, reads the slices start…stop − 1 of a group.
-    values: the value of each class in the label files, in order; empty for 0, 1, 2, … and for objects that
-    have ids. repeat_grey: grey images are given the three channels of RGB images.
+    block: of volumes, whose entries are their slices; reads the slices start…stop − 1 of a group.
+    values: the value of each class in the label files, in order; empty for 0, 1, 2, … and for objects
+    with ids. repeat_grey: grey images are given the three channels of RGB images.
     """
 
     entries: tuple[Entry, ...]
@@ -42,7 +42,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Split:
-    """The entries of an experiment: trained on, chosen by, and scored on; never mixed."""
+    """The entries of an experiment for training, for choosing weights, and for scores; never mixed."""
 
     train: tuple[Entry, ...]
     validate: tuple[Entry, ...]
@@ -60,7 +60,7 @@ class Split:
 
 
 def split(listing: Listing, data: DataSettings) -> Split:
-    """The split that the selections of `data` name; raises UserError where parts overlap."""
+    """The split that the selections of `data` name; raises UserError if parts overlap."""
     test = select(listing, data.test, "test") if data.test else []
     validate = select(listing, data.validate, "validate") if data.validate else []
     train = select(listing, data.train, "train")
@@ -82,7 +82,7 @@ def volume_blocks(listing: Listing, entries: Sequence[Entry]) -> list[Entry]:
 def volume_entries(
     group: str, labelled: Sequence[bool], block: Callable[[str, int, int], Sample]
 ) -> list[Entry]:
-    """An entry for every slice of a volume, to be selected from; labelled: whether it has any object."""
+    """An entry for every slice of a volume, to select from; labelled: whether it has any object."""
     return [
         Entry(f"{group}[{z}]", group, z, partial(block, group, z, z + 1), labelled=there)
         for z, there in enumerate(labelled)
@@ -119,7 +119,7 @@ def _blocks(
 
 
 def _whole(entry: Entry, tested_groups: set[str], data: DataSettings) -> bool:
-    """Frames of a tested time-lapse are not trained on, for they show the same cells."""
+    """Whether an entry is not a frame of a tested time-lapse, whose frames show the same cells."""
     return data.task in ("cell-tracking", "synthetic") and entry.group in tested_groups
 
 
@@ -143,7 +143,7 @@ def _counted(selection: str) -> str:
 
 def _check_apart(train: list[Entry], validate: list[Entry], test: list[Entry], data: DataSettings) -> None:
     if not train:
-        raise UserError("the training part is empty: nothing is left to train on. See data.train.")
+        raise UserError("the training part is empty: the other parts leave nothing. See data.train.")
     by_group = data.task in ("cell-tracking", "synthetic")
     parts = {"train": train, "validate": validate, "test": test}
     for a, b in (("train", "validate"), ("train", "test"), ("validate", "test")):
@@ -151,8 +151,8 @@ def _check_apart(train: list[Entry], validate: list[Entry], test: list[Entry], d
         shared = {getattr(e, key) for e in parts[a]} & {getattr(e, key) for e in parts[b]}
         if shared:
             raise UserError(
-                f"data.{a} and data.{b} share {sorted(shared)[0]!r}: scores would be flattered. "
-                "Time-lapses are split by sequence, other data by image or slice."
+                f"data.{a} and data.{b} share {sorted(shared)[0]!r}, so scores would be too high. "
+                "Split time-lapses by sequence, other data by image or slice."
             )
 
 

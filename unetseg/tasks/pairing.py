@@ -1,9 +1,9 @@
 """Which files belong together: an image and its labels, a true label image and a predicted one.
 
-Names are compared in steps, the whole name first, and a step pairs only what the steps before it left:
+Names are compared in steps, the whole name first, and each step pairs only what earlier steps left:
 
 1. the same name, whatever its ending: dish.tif and dish.png;
-2. one with a word more at its end: dish.tif and dish_cp_masks.png;
+2. one has an extra word at its end: dish.tif and dish_cp_masks.png;
 3. both without such words, in any case: dish_raw.tif and Dish_GT.tif, img_01.tif and mask_01.tif,
    and the frame numbers of the Cell Tracking Challenge: t025_labels.tif, mask025.tif and man_seg025.tif.
 """
@@ -33,7 +33,7 @@ FRAME = re.compile(r"(?:t|mask|man_track|man_seg_?)?(\d{3,4})")
 
 @dataclass(frozen=True)
 class Pairing:
-    """The pairs in the order of their first names, and the files of both sides that have no partner."""
+    """The pairs in the order of their first names, and the files of both sides without a partner."""
 
     pairs: tuple[tuple[Path, Path], ...]
     lone_first: tuple[Path, ...]
@@ -43,8 +43,8 @@ class Pairing:
 def pair_names(first: Sequence[Path], second: Sequence[Path], remedy: str) -> Pairing:
     """Pair the files of two sides by their names.
 
-    Raises UserError where two files of one side could both be the partner of one of the other, so that
-    none is passed over unnoticed; `remedy` ends that message.
+    Raises UserError if two files of one side could both be the partner of one of the other, so that
+    none is skipped silently; `remedy` ends that message.
     """
     for side in (first, second):
         _check_distinct(side, plain_stem, remedy)
@@ -125,7 +125,7 @@ def _check_distinct(paths: Sequence[Path], key: Key, remedy: str) -> dict[str, P
 
 
 def _check_not_rivals(lone: Sequence[Path], partner: dict[Path, Path], remedy: str) -> None:
-    """Refuse a file without partner that would have fitted one that is paired: a.tif and a_mask.tif for a."""
+    """Refuse a file without a partner that would also fit a paired one: a.tif and a_mask.tif for a."""
     for key_first, key_second in STEPS[:-1]:
         paired = {key_first(p): other for p, other in partner.items()}
         for path in lone:

@@ -1,4 +1,4 @@
-"""What label values mean: recognised from all label images of a data set together, and put in words."""
+"""The meaning of label values, detected from all label images of a data set together, and described."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from unetseg.tasks.labels import LabelRule, Meaning
 from unetseg.tasks.soft_masks import CLUSTER
 
 MOST_IN_PIECES = 0.25
-"""Share of values in several pieces above which they are classes."""
+"""Share of values in several pieces above which values are classes."""
 MOSTLY = 0.8
 SEVERAL = 3
-"""So many images show whether values recur."""
+"""The number of images needed to see whether values recur."""
 MOST_CLASSES = 32
 
 
@@ -33,20 +33,20 @@ class Recognition:
 def label_rule(
     statistics: Sequence[LabelStatistics], data: DataSettings, source: str, *, scans: bool = False
 ) -> tuple[LabelRule, Recognition]:
-    """How to read these label images, by `data` or as recognised.
+    """How to read these label images, by `data` or as detected.
 
-    scans: see `recognise`. Raises UserError for images that hold no labels, and for classes that cannot
-    be meant; `source` names the data set there.
+    scans: see `recognise`. Raises UserError for images that are not labels, and for classes that are
+    not plausible; `source` names the data set in these errors.
     """
     auto = data.labels == "auto"
     found = recognise(statistics, scans=scans) if data.labels == "auto" else Recognition(data.labels)
     unknown_background = 0 in data.not_annotated
     if data.partly_annotated and found.meaning == "classes":
         raise UserError(
-            f"{source}: data.partly_annotated is for objects, and the labels were detected as classes. Set "
-            "data.not_annotated = [0] and give the background a value of its own, or set data.labels."
+            f"{source}: data.partly_annotated is for objects, but the labels were detected as classes. Set "
+            "data.not_annotated = [0] and give the background its own value, or set data.labels."
         )
-    if auto and unknown_background:  # without a background there are only classes
+    if auto and unknown_background:  # only classes have no background
         found = Recognition("classes")
     if auto:
         _check_no_grey_values(statistics)
@@ -71,7 +71,7 @@ def recognise(statistics: Sequence[LabelStatistics], *, scans: bool = False) -> 
 
     One value beside 0: a mask. Values that lie in several pieces: classes. More than 8 values, each in
     one piece: instances. Few values, each in one piece: classes if they always occur together and
-    touch each other, or lie inside each other; else instances. scans: of medical scans, whose few
+    touch each other, or lie inside each other; else instances. scans: for medical scans, whose few
     values are classes.
     """
     values = _union(statistics)
@@ -122,7 +122,7 @@ def _of_few_whole_values(statistics: Sequence[LabelStatistics], scans: bool) -> 
 def _mask_rule(
     statistics: Sequence[LabelStatistics], not_annotated: tuple[int, ...], auto: bool
 ) -> LabelRule:
-    """Masks by their pieces, or as two classes where most of them are one net of vessels or membranes."""
+    """Masks by their pieces, or as two classes if most of them are one net of vessels or membranes."""
     ranges = [s.soft for s in statistics if s.soft]
     top = max(_union(statistics), default=1)
     low, high = min((r[0] for r in ranges), default=0.0), max((r[1] for r in ranges), default=0.0)
@@ -146,7 +146,7 @@ def _check_no_grey_values(statistics: Sequence[LabelStatistics]) -> None:
 
 
 def _check_all_masks(statistics: Sequence[LabelStatistics], low: float, high: float) -> None:
-    """Beside masks with grey edges there may be clean ones of the same values, and empty ones."""
+    """Masks with grey edges may be mixed with clean ones of the same values, and with empty ones."""
     reach = CLUSTER * (high - low)
     for s in statistics:
         between = [v for v in s.values if low + reach < v < high - reach]

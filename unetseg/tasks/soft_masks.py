@@ -1,7 +1,7 @@
 """Masks whose edges are grey: resized with interpolation, smoothed, or saved as JPEG.
 
-Their values form two clusters, and what lies between them lies along the edges. Such a mask is
-thresholded half way between the clusters.
+Their values form two clusters, and the values between them lie along the edges. Such a mask is
+thresholded half-way between the clusters.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
 CLUSTER = 0.15
-"""How far a cluster reaches from the lowest or highest value, as a share of their distance."""
+"""How far a cluster extends from the lowest or highest value, as a share of their distance."""
 EDGE_PX = 6
 """How far from both clusters a pixel between them may lie."""
 MOST_BETWEEN = 0.4
 """The largest share of all pixels that may lie between the clusters."""
 LEAST_PX = 16
-"""Each cluster has at least so many pixels."""
+"""The least number of pixels of a cluster."""
 ON_EDGES = 0.95
 """The share of the pixels between the clusters that must lie along edges."""
 

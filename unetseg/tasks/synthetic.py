@@ -1,7 +1,7 @@
 """A synthetic phase contrast film of touching cells, for demos and tests: nothing to download.
 
 Cells are star-shaped contours that crawl, stick together, press against each other and divide.
-The picture is computed from their thickness the way a phase contrast microscope does it, so
+The picture is computed from their thickness as a phase contrast microscope forms it, so
 halos and the bright lines between touching cells come from the optics and are not painted on.
 """
 
@@ -25,9 +25,9 @@ Rng = np.random.Generator
 RADIUS_PX = 24.0  # median radius of an unsquashed cell
 MARGIN_PX = 40  # drawn around the frame and cut off, so that cells at the edge are cut naturally
 VIEW = (slice(MARGIN_PX, -MARGIN_PX),) * 2  # the frame in its canvas
-SMALLEST_PX = 60  # visible area under which a cut cell is left out of labels and image
-DIVISIONS = 2  # the first cells of a film; their daughters are the last, in pairs
-NEVER = 1_000_000  # a frame number no film reaches
+SMALLEST_PX = 60  # cells with a smaller visible area are left out of labels and image
+DIVISIONS = 2  # the first cells of a film divide; their daughters are the last, in pairs
+NEVER = 1_000_000  # a frame number that no film reaches
 ANGLES = 256  # samples of a contour
 MODES = np.arange(2, 13)  # Fourier modes of a contour; 0 is its size and 1 its position
 # uniform ranges: offset and semi-axes of the nucleus in cell radii, two nucleoli in semi-axes
@@ -39,7 +39,7 @@ TEXTURE_PX = 256  # period of the cytoplasm texture
 
 @dataclass(frozen=True)
 class Traits:
-    """What stays with each of n cells through the film; daughters come after all other cells."""
+    """Properties that each of n cells keeps through the film; daughters come after all other cells."""
 
     born: NDArray[np.int64]  # (n,) first frame; -NEVER if there from the start
     ends: NDArray[np.int64]  # (n,) first frame without the cell; NEVER if it stays
@@ -51,7 +51,7 @@ class Traits:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the n cells are in one frame; those not `alive` are not to be drawn."""
+    """Position and shape of the n cells in one frame; only those `alive` are drawn."""
 
     alive: Mask  # (n,)
     centre: Array  # (n, 2) y, x in frame pixels
@@ -198,7 +198,7 @@ def _distance(centre: Array, contour: Array, size: Size) -> tuple[tuple[slice, s
 
 
 def _without_slivers(canvas: Labels) -> Labels:
-    """The canvas less what is not the largest visible piece of a cell of SMALLEST_PX or more."""
+    """The canvas with only the largest visible piece of each cell, if it has SMALLEST_PX or more."""
     kept = canvas.copy()
     view = kept[VIEW]
     for cell in np.unique(view[view > 0]):
@@ -219,7 +219,7 @@ def _light(rng: Rng, shape: Size) -> Array:
 
 
 def _dish(rng: Rng, size: Size) -> Array:
-    """Thickness of what is not cell: an uneven coating, debris, and debris out of focus."""
+    """Thickness of everything but cells: an uneven coating, debris, and debris out of focus."""
     coating = 0.035 * _band(rng, size, 1.2, 4.0) + 0.05 * _band(rng, size, 6.0, 20.0)
     return coating + 0.9 * _spots(rng, size, 2e-4, 1.2) + 0.3 * _spots(rng, size, 1e-4, 4.5)
 
@@ -263,7 +263,7 @@ def _thickness(canvas: Labels, pose: Pose, traits: Traits, texture: Array) -> Ar
     cytoplasm = 1 / (1 + np.exp((1 - depth) / 0.08))
     body = 0.75 + 0.3 * np.exp(-depth) + _nucleus(spot, nucleus[:, 2:])
     body += cytoplasm * (0.15 * grain + 1.3 * granules * np.exp(-((depth / 2) ** 2)))
-    # a seam, where cells thin out, is a pixel beside a larger id: one pixel wide between two cells
+    # a seam, where cells become thin, is a pixel beside a larger id: one pixel wide between two cells
     edge = ndimage.distance_transform_edt(ndimage.maximum_filter(canvas, 3) <= canvas)[inside]
     thickness = np.zeros(canvas.shape)
     thickness[inside] = body * traits.thickness[cell] * np.clip(edge / 1.4, 0, 1)
