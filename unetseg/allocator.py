@@ -9,7 +9,7 @@ import sys
 from unetseg.errors import UserError
 
 WITH_TORCH, WITHOUT_TORCH = 1152 * 2**20, 384 * 2**20
-"""Bytes that the libraries take to be loaded, with a little to work in; measured on two cores."""
+"""Bytes for loading the libraries, with a little to work in; measured on two cores."""
 GLIBC = {
     "MALLOC_TRIM_THRESHOLD_": (-1, 2**31 - 1),
     "MALLOC_MMAP_THRESHOLD_": (-3, 2**30),
@@ -20,7 +20,7 @@ up to 1 GiB from the heap; one arena for all threads."""
 
 
 def check_address_space(needed: int) -> None:
-    """Raise UserError where `ulimit -v` leaves less than the `needed` bytes of the libraries.
+    """Raise UserError if `ulimit -v` allows less than the `needed` bytes of the libraries.
 
     Below that, libraries abort from C++ or hang, and no error can be caught.
     """
@@ -31,7 +31,7 @@ def check_address_space(needed: int) -> None:
     allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
     if allowed != resource.RLIM_INFINITY and allowed < needed:
         raise UserError(
-            f"not enough memory: the limit (ulimit -v) is {allowed // 2**20} MiB of address space, and "
+            f"not enough memory: ulimit -v allows {allowed // 2**20} MiB of address space, but "
             f"{needed // 2**20} MiB are needed. Raise it: ulimit -v {2 * needed // 2**10}."
         )
 

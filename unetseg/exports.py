@@ -51,7 +51,7 @@ def objects_of(labels: Any, window: int = WINDOW) -> Iterator[tuple[int, list[li
 def write_imagej(path: Path, pages: Sequence[LabelledPage], mark: Mark | None = None) -> int:
     """A ROI set that ImageJ's ROI Manager opens: a polygon for each piece of an object, named by its id.
 
-    In a stack every ROI knows its page: as a time point or slice where that is known, else by position.
+    In a stack, every ROI has its page: as a time point or slice if that is known, else as a position.
     Like every writer here it returns the number of objects; mark: of a result, see `marks`.
     """
     roifile, objects = _package("roifile", path), 0
@@ -71,7 +71,7 @@ def write_imagej(path: Path, pages: Sequence[LabelledPage], mark: Mark | None = 
 def write_geojson(
     path: Path, pages: Sequence[LabelledPage], mark: Mark | None = None, *, classification: str = "object"
 ) -> int:
-    """A GeoJSON that QuPath imports as objects, each with its id and a classification."""
+    """A GeoJSON file that QuPath imports as objects, each with its id and a classification."""
     several = len({page.name for page in pages}) > 1
     features = (
         {
@@ -95,7 +95,7 @@ def write_geojson(
 def write_coco(
     path: Path, pages: Sequence[LabelledPage], mark: Mark | None = None, *, classification: str = "object"
 ) -> int:
-    """COCO instances: polygons, and run lengths for objects with holes; one image a page."""
+    """COCO instances: polygons, or run lengths for objects with holes; one image per page."""
     images = [
         {"id": at, "file_name": page.name, "height": page.labels.shape[0], "width": page.labels.shape[1]}
         for at, page in enumerate(pages, 1)

@@ -56,5 +56,5 @@ def export(run: Path, out: Path, **given: Any) -> None:
         click.echo(f"bioimageio.core's test of the package passed:\n{written.tested}")
     click.echo(f"wrote {out} ({in_words(out.stat().st_size)})")
     if written.left_out:
-        click.echo("other programs do not do, and `unetseg predict` does:")
+        click.echo("done by `unetseg predict`, but not by other programs:")
         click.echo("\n".join(f"- {sentence}" for sentence in written.left_out))

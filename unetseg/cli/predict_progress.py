@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 
 def predict_all(model: Model, targets: list[Target], options: PredictOptions, out: Path) -> None:
-    """A line for each result; images that could not be predicted follow at the end, as one error.
+    """Print a line for each result; images that failed follow at the end, as one error.
 
-    A result that another process is writing, and one that cannot be written, end it all. The table, if it
-    is asked for, is of those that were predicted.
+    A result that another process is writing, or that cannot be written, stops the command. The table, if
+    requested, holds the images that were predicted.
     """
     failed: list[UserError] = []
     done: list[Target] = []

@@ -42,7 +42,7 @@ def existing_mark(path: Path) -> Mark | None:
 
 
 def read_mark(path: Path) -> Mark | None:
-    """The mark of a Zarr folder, TIFF, NIfTI or PNG, or of outlines; None where none can be read."""
+    """The mark of a Zarr folder, TIFF, NIfTI, PNG or file of outlines; None if none can be read."""
     name = path.name.lower()
     with suppress(Exception):  # a damaged or foreign file can raise anything: it is not ours
         if path.is_dir():

@@ -14,7 +14,7 @@ from unetseg.nets.footprint import Branches, Conv, Layer, Up, derive_footprint, 
 from unetseg.tiles import Footprint
 
 LEAST = 1e-30
-"""The least probability whose logarithm is taken; engines take what is below 1.2e-38 for zero."""
+"""The lowest probability whose logarithm is taken; engines flush numbers below 1.2e-38 to zero."""
 
 
 class UNetPlusPlus(nn.Module):

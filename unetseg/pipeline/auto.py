@@ -91,8 +91,8 @@ class _Seen:
 def derive_experiment(root: Path, *, start_from: str = "", partly_annotated: bool = False) -> Resolved:
     """The default experiment for the data in `root`, all its settings derived from them.
 
-    start_from: as train.start_from, a model whose settings come before the data's. partly_annotated: as
-    data.partly_annotated.
+    start_from: as train.start_from; this model's settings take precedence over the data's.
+    partly_annotated: as data.partly_annotated.
     """
     data = DataSettings(task=guess_task(root), root=str(root), partly_annotated=partly_annotated)
     train = TrainSettings(start_from=start_from)
@@ -109,8 +109,8 @@ def resolve_file(
 ) -> Resolved:
     """The experiment of a TOML file; what it does not set is derived from its data.
 
-    fold: one of its named splits; root: the data folder, in place of data.root; start_from: in place of
-    train.start_from; partly_annotated: data.partly_annotated is true whatever the file says.
+    fold: one of its named splits; root: the data folder, instead of data.root; start_from: instead of
+    train.start_from; partly_annotated: sets data.partly_annotated, whatever the file says.
     """
     whole, given = read_with_keys(path)
     read = with_partly_annotated(choose_fold(whole, fold), partly_annotated)

@@ -28,7 +28,7 @@ def measure_array(
     """The objects of every page of labels (…, y, x), one `Measured` a page.
 
     image: an array of the labels' shape, or an opened image of the same pages, for the grey values.
-    spacing_um: the pixel size (y, x) in µm. Raises UserError where the image is of another size.
+    spacing_um: the pixel size (y, x) in µm. Raises UserError if the image has another size.
     """
     pages, axes = _pages(labels), _axes(labels)
     image = image if image is None or isinstance(image, LazyImage) else array_stack(image)

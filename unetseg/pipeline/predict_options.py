@@ -33,8 +33,8 @@ OF_IMAGES = (
 class PredictOptions:
     """The options of a prediction, named as on the command line; the defaults are those of the command.
 
-    measure asks for a table of the objects, roi for their outlines as one of `exports.FORMATS`.
-    series, pyramid_level, channel, plane and axes choose what is read of a file; pixel_size (µm) replaces
+    measure requests a table of the objects, roi their outlines as one of `exports.FORMATS`.
+    series, pyramid_level, channel, plane and axes choose what is read from a file; pixel_size (µm) replaces
     the file's own. scale is the factor by which the image is resized for the network; rescale takes it
     from the pixel sizes of image and training; diameter is that of the objects in pixels, for models that
     were trained at one object size. threshold … test_time_augmentation, if given, replace
@@ -118,7 +118,7 @@ class PredictOptions:
         if not self.probabilities:
             yield ["probability_type"], "goes with --probabilities"
         if self.challenge:
-            reason = "a challenge's result holds label images alone"
+            reason = "a challenge's result only holds label images"
             yield ["probabilities", "pictures", "measure", "roi"], reason
         if self.label_type == "mask":
             yield ["measure", "roi"], "a mask has no object ids; leave out --as mask"

@@ -86,7 +86,7 @@ def choose_targets(model: Model, images: Sequence[Path], out: Path, options: Pre
 def predict_target(
     model: Model, target: Target, options: PredictOptions, perform: TileExecutor = tiles_here
 ) -> Iterator[Event]:
-    """Predict an image into its result, resume it, or find it complete; then write its outlines."""
+    """Predict an image into its result, resume it, or report it as complete; then write its outlines."""
     if model.net.dims == 3:
         events: Iterator[Event] = predict_volume(model, target, options)
     else:
@@ -161,7 +161,7 @@ def describe_target(model: Model, target: Target, options: PredictOptions) -> li
 
 
 def make_request(model: Model, target: Target, options: PredictOptions) -> Request:
-    """What is asked for of one image."""
+    """The request for one image."""
     image = open_source(target, options)
     mask = None if options.mask is None else open_image(options.mask)
     default: ProbabilityType = "uint8" if target.streamed else "float32"

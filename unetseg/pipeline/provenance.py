@@ -23,7 +23,7 @@ PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "tifffile", "openvino", "
 
 
 def environment(device: torch.device, data: Dataset) -> dict[str, Any]:
-    """Plain values that say where a run's result comes from; engine: what computes the scored predictions."""
+    """Plain values that say how a run was made; engine: what computes the scored predictions."""
     return {
         "unetseg": __version__,
         "commit": _commit(),

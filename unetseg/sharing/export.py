@@ -45,7 +45,7 @@ def export_model(
     ONNX and TorchScript take normalised images (b, channels, *yx) float32 and give calibrated probabilities
     (b, classes, *yx_out). A package takes grey values; it needs `about` with a licence and authors, and the
     path of an image that it is tested and shown with. Raises UserError, and writes nothing, for an average of
-    models, a wrong ending, a file that is there, what is missing, and a network that cannot be exported.
+    models, a wrong ending, an existing file, missing information, and a network that cannot be exported.
     """
     if model.others:
         raise UserError("an average of models cannot be exported. Export one of them.")
@@ -54,7 +54,7 @@ def export_model(
     if out.suffix not in ENDINGS[to]:
         raise UserError(f"{out}: a file for {to} ends with {' or '.join(ENDINGS[to])}.")
     if out.exists() and not overwrite:
-        raise UserError(f"{out}: is there already. Choose another name, or give --overwrite.")
+        raise UserError(f"{out}: exists. Choose another name, or give --overwrite.")
     left_out = not_carried(model.recipe)
     if to == "bioimageio":
         return Export(out, _package(model, out, about, image), tuple(left_out))

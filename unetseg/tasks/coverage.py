@@ -31,7 +31,7 @@ def coverage_note(samples: Sequence[Sample]) -> str:
     few = some_of([f"{name} {n} of about {n + k}" for name, (n, k) in partial.items()], 3)
     return (
         f"warning: the labels seem to cover only some objects ({few}). The others are learnt as background. "
-        "If only what is labelled is known, give --partly-annotated to show, train and score (in an "
+        "If only the labelled objects are known, give --partly-annotated to show, train and score (in an "
         "experiment file: data.partly_annotated = true)"
     )
 
