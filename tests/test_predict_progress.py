@@ -57,7 +57,7 @@ def test_one_command_is_all(unetseg: Unetseg, best: Path, big: Path) -> None:
 
 
 def test_classes_are_counted_once_however_many_pages(unetseg: Unetseg, best: Path, tmp_path: Path) -> None:
-    tifffile.imwrite(tmp_path / "stack.tif", np.stack([pixels()] * 3))
+    tifffile.imwrite(tmp_path / "stack.tif", np.stack([pixels()] * 3), photometric="minisblack")
     done = unetseg("predict", best, tmp_path / "stack.tif", "--as", "mask")
     assert "stack_classes.tif: 2 classes, 3 pages" in done.out
 
