@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 import tifffile
@@ -385,3 +386,17 @@ def test_predict_with_a_pruned_network(unetseg: Unetseg, folder: Path, model: Pa
         assert wrong.code == 2
         assert said in wrong.err
     assert not (tmp_path / "wrong").exists()
+
+
+def test_help_of_predict_names_every_option_and_explains_the_common_ones(unetseg: Unetseg) -> None:
+    from unetseg.cli import predict
+
+    brief, full = unetseg("predict", "--help").out, unetseg("predict", "--help-all").out
+    options = [o for o in predict.params if isinstance(o, click.Option)]
+    for option in options:
+        assert option.opts[0] in brief
+        assert f"\n  {option.opts[0]}" in full
+    assert set(predict.common) <= {o.opts[0] for o in options}
+    assert "Tiles computed at once" in full
+    assert "Tiles computed at once" not in brief
+    assert len(brief.splitlines()) < 66

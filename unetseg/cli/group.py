@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -55,19 +56,60 @@ class SectionOption(click.Option):
 
 
 class SectionCommand(click.Command):
-    """A command whose options are shown in sections, in the order in which they are declared."""
+    """A command whose options are shown in sections, in the order in which they are declared.
+
+    common: options that `--help` explains; the others are only listed there, and explained by `--help-all`.
+    Without `common` all are explained.
+    """
+
+    def __init__(self, *arguments: Any, common: Collection[str] = (), **given: Any) -> None:
+        super().__init__(*arguments, **given)
+        self.common = common
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The command's own parameters, `--help-all` where it shows more than `--help`, and `--help`."""
+        *own, last = super().get_params(ctx)
+        return [*own, *([HELP_ALL] if self.common else []), last]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Each section under its heading; options without a section come last."""
-        sections: dict[str, list[tuple[str, str]]] = {}
         options = [o for o in self.get_params(ctx) if isinstance(o, click.Option)]
+        sections: dict[str, list[click.Option]] = {}
         for option in sorted(options, key=lambda o: not isinstance(o, SectionOption)):
-            record = option.get_help_record(ctx)
-            if record is not None:
-                sections.setdefault(getattr(option, "section", "Other"), []).append(record)
-        for name, records in sections.items():
+            sections.setdefault(getattr(option, "section", "Other"), []).append(option)
+        for name, members in sections.items():
             with formatter.section(name):
-                formatter.write_dl(records)
+                self._format_section(ctx, formatter, members)
+
+    def _format_section(
+        self, ctx: click.Context, formatter: click.HelpFormatter, members: list[click.Option]
+    ) -> None:
+        brief = self.common and HELP_ALL.name not in ctx.meta
+        shown = [
+            o for o in members if not (brief and isinstance(o, SectionOption)) or o.opts[0] in self.common
+        ]
+        records = [record for option in shown if (record := option.get_help_record(ctx))]
+        if records:
+            formatter.write_dl(records)
+        if names := ", ".join(option.opts[0] for option in members if option not in shown):
+            formatter.write_text(f"also {names}" if records else names)
+
+
+def _help_all(context: click.Context, option: click.Parameter, given: bool) -> None:
+    if given:
+        context.meta[option.name] = True
+        click.echo(context.get_help())
+        context.exit()
+
+
+HELP_ALL = click.Option(
+    ["--help-all"],
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_help_all,
+    help="Explain every option.",
+)
 
 
 @click.group(

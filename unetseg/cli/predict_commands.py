@@ -27,7 +27,15 @@ ENGINE_NAMES = ("auto", "openvino", "onnxruntime", "torch")
 """Of `inference.engines`, which is not loaded for `--help`."""
 
 
-@cli.command(cls=SectionCommand)
+COMMON = (
+    *("--out", "--probabilities", "--pictures", "--measure", "--roi", "--overwrite", "--dry-run"),
+    *("--as", "--threshold", "--seed-threshold", "--min-area"),
+    *("--rescale", "--scale", "--diameter", "--memory", "--device"),
+)
+"""The options that `--help` explains."""
+
+
+@cli.command(cls=SectionCommand, common=COMMON)
 @click.argument("run", type=PATH)
 @click.argument("images", type=PATH, nargs=-1, required=True)
 @_result(
@@ -135,7 +143,11 @@ def predict(run: Path, images: tuple[Path, ...], out: Path | None, **given: Any)
     RUN is a run folder, a model file (best.pt), a bioimage.io package (NAME.zip), or a name of `unetseg
     models`. An image of any size is predicted tile by tile with --out BIG.ome.zarr or BIG.ome.tif; after
     an interruption, the same command resumes (docs/large-images.md).
-    """
+
+    \b
+    Example:
+      unetseg predict runs/cells newplate --pictures
+    """  # noqa: D301
     from unetseg.device import describe_device
     from unetseg.models import find_model
     from unetseg.pipeline.prediction import choose_targets, open_model
