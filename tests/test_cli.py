@@ -381,7 +381,7 @@ def test_predict_with_a_pruned_network(unetseg: Unetseg, folder: Path, model: Pa
     expected = api.predict(small, tifffile.imread(image)).probabilities[1]
     np.testing.assert_allclose(tifffile.imread(tmp_path / "out" / "b_probabilities.tif"), expected, atol=1e-6)
     assert np.abs(api.predict(whole, tifffile.imread(image)).probabilities[1] - expected).max() > 1e-3
-    for path, level, said in ((model, 1, "'unet' cannot be pruned"), (nested, 3, "only has a head at level 1 and 2")):
+    for path, level, said in ((model, 1, "'unet' cannot be pruned"), (nested, 3, "a head at level 1 and 2")):
         wrong = unetseg("predict", path, image, "--level", level, "--out", tmp_path / "wrong")
         assert wrong.code == 2
         assert said in wrong.err
