@@ -68,6 +68,7 @@ HOMES = {
     "nibabel": {"images"},
     "pooch": {"download", "models"},
     "requests": {"download"},
+    "psygnal": {"napari"},
     "qtpy": {"napari"},
     "tifffile": {"images"},
     "pyarrow": {"pipeline"},

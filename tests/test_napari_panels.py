@@ -26,9 +26,12 @@ pytestmark = [
 
 
 @pytest.fixture
-def viewer(make_napari_viewer: Callable[[], Any]) -> Any:
+def viewer(make_napari_viewer: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> Any:
     from unetseg.napari.sample_data import touching_cells
+    from unetseg.napari.session import SESSION
 
+    for name, value in {"folder": None, "diameter": 0.0, "runs": []}.items():
+        monkeypatch.setattr(SESSION, name, value)
     viewer = make_napari_viewer()
     for data, arguments, kind in touching_cells():
         getattr(viewer, f"add_{kind}")(data[:3], **arguments)
@@ -75,9 +78,34 @@ def test_predict_to_disk_gives_the_labels_in_memory(viewer: Any, qtbot: Any, tmp
     np.testing.assert_array_equal(np.asarray(viewer.layers["touching cells labels"].data[:]), in_memory)
 
 
+def test_labels_follow_the_settings_on_screen_without_the_network(viewer: Any, qtbot: Any) -> None:
+    from unetseg.napari.predict_panel import PredictPanel
+
+    panel = docked(viewer, PredictPanel(viewer))
+    panel.diameter.value = 20
+    panel.predict()
+    finish(qtbot, panel)
+    labels, kept = viewer.layers["touching cells labels"], panel.kept
+    before = labels.data.copy()
+    panel.threshold.value = 0.8
+    panel.min_area.value = 30  # while the threshold is at work
+    qtbot.waitUntil(lambda: not panel.busy and not panel.again, timeout=60_000)
+    changed = {"threshold": 0.8, "seed_threshold": panel.seeds.value, "min_area": 30}
+    for page in range(len(before)):
+        np.testing.assert_array_equal(labels.data[page], kept.probabilities.labels(page, **changed))
+    assert 0 < (labels.data > 0).sum() < (before > 0).sum()
+    assert "objects" in panel.status.value
+    labels.selected_label = 99
+    labels.paint((0, 5, 5), 99)
+    panel.threshold.value = 0.2
+    assert not panel.busy
+    assert labels.data[0, 5, 5] == 99  # what was drawn by hand stays
+    assert "edited" in panel.status.value
+
+
 def test_errors_are_shown_in_the_panel(viewer: Any, tmp_path: Path) -> None:
+    from unetseg.napari.annotate_panel import AnnotatePanel
     from unetseg.napari.predict_panel import FROM_FILE, PredictPanel
-    from unetseg.napari.train_panel import AnnotatePanel
 
     panel = docked(viewer, PredictPanel(viewer))
     panel.model.value = FROM_FILE
@@ -89,9 +117,10 @@ def test_errors_are_shown_in_the_panel(viewer: Any, tmp_path: Path) -> None:
 
 
 def test_train_predict_correct_and_train_on(viewer: Any, qtbot: Any, tmp_path: Path) -> None:
+    from unetseg.napari.annotate_panel import AnnotatePanel
+    from unetseg.napari.correct_panel import CorrectPanel
     from unetseg.napari.measure_panel import MeasurePanel
-    from unetseg.napari.predict_panel import FROM_FILE, PredictPanel
-    from unetseg.napari.train_panel import AnnotatePanel, CorrectPanel
+    from unetseg.napari.predict_panel import PredictPanel
 
     truth = viewer.layers["touching cells (truth)"].data
     annotate = docked(viewer, AnnotatePanel(viewer))
@@ -109,14 +138,13 @@ def test_train_predict_correct_and_train_on(viewer: Any, qtbot: Any, tmp_path: P
     assert "touching cells preview" in viewer.layers
 
     predict = docked(viewer, PredictPanel(viewer))
-    predict.model.value = FROM_FILE
-    predict.file.value = tmp_path / "runs" / "round1"
+    assert predict.model.value == str(tmp_path / "runs" / "round1")  # offered first
     predict.layer.value = viewer.layers["touching cells"]
     predict.predict()
     assert finish(qtbot, predict).startswith("Done")
 
     correct = docked(viewer, CorrectPanel(viewer))
-    correct.folder.value = tmp_path
+    assert Path(correct.folder.value) == tmp_path  # as in the other panel
     correct.suggest()
     assert finish(qtbot, correct).startswith("Next: touching cells_t")
     assert len(correct.ranking) == 3
@@ -129,6 +157,7 @@ def test_train_predict_correct_and_train_on(viewer: Any, qtbot: Any, tmp_path: P
     correct.steps.value = 4
     correct.train()
     assert "round2" in finish(qtbot, correct)
+    assert predict.model.value == str(tmp_path / "runs" / "round2")
 
     measure = docked(viewer, MeasurePanel(viewer))
     measure.labels.value, measure.image.value = labels, viewer.layers["touching cells"]
@@ -148,7 +177,11 @@ def test_train_predict_correct_and_train_on(viewer: Any, qtbot: Any, tmp_path: P
 
 @pytest.mark.parametrize("panel", ["PredictPanel", "AnnotatePanel", "CorrectPanel", "MeasurePanel"])
 def test_napari_passes_its_window_to_a_parameter_of_this_name(panel: str) -> None:
-    from unetseg.napari import measure_panel, predict_panel, train_panel
+    from unetseg.napari import annotate_panel, correct_panel, measure_panel, predict_panel
 
-    (found,) = {getattr(m, panel) for m in (measure_panel, predict_panel, train_panel) if hasattr(m, panel)}
+    (found,) = {
+        getattr(m, panel)
+        for m in (annotate_panel, correct_panel, measure_panel, predict_panel)
+        if hasattr(m, panel)
+    }
     assert list(inspect.signature(found.__init__).parameters) == ["self", "napari_viewer"]

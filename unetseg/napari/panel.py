@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import napari
+import numpy as np
 from magicgui.widgets import Container, Label, ProgressBar, PushButton, create_widget
 
 from unetseg.errors import UserError
@@ -51,9 +52,13 @@ class Panel(Container):
 
     def stop(self) -> None:
         """Stop the job; what is done stays."""
+        self.stop_job()
+        self.tell("Stopping …")
+
+    def stop_job(self) -> None:
+        """Ask the job, if one is running, to end."""
         if self.job is not None:
             self.job.stop()
-            self.tell("Stopping …")
 
     def tell(self, text: str) -> None:
         """Show a line of text."""
@@ -91,6 +96,14 @@ class Panel(Container):
 def layer_choice(kind: type, label: str) -> Any:
     """A list of the viewer's layers of one kind."""
     return create_widget(annotation=kind, label=label)
+
+
+def shown_page(viewer: napari.Viewer, lengths: Sequence[int]) -> int:
+    """The number of the page on screen of a layer whose axes before y and x have these lengths."""
+    if not lengths:
+        return 0
+    at = [round(i) for i in viewer.dims.current_step[-len(lengths) - 2 : -2]]
+    return int(np.ravel_multi_index(at, tuple(lengths), mode="clip"))
 
 
 def image_of(layer: Image | None, channels: int | None = None) -> LazyImage:

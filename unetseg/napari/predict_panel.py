@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import napari
-from magicgui.widgets import CheckBox, ComboBox, FileEdit, FloatSpinBox, PushButton
+from magicgui.widgets import CheckBox, ComboBox, FileEdit, FloatSlider, FloatSpinBox, PushButton, SpinBox
 from napari.layers import Image
 
 from unetseg import api
 from unetseg.errors import UserError
-from unetseg.models import local_runs, shipped_models
-from unetseg.napari.panel import COUNTED, Panel, image_of, layer_choice
+from unetseg.napari.adjusting import Kept
+from unetseg.napari.model_choice import FROM_FILE, ModelChoice
+from unetseg.napari.panel import COUNTED, Panel, image_of, layer_choice, shown_page
+from unetseg.napari.session import SESSION
 from unetseg.pipeline.model import Model
 from unetseg.pipeline.prediction import trained_pixel_size
-
-FROM_FILE = "a run folder or model file below"
 
 
 class PredictPanel(Panel):
@@ -25,18 +25,21 @@ class PredictPanel(Panel):
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
-        names = [*shipped_models(), *(str(path) for path in local_runs())]
-        self.model = ComboBox(
-            label="Model", choices=[*names, FROM_FILE], value=names[0] if names else FROM_FILE
-        )
-        self.file = FileEdit(label="Run or file", mode="d", nullable=True)
+        self.choice = ModelChoice("Model")
+        self.model, self.file = self.choice.name, self.choice.file
         self.layer = layer_choice(Image, "Image")
         self.diameter = FloatSpinBox(label="Diameter (px)", value=0, min=0, max=10_000, step=1)
         self.diameter.tooltip = "Of the objects; 0: estimated, or not used by this model"
         self.pixel_size = CheckBox(text="Resize to the model's pixel size", value=False)
-        self.threshold = FloatSpinBox(label="Threshold", value=0.5, min=0, max=1, step=0.05)
-        self.seeds = FloatSpinBox(label="Seed threshold", value=0, min=0, max=1, step=0.05)
+        self.threshold = FloatSlider(label="Threshold", value=0.5, min=0, max=1, step=0.01)
+        self.seeds = FloatSlider(label="Seed threshold", value=0, min=0, max=1, step=0.01)
         self.seeds.tooltip = "Touching objects are split by a watershed from seeds above it; 0: no splitting"
+        self.min_area = SpinBox(label="Minimum area (px)", value=0, min=0, max=100_000_000)
+        self.keep = CheckBox(text="Adjust the labels at once", value=True)
+        self.keep.tooltip = (
+            "The probabilities stay in memory (4 bytes a class and pixel): thresholds and minimum area then "
+            "change the labels without running the network again"
+        )
         self.average = ComboBox(label="Average", choices=[1, 4, 8], value=1)
         self.average.tooltip = "Mean of predictions of the image flipped (4), and turned (8)"
         self.out = FileEdit(label="To disk", mode="w", filter="*.ome.zarr", nullable=True)
@@ -45,21 +48,27 @@ class PredictPanel(Panel):
         self.button.clicked.connect(self.predict)
         self.model.changed.connect(self.read_settings)
         self.file.changed.connect(self.read_settings)
-        self.extend([self.model, self.file, self.layer, self.diameter, self.pixel_size, self.threshold,
-                     self.seeds, self.average, self.out, self.button, self.stop_button, self.bar,
-                     self.status])  # fmt: skip
+        self.kept: Kept | None = None
+        self.again = False
+        for setting in (self.threshold, self.seeds, self.min_area):
+            setting.changed.connect(self.adjust)
+        self.extend([self.model, self.file, self.layer, self.diameter, self.pixel_size, self.average,
+                     self.out, self.button, self.stop_button, self.threshold, self.seeds, self.min_area,
+                     self.keep, self.bar, self.status])  # fmt: skip
+        SESSION.trained.connect(self.choose_run)
         self.read_settings()
+
+    def choose_run(self, run: Path) -> None:
+        """Choose a model that has just been trained."""
+        self.choice.choose(str(run))
 
     def chosen_model(self) -> Model:
         """The model, as it was trained; raises UserError where it cannot be loaded."""
-        if self.model.value != FROM_FILE:
-            return api.load_model(self.model.value)
-        if not self.file.value:
-            raise UserError("Choose a run folder, or type the path of a model file.")
-        return api.load_model(self.file.value)
+        return api.load_model(self.choice.value)
 
     def read_settings(self) -> None:
-        """Show the model's own thresholds."""
+        """Show the model's own label settings; labels of another model can no longer be adjusted."""
+        self.kept = None
         if self.model.value == FROM_FILE and not self.file.value:
             return
         model = self.attempt(self.chosen_model)
@@ -67,7 +76,7 @@ class PredictPanel(Panel):
             return
         labels = model.recipe.labels
         self.threshold.value, self.seeds.value = labels.threshold, labels.seed_threshold
-        self.average.value = labels.test_time_augmentation
+        self.min_area.value, self.average.value = labels.min_area, labels.test_time_augmentation
         self.diameter.enabled = model.recipe.object_diameter > 0
         self.tell("")
 
@@ -75,33 +84,70 @@ class PredictPanel(Panel):
         """Predict the layer beside the window."""
         work = self.attempt(self._work)
         if work is not None:
-            layer = self.layer.value
+            layer, self.kept = self.layer.value, None
             name = f"{layer.name} labels"
             self.run(
                 work,
                 lambda event: self._show(event, layer, name),
-                lambda labels: self._finish(labels, layer, name),
+                lambda found: self._finish(found, layer, name),
             )
+
+    def adjust(self) -> None:
+        """Make the labels again of the kept probabilities, the page on screen first."""
+        kept = self.kept
+        if kept is None or kept.layer not in self.viewer.layers:
+            return
+        if self.busy:
+            self.again = True
+            self.stop_job()
+            return
+        settings = self._label_settings()
+        first = shown_page(self.viewer, kept.layer.data.shape[:-2])
+
+        def work(progress: Callable[[Any], None], stopped: Callable[[], bool]) -> int | None:
+            return kept.relabel(settings, first, progress, stopped)
+
+        self.run(work, kept.show, self._adjusted)
+
+    def forget(self) -> None:
+        """Leave the labels as they are: the user has edited them."""
+        if self.kept is not None and not self.busy:
+            self.kept = None
+            self.tell("Labels edited: the sliders no longer change them, Predict makes new ones.")
+
+    def _adjusted(self, objects: int | None) -> None:
+        if objects is not None:
+            self.tell(f"{objects} objects")
+
+    def _ended(self) -> None:
+        super()._ended()
+        if self.again:
+            self.again = False
+            self.adjust()
+
+    def _label_settings(self) -> dict[str, Any]:
+        return {
+            "threshold": self.threshold.value,
+            "seed_threshold": self.seeds.value,
+            "min_area": self.min_area.value,
+        }
 
     def _work(self) -> Callable[..., Any]:
         model = self.chosen_model()
         if model.recipe.classes == 2:
             model = api.labelled_as(model, "instances")
-        model = api.with_label_settings(
-            model,
-            threshold=self.threshold.value,
-            seed_threshold=self.seeds.value,
-            test_time_augmentation=self.average.value,
-        )
+        average = self.average.value
+        model = api.with_label_settings(model, test_time_augmentation=average, **self._label_settings())
         image = image_of(self.layer.value, model.recipe.normalisation.channels)
-        out = Path(self.out.value) if self.out.value else None
-        scale = _to_pixel_size(model, image.spacing_um) if self.pixel_size.value else None
-        diameter = self.diameter.value or None if self.diameter.enabled else None
+        given = {
+            "out": Path(self.out.value) if self.out.value else None,
+            "diameter": self.diameter.value or None if self.diameter.enabled else None,
+            "scale": _to_pixel_size(model, image.spacing_um) if self.pixel_size.value else None,
+            "keep": self.keep.value,
+        }
 
         def work(progress: Callable[[Any], None], stopped: Callable[[], bool]) -> Any:
-            return api.predict_layer(
-                model, image, out, diameter=diameter, scale=scale, progress=progress, stopped=stopped
-            )
+            return api.predict_layer(model, image, **given, progress=progress, stopped=stopped)
 
         return work
 
@@ -110,11 +156,15 @@ class PredictPanel(Panel):
         if event.labels is not None:
             self.show_labels(event.labels, layer, name)
 
-    def _finish(self, labels: Any, layer: Image, name: str) -> None:
-        if labels is None:
-            self.tell("Stopped. Tiles that were done are shown.")
+    def _finish(self, found: Any, layer: Image, name: str) -> None:
+        if found is None:
+            what = "Predict again to resume." if self.out.value else "Tiles that were done are shown."
+            self.tell(f"Stopped. {what}")
             return
-        self.show_labels(labels, layer, name)
+        made = self.show_labels(found.labels, layer, name)
+        if found.probabilities is not None:
+            self.kept = Kept(made, found.probabilities)
+            made.events.paint.connect(self.forget)
         self.tell(f"Done: {name}" + (f", in {self.out.value}" if self.out.value else ""))
 
 

@@ -18,8 +18,10 @@ from unetseg.pipeline.events import Validated
 from unetseg.pipeline.model import Model
 from unetseg.pipeline.run_experiment import Event
 from unetseg.run import Run
+from unetseg.settings import Experiment
 
 RUNS = "runs"
+LAST_ROUND = "the last round"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,19 @@ class Preview:
 
     step: int
     labels: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class RoundSettings:
+    """How a round is trained: its steps, the objects' diameter in pixels (0: not known), where it starts.
+
+    start_from: a run folder, model file or name; LAST_ROUND: the project's last model, if it has one; ""
+    for fresh weights.
+    """
+
+    steps: int = 300
+    diameter: float = 0.0
+    start_from: str = ""
 
 
 def save_pages(
@@ -80,23 +95,36 @@ def rounds(folder: Path) -> list[Path]:
     return sorted((p for p in found if p.name[5:].isdecimal()), key=lambda p: int(p.name[5:]))
 
 
+def trained_rounds(folder: Path) -> list[Path]:
+    """The rounds of a project that have a model, oldest first."""
+    return [path for path in rounds(folder) if Run(path).best.is_file()]
+
+
 def last_model(folder: Path) -> Model:
     """The model of the last round that has one, as a model of objects; UserError where there is none."""
-    trained = [path for path in rounds(folder) if Run(path).best.is_file()]
+    trained = trained_rounds(folder)
     if not trained:
         raise UserError(f"{folder}: no model yet. Train first.")
     return api.labelled_as(api.load_model(trained[-1]), "instances")
 
 
+def new_experiment(folder: Path, settings: RoundSettings) -> Experiment:
+    """The experiment of a new round on the annotations of a folder."""
+    start = settings.start_from
+    if start == LAST_ROUND:
+        start = "".join(str(path.resolve()) for path in trained_rounds(folder)[-1:])
+    return api.annotated_experiment(folder, settings.steps, diameter=settings.diameter, start_from=start)
+
+
 def train_round(
     folder: Path,
     run: Path,
-    steps: int,
+    settings: RoundSettings,
     page: NDArray[Any] | None,
     progress: Callable[[Event | Preview], None],
     stopped: Callable[[], bool],
 ) -> Path:
-    """Train on the annotations of a folder, or resume the run; returns the run folder.
+    """Train a new round on the annotations of a folder, or resume the run; returns the run folder.
 
     page: (c, y, x) that is predicted whenever the model has become better: a Preview to `progress`.
     """
@@ -108,7 +136,7 @@ def train_round(
             progress(Preview(event.step, api.predict(model, page).labels))
 
     begun = Run(run).last.is_file()
-    experiment = Run.open(run).experiment if begun else api.annotated_experiment(folder, steps)
+    experiment = Run.open(run).experiment if begun else new_experiment(folder, settings)
     api.train(experiment, run, progress=report, stopped=stopped)
     return run
 

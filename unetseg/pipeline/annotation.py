@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +17,7 @@ from unetseg.errors import UserError
 from unetseg.files import replacing
 from unetseg.images.formats import image_files
 from unetseg.images.whole import read_stack, write_stack
+from unetseg.pipeline.auto import DERIVED, derive_settings, downsampling, largest_crop
 from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.settings import DataSettings, Experiment, LabelSettings, TrainSettings
 
@@ -22,6 +25,13 @@ Zero = Literal["not annotated", "background"]
 NOT_ANNOTATED, BACKGROUND, OBJECT = 0, 1, 2
 """Values in the label files that are written, as in docs/scribbles.md."""
 CROP, STRIDE = 96, 16
+SMALL = 0.1
+"""Objects below this part of the area of a disk of the given diameter are dropped."""
+GIVEN = frozenset(
+    {"data.root", "data.labels", "data.not_annotated", "data.object_diameter", "train.steps",
+     "train.class_balanced_crops", "train.validate_every", "train.start_from"}
+)  # fmt: skip
+"""What an experiment on annotations says itself, beside all that is otherwise derived from objects."""
 
 
 def annotation_classes(
@@ -65,11 +75,40 @@ def write_annotation(
     return path
 
 
-def annotated_experiment(folder: Path, steps: int = 300) -> Experiment:
+def annotated_experiment(
+    folder: Path, steps: int = 300, *, diameter: float = 0.0, start_from: str = ""
+) -> Experiment:
     """The experiment that learns a folder's annotations; also written to FOLDER/experiment.toml.
 
-    Crops are drawn around annotated pixels of both classes. Raises UserError while one of the two is missing.
+    diameter: about how large the objects are in pixels, 0 if it is not known; images are downsampled so that
+    the network sees a few objects at once. start_from: as train.start_from. Crops are drawn around annotated
+    pixels of both classes. Raises UserError while one of the two is missing.
     """
+    side = _smallest_side(folder)
+    train = TrainSettings(
+        steps=steps, class_balanced_crops=True, validate_every=max(1, steps // 4), start_from=start_from
+    )
+    experiment = Experiment(
+        name=folder.resolve().name,
+        data=DataSettings(root=str(folder.resolve()), labels="classes", not_annotated=(NOT_ANNOTATED,)),
+        train=train,
+        labels=LabelSettings(test_time_augmentation=4, min_area=int(SMALL * math.pi / 4 * diameter**2)),
+    )
+    given = DERIVED | GIVEN
+    if diameter:
+        data = replace(experiment.data, downsample=downsampling(diameter, side))
+        experiment = replace(experiment, data=data)
+    elif start_from:
+        given -= {"data.downsample"}
+    experiment = derive_settings(experiment, given).experiment
+    experiment = replace(experiment, train=replace(experiment.train, crop=_crop(experiment, side)))
+    with replacing(folder / "experiment.toml") as file:
+        file.write_text(tomli_w.dumps(experiment_table(experiment)), encoding="utf-8")
+    return experiment
+
+
+def _smallest_side(folder: Path) -> int:
+    """The shortest side in pixels of the annotated images; UserError while a class is missing."""
     labels = [read_stack(p).pixels for p in image_files(folder / "labels")] if folder.is_dir() else []
     there = {int(v) for label in labels for v in np.unique(label)}
     for value, what in ((BACKGROUND, "background"), (OBJECT, "objects")):
@@ -80,20 +119,12 @@ def annotated_experiment(folder: Path, steps: int = 300) -> Experiment:
         raise UserError(
             f"{folder}: the smallest image is {side} pixels across; at least {STRIDE} are needed."
         )
-    experiment = Experiment(
-        name=folder.resolve().name,
-        data=DataSettings(root=str(folder.resolve()), labels="classes", not_annotated=(NOT_ANNOTATED,)),
-        train=TrainSettings(
-            steps=steps,
-            crop=(min(CROP, side // STRIDE * STRIDE),),
-            class_balanced_crops=True,
-            validate_every=max(1, steps // 4),
-        ),
-        labels=LabelSettings(test_time_augmentation=4),
-    )
-    with replacing(folder / "experiment.toml") as file:
-        file.write_text(tomli_w.dumps(experiment_table(experiment)), encoding="utf-8")
-    return experiment
+    return side
+
+
+def _crop(experiment: Experiment, side: int) -> tuple[int, ...]:
+    """A crop that the network takes and that fits images of `side` pixels."""
+    return largest_crop(experiment.net, (min(CROP, side // experiment.data.downsample),) * 2)[:1]
 
 
 def uncertainty(model: Model, image: NDArray[Any]) -> float:

@@ -156,6 +156,28 @@ def derive_settings(experiment: Experiment, given: Collection[str]) -> Resolved:
     return Resolved(_with(experiment, found, given), (*told, *lines))
 
 
+def downsampling(diameter: float, side: int) -> int:
+    """The factor that brings objects of this diameter in pixels to about 48; images keep 64 pixels a side."""
+    return max(1, min(round(diameter / OBJECT_PX), 4, side // 64))
+
+
+def largest_crop(net: dict[str, NetOption], size: tuple[int, ...], channels: int = 1) -> tuple[int, ...]:
+    """The largest crop up to `size` that the network takes; UserError where there is none."""
+    name, options = name_and_options(net)
+    with torch.device("meta"):
+        built = build_net(name, channels=channels, classes=2, **options)
+    if len(size) != built.dims:
+        return size  # another error names the axes
+    crop, _ = built.footprint.nearest_legal(size)
+    least = SMALLEST_CROP if len(size) == 2 else 1
+    if not built.footprint.valid and (any(np.greater(crop, size)) or min(crop) < least):
+        least = max(least, *built.footprint.smallest)
+        raise UserError(
+            f"the images are {min(size)} pixels on their smaller side; at least {least} are needed."
+        )
+    return tuple(int(n) for n in crop)
+
+
 def _from_model(experiment: Experiment, given: Collection[str]) -> Found:
     """The settings that are not given, but known from the model in train.start_from."""
     own_net = any(key.startswith("net.") for key in given)
@@ -168,16 +190,16 @@ def _of_images(seen: _Seen) -> Found:
     areas = [a for s in seen.samples for a in _areas(s)] if seen.objects else []
     diameter = statistics.median(areas) ** 0.5 if areas else OBJECT_PX
     side = min(min(e.shape) for e in seen.entries)
-    downsample = max(1, min(round(diameter / OBJECT_PX), 4, side // 64))
+    downsample = downsampling(diameter, side)
     words = f"the median object is {diameter:.0f} px across" if areas else "no objects to go by"
     if experiment.data.object_diameter:
         downsample, words = 1, "data.object_diameter is set"
     shrunk = -(-side // (experiment.data.downsample if "data.downsample" in seen.given else downsample))
-    size = (min(CROP, shrunk),) * 2
+    size, channels = (min(CROP, shrunk),) * 2, len(seen.samples[0].image)
     found: Found = {
         "data.downsample": (downsample, words),
         "train.crop": (
-            _crop(experiment.net, size, seen.samples)[:1],
+            largest_crop(experiment.net, size, channels)[:1],
             f"the smallest image has {shrunk} px per side",
         ),
     }
@@ -196,7 +218,10 @@ def _of_volumes(seen: _Seen) -> Found:
     multiple = 2 ** VOLUME_NET["depth"] if not own else 1  # type: ignore[operator]
     size = tuple(int(min(-(-n // multiple) * multiple, VOLUME_CROP)) for n in sides)
     found: Found = {
-        "train.crop": (_crop(net, size, seen.samples), f"the smallest volume has {_pixels(sides)} pixels"),
+        "train.crop": (
+            largest_crop(net, size, len(seen.samples[0].image)),
+            f"the smallest volume has {_pixels(sides)} pixels",
+        ),
         "train.batch": (2, "crops of volumes are large"),
     }
     if net != experiment.net:
@@ -231,23 +256,6 @@ def _with(experiment: Experiment, found: Found, given: Collection[str]) -> Exper
 def _areas(sample: Sample) -> list[int]:
     labels = np.asarray(sample.labels)
     return np.unique(labels[labels > 0], return_counts=True)[1].tolist()
-
-
-def _crop(net: dict[str, NetOption], size: tuple[int, ...], samples: Sequence[Sample]) -> tuple[int, ...]:
-    """The largest crop up to `size` that the network takes."""
-    name, options = name_and_options(net)
-    with torch.device("meta"):
-        built = build_net(name, channels=samples[0].image.shape[0], classes=2, **options)
-    if len(size) != built.dims:
-        return size  # another error names the axes
-    crop, _ = built.footprint.nearest_legal(size)
-    least = SMALLEST_CROP if len(size) == 2 else 1
-    if not built.footprint.valid and (any(np.greater(crop, size)) or min(crop) < least):
-        least = max(least, *built.footprint.smallest)
-        raise UserError(
-            f"the images are {min(size)} pixels on their smaller side; at least {least} are needed."
-        )
-    return tuple(int(n) for n in crop)
 
 
 def _pixels(sides: Sequence[int]) -> str:

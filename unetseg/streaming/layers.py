@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,44 @@ from numpy.typing import NDArray
 from unetseg.errors import UserError
 from unetseg.images import LazyImage
 from unetseg.images.ome_zarr import open_labels
+from unetseg.images.rescale import nearest_index
 from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.pipeline.object_size import as_factors, scale_of_image
-from unetseg.streaming.job import Request
+from unetseg.pipeline.relabel import label_settings, relabel_maps
+from unetseg.streaming.job import LABELS_ALONE, OptionalOutputs, Request
 from unetseg.streaming.journal import MemoryJournal
 from unetseg.streaming.output import is_streamed, make_result, predict_to, stack_store
 from unetseg.streaming.work import Resumed, TileDone
 
 VIEW_MEMORY = 512 * 2**20
+
+
+@dataclass(frozen=True)
+class KeptProbabilities:
+    """Probabilities (planes, k, y, x) of the size at which they were predicted, to make labels of."""
+
+    model: Model
+    maps: NDArray[np.float32]
+    yx: tuple[int, int]
+
+    def labels(self, plane: int, **changed: Any) -> NDArray[np.int32]:
+        """Object labels (y, x) of a plane at the image's size, with other label settings than the model's.
+
+        changed: settings of `LabelSettings`, such as threshold=0.6; the network is not run.
+        """
+        found = relabel_maps(self.maps[plane], label_settings(self.model, **changed))
+        rows, columns = (
+            nearest_index(slice(0, n), n, old) for n, old in zip(self.yx, found.shape, strict=True)
+        )
+        return found[rows[:, None], columns]
+
+
+@dataclass(frozen=True)
+class LayerLabels:
+    """Labels (*axes, y, x), an array or of an OME-Zarr a Zarr array; probabilities where they were kept."""
+
+    labels: Any
+    probabilities: KeptProbabilities | None = None
 
 
 @dataclass(frozen=True)
@@ -38,14 +68,16 @@ def predict_layer(
     *,
     diameter: float | None = None,
     scale: tuple[float, float] | None = None,
+    keep: bool = False,
     progress: Callable[[Progress], None] = lambda progress: None,
     stopped: Callable[[], bool] = lambda: False,
-) -> Any:
-    """Labels (*axes, y, x) of all planes of an image: an array, or a Zarr array in the OME-Zarr `out`.
+) -> LayerLabels | None:
+    """Labels (*axes, y, x) of all planes of an image: in memory, or in `out`, an OME-Zarr.
 
     diameter: of the objects in pixels; scale: factors (y, x) by which the image is resized instead.
-    stopped: asked after every tile; once it returns True, None is returned, and the same call resumes an
-    OME-Zarr.
+    keep: whether the probabilities stay in memory, 4 bytes a class and pixel; not with `out`, nor of a
+    model of classes. stopped: asked after every tile; once it returns True, None is returned, and the same
+    call resumes an OME-Zarr.
     """
     if model.net.dims == 3:
         raise UserError("a model of volumes: predict the file with `unetseg predict`, then open its labels.")
@@ -54,15 +86,41 @@ def predict_layer(
     tiling = PredictSettings(memory=VIEW_MEMORY)
     if scale is None:
         scale = as_factors(scale_of_image(model, image, tiling, diameter))
-    request = Request.of(model, image, tiling, scale=scale, chunked=out is not None)
-    whole = len(request.steps) * len(request.image.planes) * int(np.prod(request.image.shape[1:]))
-    shape = (*image.axes.values(), *image.shape[1:])
+    kept = keep and out is None and model.recipe.kind != "classes"
+    outputs = OptionalOutputs("float32") if kept else LABELS_ALONE
+    request = Request.of(model, image, tiling, outputs=outputs, scale=scale, chunked=out is not None)
     if out is None:
-        store = stack_store(request, None)
-        events = make_result(request.job(store, MemoryJournal()))
-        shown = store.labels.reshape(shape) if scale is None else None
-    else:
-        events, shown = predict_to(request, out), None
+        return _in_memory(request, progress, stopped)
+    if not _finished(request, predict_to(request, out), None, progress, stopped):
+        return None
+    return LayerLabels(open_labels(out, "classes" if model.recipe.kind == "classes" else "labels"))
+
+
+def _in_memory(
+    request: Request, progress: Callable[[Progress], None], stopped: Callable[[], bool]
+) -> LayerLabels | None:
+    """Labels in an array that is shown as it is filled, unless the image is resized for the network."""
+    source = request.source
+    shape = (*source.axes.values(), *source.shape[1:])
+    store = stack_store(request, None)
+    maps = store.maps  # as predicted; they are brought to the image's size at the end
+    shown = store.labels.reshape(shape) if request.image is source else None
+    events = make_result(request.job(store, MemoryJournal()))
+    if not _finished(request, events, shown, progress, stopped):
+        return None
+    kept = KeptProbabilities(request.model, maps, source.shape[1:]) if maps.size else None
+    return LayerLabels(store.labels.reshape(shape), kept)
+
+
+def _finished(
+    request: Request,
+    events: Iterable[Any],
+    shown: NDArray[Any] | None,
+    progress: Callable[[Progress], None],
+    stopped: Callable[[], bool],
+) -> bool:
+    """Follow the events of a result to its end; False where it was stopped before."""
+    whole = len(request.steps) * len(request.image.planes) * int(np.prod(request.image.shape[1:]))
     done = 0.0
     for event in events:
         if isinstance(event, TileDone):
@@ -71,7 +129,5 @@ def predict_layer(
             done += event.done / max(event.steps, 1)
         progress(Progress(min(done, 1.0), shown))
         if stopped():
-            return None
-    if out is not None:
-        return open_labels(out, "classes" if model.recipe.kind == "classes" else "labels")
-    return store.labels.reshape(shape)
+            return False
+    return True

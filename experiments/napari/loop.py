@@ -1,0 +1,243 @@
+"""The loop of the napari panels on real images: scribble, train, predict, correct, train on.
+
+python -m experiments.napari.loop OUT u373|nuclei [--from MODEL] [--steps N] [--seed N]
+
+Drives the panels of a real viewer, so it needs a display: `xvfb-run -a python -m …`.
+A script stands in for the user. It draws a few strokes in cells and in the background of three images, inside
+the truth; later it corrects the predicted labels of the page that the panel suggests: objects that miss the
+truth are drawn again, surplus ones erased. The images are found below $UNETSEG_DATA. Every round is scored on
+images that nothing was drawn on: OUT/results.md has the scores and the seconds of waiting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import napari
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtWidgets import QApplication
+from scipy.ndimage import binary_dilation, distance_transform_edt
+from skimage.draw import line
+
+from unetseg import api
+from unetseg.config import find_data
+from unetseg.images.whole import read_stack
+
+SCORES = ["iou", "f1", "seg"]
+SCRIBBLED, CORRECTED = 3, 2
+CELLS, BACKGROUND_STROKES, PEN = 4, 4, 2
+RIGHT = 0.75
+"""From this IoU on the user leaves an object as it is."""
+NUCLEI = (256, 256)
+DIAMETER = {"u373": 80.0, "nuclei": 20.0}
+
+
+@dataclass
+class Images:
+    """Pages (t, y, x) and their truth, for drawing on and for scoring."""
+
+    pages: NDArray[Any]
+    truth: NDArray[Any]
+    test: NDArray[Any]
+    test_truth: NDArray[Any]
+    pixel_um: float
+
+
+@dataclass
+class Row:
+    """A round: what it learned from, its scores, and how long the user waited, in processor seconds too."""
+
+    learned: str
+    suggest_s: float
+    train_s: float
+    predict_s: float
+    scores: dict[str, float]
+
+
+def u373() -> Images:
+    """Gold frames of sequence 01 to draw on, of sequence 02 to score."""
+    root = find_data("PhC-C2DH-U373")
+    parts = []
+    for sequence in ("01", "02"):
+        truth = sorted((root / f"{sequence}_GT" / "SEG").glob("man_seg*.tif"))
+        parts += [
+            _stack([root / sequence / f"t{p.stem.removeprefix('man_seg')}.tif" for p in truth]),
+            _stack(truth),
+        ]
+    return Images(*parts, 0.65)
+
+
+def nuclei() -> Images:
+    """The images of 256×256 pixels that the shipped model was not trained on: the first half to draw on."""
+    from experiments.nuclei.ship import HELD_OUT
+
+    root = find_data("nuclei-dsb2018")
+    names = [n for kind, names in HELD_OUT.items() if kind.startswith("256") for n in names]
+    drawn, test = names[0::2], names[1::2]
+    parts = [
+        _stack([root / folder / f"{n}.tif" for n in part])
+        for part in (drawn, test)
+        for folder in ("images", "labels")
+    ]
+    return Images(*parts, 1.0)
+
+
+def _stack(paths: list[Path]) -> NDArray[Any]:
+    return np.stack([np.squeeze(read_stack(p).pixels) for p in paths])
+
+
+def scribbles(truth: NDArray[Any], rng: np.random.Generator) -> NDArray[np.uint16]:
+    """Strokes (y, x): 1 background, 2 objects, each well inside what it marks."""
+    found = np.zeros(truth.shape, np.uint16)
+    ids = np.unique(truth[truth > 0])
+    for i in rng.permutation(ids)[:CELLS]:
+        depth = distance_transform_edt(truth == i)
+        found[_stroke(depth > max(1.0, 0.3 * depth.max()), rng) & (truth == i)] = 2
+        around = distance_transform_edt(truth != i)
+        ring = (around > 3) & (around < 8) & (truth == 0)
+        found[_stroke(ring, rng) & (truth == 0)] = 1
+    for _ in range(BACKGROUND_STROKES):
+        found[_stroke(distance_transform_edt(truth == 0) > 5, rng) & (truth == 0)] = 1
+    return found
+
+
+def _stroke(where: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """A straight stroke between two random pixels of a region."""
+    found = np.zeros(where.shape, bool)
+    inside = np.argwhere(where)
+    if len(inside):
+        (a, b), (c, d) = inside[rng.integers(len(inside), size=2)]
+        found[line(a, b, c, d)] = True
+    return binary_dilation(found, iterations=PEN)
+
+
+def corrected(labels: NDArray[Any], truth: NDArray[Any]) -> tuple[NDArray[Any], int]:
+    """The labels (y, x) after the user's edits, and how many there were."""
+    found, edits = labels.copy(), 0
+    kept = set()
+    for i in np.unique(truth[truth > 0]):
+        own = truth == i
+        other, counts = np.unique(found[own], return_counts=True)
+        best = int(other[np.argmax(counts)])
+        if best and (own & (found == best)).sum() / (own | (found == best)).sum() >= RIGHT:
+            kept.add(best)
+            continue
+        new = int(found.max()) + 1
+        found[own] = new
+        kept.add(new)
+        edits += 1
+    surplus = set(np.unique(found[found > 0]).tolist()) - kept
+    found[np.isin(found, list(surplus))] = 0
+    return found, edits + len(surplus)
+
+
+class Loop:
+    """The three panels of a viewer, and a user who waits."""
+
+    def __init__(self, images: Images, arguments: argparse.Namespace) -> None:
+        self.viewer = napari.Viewer(show=False)
+        self.images = images
+        size = {"scale": (1.0, images.pixel_um, images.pixel_um), "units": ("pixel", "um", "um")}
+        self.layer = self.viewer.add_image(images.pages, name="cells", **size)
+        self.test = self.viewer.add_image(images.test, name="test", **size)
+        self.annotate, self.correct, self.predict = map(
+            self.panel, ("Annotate and train", "Correct and train on", "Predict")
+        )
+        self.annotate.folder.value, self.annotate.diameter.value = arguments.out, DIAMETER[arguments.data]
+        for panel in (self.annotate, self.correct):
+            panel.steps.value, panel.image.value = arguments.steps, self.layer
+        if arguments.start:
+            self.annotate.start.value = arguments.start
+
+    def panel(self, name: str) -> Any:
+        """A panel, opened as from the menu."""
+        _, panel = self.viewer.window.add_plugin_dock_widget("unetseg-microscopy", name, tabify=True)
+        return panel
+
+    def scribble(self, rng: np.random.Generator) -> str:
+        """Draw on the first images, and save: what was drawn."""
+        self.annotate.add_layer()
+        drawn = self.annotate.labels.value
+        for i in np.linspace(0, len(self.images.pages) - 1, SCRIBBLED).round().astype(int):
+            drawn.data[i] = scribbles(self.images.truth[i], rng)
+        self.annotate.save()
+        share = (drawn.data > 0).sum() / (SCRIBBLED * drawn.data[0].size)
+        return f"strokes over {share:.1%} of {SCRIBBLED} images"
+
+    def improve(self) -> tuple[str, float]:
+        """Go to the suggested page, correct it, add it: what was done, and the seconds of waiting."""
+        waited = self.wait(self.correct, self.correct.suggest)
+        print(self.correct.status.value)
+        page = self.correct.page()
+        labels = self.viewer.layers["cells labels"]
+        labels.data[page], edits = corrected(labels.data[page], self.images.truth[page])
+        self.correct.image.value, self.correct.labels.value = self.layer, labels
+        self.correct.add()
+        print(self.correct.status.value)
+        return f"+ 1 image, {edits} edits", waited
+
+    def round(self, panel: Any, learned: str, suggest_s: float) -> Row:
+        """Train, predict both stacks, score the one that nothing was drawn on."""
+        train_s = self.wait(panel, panel.train)
+        print(panel.status.value)
+        seconds = [self.wait(self.predict, self._predict_of(layer)) for layer in (self.layer, self.test)]
+        labels = self.viewer.layers["test labels"].data
+        scores = api.score(list(self.images.test_truth), list(np.asarray(labels)), SCORES)
+        row = Row(learned, suggest_s, train_s, sum(seconds), scores)
+        print(row)
+        return row
+
+    def _predict_of(self, layer: Any) -> Callable[[], None]:
+        self.predict.layer.value = layer
+        return self.predict.predict
+
+    def wait(self, panel: Any, act: Callable[[], Any]) -> float:
+        """Press a button and wait: seconds."""
+        begun = time.perf_counter()
+        act()
+        while panel.busy:
+            QApplication.processEvents()
+            time.sleep(0.01)
+        QApplication.processEvents()
+        return time.perf_counter() - begun
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Run the rounds and write the table."""
+    images = {"u373": u373, "nuclei": nuclei}[arguments.data]()
+    rng = np.random.default_rng(arguments.seed)
+    loop = Loop(images, arguments)
+    rows = [loop.round(loop.annotate, loop.scribble(rng), 0.0)]
+    for _ in range(CORRECTED):
+        learned, waited = loop.improve()
+        rows.append(loop.round(loop.correct, learned, waited))
+    loop.viewer.close()
+    (arguments.out / "results.md").write_text(table(rows), encoding="utf-8")
+    print(table(rows))
+
+
+def table(rows: list[Row]) -> str:
+    """The rounds as Markdown."""
+    lines = [f"| round | learned from | {' | '.join(SCORES)} | suggestion, s | training, s | prediction, s |"]
+    lines.append("|" + "---|" * (5 + len(SCORES)))
+    for number, row in enumerate(rows, 1):
+        scores = " | ".join(f"{row.scores[name]:.3f}" for name in SCORES)
+        seconds = " | ".join(f"{s:.0f}" for s in (row.suggest_s, row.train_s, row.predict_s))
+        lines.append(f"| {number} | {row.learned} | {scores} | {seconds} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("data", choices=["u373", "nuclei"])
+    parser.add_argument("--from", dest="start", default="")
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=1)
+    main(parser.parse_args())
