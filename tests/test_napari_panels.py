@@ -44,7 +44,7 @@ def docked(viewer: Any, panel: Any) -> Any:
 
 
 def finish(qtbot: Any, panel: Any) -> str:
-    qtbot.waitUntil(lambda: not panel.busy, timeout=60_000)
+    qtbot.waitUntil(lambda: not panel.busy, timeout=300_000)
     return str(panel.status.value)
 
 
@@ -89,7 +89,7 @@ def test_labels_follow_the_settings_on_screen_without_the_network(viewer: Any, q
     before = labels.data.copy()
     panel.threshold.value = 0.8
     panel.min_area.value = 30  # while the threshold is at work
-    qtbot.waitUntil(lambda: not panel.busy and not panel.again, timeout=60_000)
+    qtbot.waitUntil(lambda: not panel.busy and not panel.again, timeout=300_000)
     changed = {"threshold": 0.8, "seed_threshold": panel.seeds.value, "min_area": 30}
     for page in range(len(before)):
         np.testing.assert_array_equal(labels.data[page], kept.probabilities.labels(page, **changed))

@@ -12,7 +12,6 @@ images that nothing was drawn on: OUT/results.md has the scores and the seconds 
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +20,10 @@ from typing import Any
 import napari
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtWidgets import QApplication
 from scipy.ndimage import binary_dilation, distance_transform_edt
 from skimage.draw import line
 
+from experiments.napari.driver import open_panel, wait
 from unetseg import api
 from unetseg.config import find_data
 from unetseg.images.whole import read_stack
@@ -145,20 +144,16 @@ class Loop:
         self.images = images
         size = {"scale": (1.0, images.pixel_um, images.pixel_um), "units": ("pixel", "um", "um")}
         self.layer = self.viewer.add_image(images.pages, name="cells", **size)
-        self.test = self.viewer.add_image(images.test, name="test", **size)
-        self.annotate, self.correct, self.predict = map(
-            self.panel, ("Annotate and train", "Correct and train on", "Predict")
+        self.size = size
+        self.annotate, self.correct, self.predict = (
+            open_panel(self.viewer, name)
+            for name in ("Annotate and train", "Correct and train on", "Predict")
         )
         self.annotate.folder.value, self.annotate.diameter.value = arguments.out, DIAMETER[arguments.data]
         for panel in (self.annotate, self.correct):
             panel.steps.value, panel.image.value = arguments.steps, self.layer
         if arguments.start:
             self.annotate.start.value = arguments.start
-
-    def panel(self, name: str) -> Any:
-        """A panel, opened as from the menu."""
-        _, panel = self.viewer.window.add_plugin_dock_widget("unetseg-microscopy", name, tabify=True)
-        return panel
 
     def scribble(self, rng: np.random.Generator) -> str:
         """Draw on the first images, and save: what was drawn."""
@@ -172,7 +167,7 @@ class Loop:
 
     def improve(self) -> tuple[str, float]:
         """Go to the suggested page, correct it, add it: what was done, and the seconds of waiting."""
-        waited = self.wait(self.correct, self.correct.suggest)
+        waited = wait(self.correct, self.correct.suggest)
         print(self.correct.status.value)
         page = self.correct.page()
         labels = self.viewer.layers["cells labels"]
@@ -183,29 +178,27 @@ class Loop:
         return f"+ 1 image, {edits} edits", waited
 
     def round(self, panel: Any, learned: str, suggest_s: float) -> Row:
-        """Train, predict both stacks, score the one that nothing was drawn on."""
-        train_s = self.wait(panel, panel.train)
+        """Train, predict the pages, and score other ones."""
+        train_s = wait(panel, panel.train)
         print(panel.status.value)
-        seconds = [self.wait(self.predict, self._predict_of(layer)) for layer in (self.layer, self.test)]
-        labels = self.viewer.layers["test labels"].data
-        scores = api.score(list(self.images.test_truth), list(np.asarray(labels)), SCORES)
-        row = Row(learned, suggest_s, train_s, sum(seconds), scores)
+        predict_s = wait(self.predict, self._predict_of(self.layer))
+        row = Row(learned, suggest_s, train_s, predict_s, self.score())
         print(row)
         return row
+
+    def score(self) -> dict[str, float]:
+        """Predict the images that nothing is drawn on, and score their labels."""
+        test = self.viewer.add_image(self.images.test, name="test", **self.size)
+        wait(self.predict, self._predict_of(test))
+        labels = self.viewer.layers["test labels"]
+        scores = api.score(list(self.images.test_truth), list(np.asarray(labels.data)), SCORES)
+        for layer in (labels, test):
+            self.viewer.layers.remove(layer)
+        return scores
 
     def _predict_of(self, layer: Any) -> Callable[[], None]:
         self.predict.layer.value = layer
         return self.predict.predict
-
-    def wait(self, panel: Any, act: Callable[[], Any]) -> float:
-        """Press a button and wait: seconds."""
-        begun = time.perf_counter()
-        act()
-        while panel.busy:
-            QApplication.processEvents()
-            time.sleep(0.01)
-        QApplication.processEvents()
-        return time.perf_counter() - begun
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -9,10 +9,11 @@ import numpy as np
 from magicgui.widgets import Label, PushButton
 from napari.layers import Image
 
+from unetseg import api
 from unetseg.errors import UserError
 from unetseg.images import LazyImage
 from unetseg.napari.layers import channel_axis, full_size
-from unetseg.napari.panel import COUNTED, image_of
+from unetseg.napari.panel import COUNTED, image_of, labels_of
 from unetseg.napari.rounds import LAST_ROUND, last_model, page_name
 from unetseg.napari.training_panel import TrainingPanel
 from unetseg.pipeline.annotation import most_uncertain
@@ -28,12 +29,20 @@ class CorrectPanel(TrainingPanel):
         self.convention = Label(value="0 background · 1, 2, … objects: correct all of the page")
         self.ranking: list[tuple[str, float]] = []
         self.start.value = LAST_ROUND
+        self.image.changed.connect(self.choose_labels)
         self.add_button.clicked.connect(self.add)
         self.suggest_button.clicked.connect(self.suggest)
         self.extend(
             [self.folder, self.image, self.labels, self.convention, self.add_button, self.suggest_button]
         )
         self.add_training()
+
+    def choose_labels(self) -> None:
+        """Choose the labels that were predicted of the image, if there are any."""
+        predicted = labels_of(self.image.value) if self.image.value is not None else ""
+        if predicted in self.viewer.layers:
+            self.labels.reset_choices()
+            self.labels.value = self.viewer.layers[predicted]
 
     def add(self) -> None:
         """Write the corrected page on screen into the project folder."""
@@ -53,6 +62,7 @@ class CorrectPanel(TrainingPanel):
         model = self.attempt(lambda: last_model(self.project()))
         if model is None:
             return
+        model = api.with_label_settings(model, test_time_augmentation=1)  # every page is waited for
         layers = [layer for layer in self.viewer.layers if isinstance(layer, Image)]
         channels = model.recipe.normalisation.channels
         fitting = [(layer, image_of(layer, channels)) for layer in layers if _fits(layer, channels)]

@@ -9,7 +9,7 @@ from magicgui.widgets import ComboBox, FileEdit
 
 from unetseg.errors import UserError
 from unetseg.models import local_runs, shipped_models
-from unetseg.napari.session import SESSION
+from unetseg.napari.session import SESSION, follow
 
 FROM_FILE = "a file …"
 
@@ -29,7 +29,7 @@ class ModelChoice:
         )
         self.file.visible = False
         self.name.changed.connect(self._show_file)
-        SESSION.changed.connect(self.refresh)
+        follow(SESSION.changed, self.name, self.refresh)
 
     @property
     def value(self) -> str:

@@ -98,6 +98,11 @@ def layer_choice(kind: type, label: str) -> Any:
     return create_widget(annotation=kind, label=label)
 
 
+def labels_of(layer: Image) -> str:
+    """The name of the layer of labels predicted of an image."""
+    return f"{layer.name} labels"
+
+
 def shown_page(viewer: napari.Viewer, lengths: Sequence[int]) -> int:
     """The number of the page on screen of a layer whose axes before y and x have these lengths."""
     if not lengths:

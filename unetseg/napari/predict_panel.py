@@ -14,8 +14,8 @@ from unetseg import api
 from unetseg.errors import UserError
 from unetseg.napari.adjusting import Kept
 from unetseg.napari.model_choice import FROM_FILE, ModelChoice
-from unetseg.napari.panel import COUNTED, Panel, image_of, layer_choice, shown_page
-from unetseg.napari.session import SESSION
+from unetseg.napari.panel import COUNTED, Panel, image_of, labels_of, layer_choice, shown_page
+from unetseg.napari.session import SESSION, follow
 from unetseg.pipeline.model import Model
 from unetseg.pipeline.prediction import trained_pixel_size
 
@@ -55,7 +55,7 @@ class PredictPanel(Panel):
         self.extend([self.model, self.file, self.layer, self.diameter, self.pixel_size, self.average,
                      self.out, self.button, self.stop_button, self.threshold, self.seeds, self.min_area,
                      self.keep, self.bar, self.status])  # fmt: skip
-        SESSION.trained.connect(self.choose_run)
+        follow(SESSION.trained, self, self.choose_run)
         self.read_settings()
 
     def choose_run(self, run: Path) -> None:
@@ -85,7 +85,7 @@ class PredictPanel(Panel):
         work = self.attempt(self._work)
         if work is not None:
             layer, self.kept = self.layer.value, None
-            name = f"{layer.name} labels"
+            name = labels_of(layer)
             self.run(
                 work,
                 lambda event: self._show(event, layer, name),

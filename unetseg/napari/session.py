@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from psygnal import Signal
+from psygnal import Signal, SignalInstance
 
 
 class Session:
@@ -45,3 +47,9 @@ class Session:
 
 
 SESSION = Session()
+
+
+def follow(signal: SignalInstance, widget: Any, act: Callable[..., Any]) -> None:
+    """Call `act` at every emission, until the widget's window is closed."""
+    signal.connect(act)
+    widget.native.destroyed.connect(lambda: signal.disconnect(act, missing_ok=True))

@@ -27,7 +27,7 @@ from unetseg.napari.rounds import (
     train_round,
     trained_rounds,
 )
-from unetseg.napari.session import SESSION
+from unetseg.napari.session import SESSION, follow
 from unetseg.pipeline.annotation import Zero
 from unetseg.pipeline.events import Note, Validated
 from unetseg.pipeline.run_experiment import Duration
@@ -57,7 +57,7 @@ class TrainingPanel(Panel):
         self.folder.value = SESSION.folder
         self.folder.changed.connect(self._choose_folder)
         self.diameter.changed.connect(SESSION.choose_diameter)
-        SESSION.changed.connect(self._follow_session)
+        follow(SESSION.changed, self, self._follow_session)
 
     def add_training(self) -> None:
         """Put the widgets of training at the end of the panel."""
