@@ -127,7 +127,7 @@ def test_train_predict_correct_and_train_on(viewer: Any, qtbot: Any, tmp_path: P
     annotate.folder.value = tmp_path
     annotate.image.value = viewer.layers["touching cells"]
     annotate.add_layer()
-    drawn = annotate.labels.value
+    drawn = annotate.labels_layer.value
     drawn.data[0] = np.where(truth[0] > 0, 2, 1) * (np.arange(truth.shape[2]) % 8 < 3)
     annotate.save()
     assert sorted(p.name for p in (tmp_path / "labels").iterdir()) == ["touching cells_t0.tif"]
@@ -151,7 +151,7 @@ def test_train_predict_correct_and_train_on(viewer: Any, qtbot: Any, tmp_path: P
     assert [v for _, v in correct.ranking] == sorted((v for _, v in correct.ranking), reverse=True)
     labels = viewer.layers["touching cells labels"]
     labels.data[correct.page()] = truth[correct.page()]
-    correct.image.value, correct.labels.value = viewer.layers["touching cells"], labels
+    correct.image.value, correct.labels_layer.value = viewer.layers["touching cells"], labels
     correct.add()
     assert len(list((tmp_path / "labels").iterdir())) == 2
     correct.steps.value = 4
@@ -160,7 +160,7 @@ def test_train_predict_correct_and_train_on(viewer: Any, qtbot: Any, tmp_path: P
     assert predict.model.value == str(tmp_path / "runs" / "round2")
 
     measure = docked(viewer, MeasurePanel(viewer))
-    measure.labels.value, measure.image.value = labels, viewer.layers["touching cells"]
+    measure.labels_layer.value, measure.image.value = labels, viewer.layers["touching cells"]
     measure.table.value = tmp_path / "cells.csv"
     measure.measure()
     assert "objects" in finish(qtbot, measure)
@@ -185,3 +185,22 @@ def test_napari_passes_its_window_to_a_parameter_of_this_name(panel: str) -> Non
         if hasattr(m, panel)
     }
     assert list(inspect.signature(found.__init__).parameters) == ["self", "napari_viewer"]
+
+
+NAMES = ["Predict", "Annotate and train", "Correct and train on", "Measure and export"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_panel_opens_from_the_menu_names_its_rows_and_closes_without_traces(
+    name: str, viewer: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    from unetseg.napari.session import SESSION
+
+    dock, panel = viewer.window.add_plugin_dock_widget("unetseg-microscopy", name)
+    assert panel.labels is True  # a row is named by its label
+    assert all(row.label for row in panel if row.visible)
+    viewer.window.remove_dock_widget(dock)
+    panel.native.deleteLater()
+    del panel, dock
+    qtbot.wait(50)
+    SESSION.choose_folder(tmp_path, [])  # closed panels do not follow

@@ -30,7 +30,7 @@ from unetseg.images.whole import read_stack
 
 SCORES = ["iou", "f1", "seg"]
 SCRIBBLED, CORRECTED = 3, 2
-CELLS, BACKGROUND_STROKES, PEN = 4, 4, 2
+CELLS, BACKGROUND_STROKES, PEN, BORDER = 4, 4, 2, 2
 RIGHT = 0.75
 """From this IoU on the user leaves an object as it is."""
 NUCLEI = (256, 256)
@@ -92,7 +92,7 @@ def _stack(paths: list[Path]) -> NDArray[Any]:
 
 
 def scribbles(truth: NDArray[Any], rng: np.random.Generator) -> NDArray[np.uint16]:
-    """Strokes (y, x): 1 background, 2 objects, each well inside what it marks."""
+    """Strokes (y, x), well inside what they mark: 2 cells, 1 background, which is also where cells touch."""
     found = np.zeros(truth.shape, np.uint16)
     ids = np.unique(truth[truth > 0])
     for i in rng.permutation(ids)[:CELLS]:
@@ -101,6 +101,8 @@ def scribbles(truth: NDArray[Any], rng: np.random.Generator) -> NDArray[np.uint1
         around = distance_transform_edt(truth != i)
         ring = (around > 3) & (around < 8) & (truth == 0)
         found[_stroke(ring, rng) & (truth == 0)] = 1
+        others = (truth > 0) & (truth != i)
+        found[(around <= BORDER) & binary_dilation(others, iterations=BORDER) & (depth <= BORDER)] = 1
     for _ in range(BACKGROUND_STROKES):
         found[_stroke(distance_transform_edt(truth == 0) > 5, rng) & (truth == 0)] = 1
     return found
@@ -158,7 +160,7 @@ class Loop:
     def scribble(self, rng: np.random.Generator) -> str:
         """Draw on the first images, and save: what was drawn."""
         self.annotate.add_layer()
-        drawn = self.annotate.labels.value
+        drawn = self.annotate.labels_layer.value
         for i in np.linspace(0, len(self.images.pages) - 1, SCRIBBLED).round().astype(int):
             drawn.data[i] = scribbles(self.images.truth[i], rng)
         self.annotate.save()
@@ -172,7 +174,7 @@ class Loop:
         page = self.correct.page()
         labels = self.viewer.layers["cells labels"]
         labels.data[page], edits = corrected(labels.data[page], self.images.truth[page])
-        self.correct.image.value, self.correct.labels.value = self.layer, labels
+        self.correct.image.value, self.correct.labels_layer.value = self.layer, labels
         self.correct.add()
         print(self.correct.status.value)
         return f"+ 1 image, {edits} edits", waited

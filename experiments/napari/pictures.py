@@ -21,7 +21,7 @@ from experiments.napari.driver import open_panel, wait
 from experiments.napari.loop import corrected, scribbles
 from unetseg.napari.sample_data import touching_cells
 
-WINDOW, SMALL, COLOURS = (1180, 800), 820, 192
+WINDOW, SMALL, COLOURS = (1280, 800), 820, 192
 FRAMES, STEPS, SCRIBBLED = 4, 120, 3
 
 
@@ -44,8 +44,7 @@ class Tour:
 
     def open(self, name: str) -> Any:
         """Open a panel in the place of the one before."""
-        for dock in list(self.viewer.window.dock_widgets):
-            self.viewer.window.remove_dock_widget(dock)
+        self.viewer.window.remove_dock_widget("all")
         return open_panel(self.viewer, name)
 
     def annotate(self) -> None:
@@ -53,7 +52,7 @@ class Tour:
         panel = self.open("Annotate and train")
         panel.folder.value, panel.diameter.value, panel.steps.value = self.folder, 24, STEPS
         panel.add_layer()
-        drawn, rng = panel.labels.value, np.random.default_rng(1)
+        drawn, rng = panel.labels_layer.value, np.random.default_rng(1)
         for i in range(SCRIBBLED):
             drawn.data[i] = scribbles(self.truth[i], rng)
         drawn.refresh()

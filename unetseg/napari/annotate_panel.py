@@ -28,7 +28,7 @@ class AnnotatePanel(TrainingPanel):
         self.background.changed.connect(self.explain)
         self.new_layer.clicked.connect(self.add_layer)
         self.save_button.clicked.connect(self.save)
-        self.extend([self.folder, self.image, self.new_layer, self.labels, self.zero, self.background,
+        self.extend([self.folder, self.image, self.new_layer, self.labels_layer, self.zero, self.background,
                      self.convention, self.save_button])  # fmt: skip
         self.add_training()
         self.explain()
@@ -49,8 +49,8 @@ class AnnotatePanel(TrainingPanel):
         shape = full_size(layer).shape[: -1 if layer.rgb else None]
         made = self.show_labels(np.zeros(shape, np.uint16), layer, f"{layer.name} annotation")
         made.mode, made.brush_size, made.selected_label = "paint", 5, 2
-        self.labels.reset_choices()
-        self.labels.value = made
+        self.labels_layer.reset_choices()
+        self.labels_layer.value = made
 
     def save(self) -> None:
         """Write every page that something is drawn on."""

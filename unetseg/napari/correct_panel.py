@@ -33,7 +33,14 @@ class CorrectPanel(TrainingPanel):
         self.add_button.clicked.connect(self.add)
         self.suggest_button.clicked.connect(self.suggest)
         self.extend(
-            [self.folder, self.image, self.labels, self.convention, self.add_button, self.suggest_button]
+            [
+                self.folder,
+                self.image,
+                self.labels_layer,
+                self.convention,
+                self.add_button,
+                self.suggest_button,
+            ]
         )
         self.add_training()
 
@@ -41,8 +48,8 @@ class CorrectPanel(TrainingPanel):
         """Choose the labels that were predicted of the image, if there are any."""
         predicted = labels_of(self.image.value) if self.image.value is not None else ""
         if predicted in self.viewer.layers:
-            self.labels.reset_choices()
-            self.labels.value = self.viewer.layers[predicted]
+            self.labels_layer.reset_choices()
+            self.labels_layer.value = self.viewer.layers[predicted]
 
     def add(self) -> None:
         """Write the corrected page on screen into the project folder."""

@@ -29,7 +29,7 @@ class MeasurePanel(Panel):
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
-        self.labels = layer_choice(Labels, "Labels")
+        self.labels_layer = layer_choice(Labels, "Labels")
         self.image = layer_choice(Image, "Image")
         self.grey = CheckBox(text="Grey values of the image, too", value=True)
         self.table = FileEdit(label="Table", mode="w", filter="*.csv *.parquet", nullable=True)
@@ -39,7 +39,7 @@ class MeasurePanel(Panel):
         self.export_button = PushButton(text="Export outlines")
         self.measure_button.clicked.connect(self.measure)
         self.export_button.clicked.connect(self.export)
-        measuring = [self.labels, self.image, self.grey, self.table, self.measure_button]
+        measuring = [self.labels_layer, self.image, self.grey, self.table, self.measure_button]
         exporting = [self.format, self.file, self.export_button]
         self.extend([*measuring, *exporting, self.stop_button, self.bar, self.status])
 
@@ -90,6 +90,6 @@ class MeasurePanel(Panel):
         return lambda progress, stopped: api.export_array(data, file, kind, name=name)
 
     def _layer(self) -> Labels:
-        if self.labels.value is None:
+        if self.labels_layer.value is None:
             raise UserError("No labels layer. Predict first, or open a label image.")
-        return self.labels.value
+        return self.labels_layer.value

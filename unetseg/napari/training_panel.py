@@ -34,6 +34,8 @@ from unetseg.pipeline.run_experiment import Duration
 from unetseg.train import Step
 
 NOTHING = "nothing"
+OUTLINE = 2
+"""Width in pixels of the outlines of a preview, which let the annotation be seen."""
 
 
 class TrainingPanel(Panel):
@@ -43,7 +45,7 @@ class TrainingPanel(Panel):
         super().__init__(napari_viewer)
         self.folder = FileEdit(label="Project folder", mode="d", nullable=True)
         self.image = layer_choice(Image, "Image")
-        self.labels = layer_choice(Labels, "Labels")
+        self.labels_layer = layer_choice(Labels, "Labels")
         self.diameter = FloatSpinBox(label="Object diameter (px)", value=SESSION.diameter, min=0, max=10_000)
         self.diameter.tooltip = "About how large one object is; large ones are downsampled. 0: not known"
         self.choice = ModelChoice("Start from", [NOTHING, LAST_ROUND])
@@ -99,13 +101,13 @@ class TrainingPanel(Panel):
 
         missing: the error without a labels layer; shown_only: only the page on screen.
         """
-        if self.labels.value is None:
+        if self.labels_layer.value is None:
             raise UserError(missing)
         return save_pages(
             self.project(),
             self.image.value.name,
             self.image_source(),
-            self.labels.value.data,
+            self.labels_layer.value.data,
             zero=zero,
             background=background,
             pages=[self.page()] if shown_only else None,
@@ -162,7 +164,7 @@ class TrainingPanel(Panel):
         lengths = full_size(layer).shape[: -3 if layer.rgb else -2]
         labels = np.zeros((*lengths, *event.labels.shape), np.int32)
         labels.reshape(-1, *event.labels.shape)[number] = event.labels
-        self.show_labels(labels, layer, f"{layer.name} preview")
+        self.show_labels(labels, layer, f"{layer.name} preview").contour = OUTLINE
 
     def _trained(self, run: Path) -> None:
         stopped = self.job is not None and self.job.stopping
