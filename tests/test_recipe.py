@@ -68,7 +68,7 @@ def test_a_recipe_comes_back() -> None:
         ("recipe/net/width", 2**31, "net: the weights of this 'unet' take"),
         ("recipe/net/width", 10**30, "must be a number below"),
         ("recipe/net/classes", 2, "net.classes: is not an option of a network: the labels decide it"),
-        ("recipe/net/seed", 2, "net.seed: not an option"),
+        ("recipe/net/seed", 2, "net.seed: is not an option"),
         ("recipe/net", 255, "net = 255"),
         ("recipe/net/depth", 2, "does not fit the network 'unet'"),
         ("weights", [], "holds no named weights"),

@@ -53,5 +53,5 @@ def test_other_files_are_refused(unetseg: Unetseg, tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a_probabilities.tif", _images()[0])
     refused = unetseg("relabel", "nuclei", tmp_path, "--out", tmp_path / "out")
     assert refused.code == 2
-    assert "not probabilities" in refused.err
+    assert "was not written by `unetseg predict --probabilities`" in refused.err
     assert not (tmp_path / "out").exists()

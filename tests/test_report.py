@@ -232,7 +232,7 @@ def test_undefined_scores_are_dashes(run: Run, tmp_path: Path) -> None:
         log.write(json.dumps({"step": 9, "loss": float("nan")}) + "\n")
     report = page([run], tmp_path / "page.html")
     check(report)
-    assert "nan" not in report.text.lower()
+    assert not re.search(r"\bnan\b", report.text, re.IGNORECASE)
 
 
 def test_several_runs_are_compared(runs: list[Run], tmp_path: Path) -> None:

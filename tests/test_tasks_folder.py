@@ -120,7 +120,7 @@ def test_layouts_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="images: has no TIFF, PNG or NIfTI images"):
         paired_files(tmp_path)
     (tmp_path / "masks").mkdir()
-    with pytest.raises(UserError, match="both there"):
+    with pytest.raises(UserError, match="has both"):
         paired_files(tmp_path)
 
 
@@ -230,7 +230,7 @@ def test_a_mask_may_be_learnt_as_two_classes(tmp_path: Path) -> None:
 
 def test_a_lone_high_class_is_refused_with_the_setting_for_it(tmp_path: Path) -> None:
     odd = np.array([[0, 1, 2, 255]] * 4, np.uint8)
-    with pytest.raises(UserError, match=r"0, 1, 2, 255\. If 255 is no class.*not_annotated = \[255\]"):
+    with pytest.raises(UserError, match=r"0, 1, 2, 255\. If 255 is not a class.*not_annotated = \[255\]"):
         listing(make(tmp_path, {"a.tif": odd}), auto(labels="classes"))
 
 
