@@ -13,12 +13,14 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from unetseg.batches import batches
+from tests.test_nets import CASES, case_id
+from unetseg.batches import Batch, batches
 from unetseg.inference.engines import prepare
 from unetseg.inference.predict import batched, stream
 from unetseg.inference.reduce import second_class
 from unetseg.losses import weighted_cross_entropy
 from unetseg.nets import build_net
+from unetseg.nets.contract import Fitted
 from unetseg.nets.unet import unet_footprint
 from unetseg.sample import Example
 from unetseg.settings import AugmentSettings, TrainSettings
@@ -73,9 +75,12 @@ def examples(*sizes: tuple[int, int]) -> list[Example]:
     ]
 
 
-def of_one_batch(size: int, data: list[Example]) -> Counted:
+BLURRED = AugmentSettings(blur=1.0)
+
+
+def of_one_batch(size: int, data: list[Example], augment: AugmentSettings = BLURRED) -> Counted:
     source = batches(
-        data, augment=AugmentSettings(blur=1.0), crop=(32, 32), footprint=unet_footprint(2, valid=False),
+        data, augment=augment, crop=(32, 32), footprint=unet_footprint(2, valid=False),
         train=TrainSettings(batch=size), seed=3, start=0, device=META,
     )  # fmt: skip
     next(source)
@@ -110,6 +115,35 @@ def test_a_step_reads_one_number_and_that_after_backward(optimizer: Any) -> None
         assert counted.read_after == [True] * 3  # each step's loss is read when the next has been started
         assert [step.loss for step in done] == [0.5] * 4
         assert len(counted.read_after) == 4
+    assert counted.wide == []
+
+
+def test_augmentation_makes_no_64_bit_floats_on_the_device() -> None:
+    everything = AugmentSettings(blur=1.0, shift=3, invert=0.5)
+    assert of_one_batch(4, examples((40, 50), (44, 50)), everything).wide == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=map(case_id, CASES))
+def test_a_network_makes_no_64_bit_floats_on_the_device(case: tuple[str, dict[str, Any]]) -> None:
+    """In what it is fitted to, in a step and in prediction."""
+    if case[0] == "v-net":
+        pytest.importorskip("monai")
+    net: Any = build_net(case[0], channels=1, classes=2, seed=1, **case[1]).to(META)
+    settings = TrainSettings(steps=1)
+    size = tuple(n + s for n, s in zip(net.footprint.smallest, net.footprint.stride, strict=True))
+    out = (2, *net.footprint.output(size))
+    batch = Batch(
+        torch.zeros(2, 1, *size, device=META),
+        torch.zeros(out, dtype=torch.int64, device=META),
+        torch.ones(out, device=META),
+    )
+    with Counted() as counted:
+        if isinstance(net, Fitted):
+            net.fit([batch.images] * 2)
+        state = new_state(net, settings, META)
+        list(train(state, iter([batch]), weighted_cross_entropy, settings, seed=0, device=META))
+        prepare(net.eval(), META)(batch.images)
+    assert counted.operations
     assert counted.wide == []
 
 

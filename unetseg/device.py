@@ -8,6 +8,7 @@ import math
 import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -27,6 +28,8 @@ CLEARLY_FASTER = 1.2
 
 def choose_device(wanted: str = "auto") -> torch.device:
     """The device of this name, or with "auto" the first of CUDA, Apple MPS and the CPU that is available."""
+    # `describe_device` says it once, instead of torch at every operation that MPS lacks
+    warnings.filterwarnings("ignore", message="The operator .* fall back to run on the CPU")
     if wanted == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -49,6 +52,8 @@ def describe_device(device: torch.device) -> str:
         return f"{torch.cuda.get_device_name(device)}, {memory:.0f} GiB ({device})"
     if device.type == "cpu":
         return f"CPU, {torch.get_num_threads()} threads of {os.cpu_count()} cores"
+    if device.type == "mps":
+        return "Apple GPU (mps); operations that it lacks run on the processor"
     return str(device)
 
 

@@ -106,7 +106,8 @@ class WindowSP(nn.Module):
         taken: list[Tensor] = []
         for crops in images:
             y, x = ((n - PATCH) // 2 for n in crops.shape[2:])
-            taken.append(_normalised(crops[:, :, y : y + PATCH, x : x + PATCH].flatten(1)).double())
+            patches = _normalised(crops[:, :, y : y + PATCH, x : x + PATCH].flatten(1))
+            taken.append(patches.cpu().double())  # not every device has 64-bit floats
             if sum(map(len, taken)) >= FITTED:
                 break
         patches = torch.cat(taken)[:FITTED]
