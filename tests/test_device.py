@@ -41,8 +41,8 @@ def test_what_mps_lacks_is_said_once_and_not_at_every_operation() -> None:
         choose_device("cpu")
         warnings.warn("another", stacklevel=1)
         warnings.warn(
-            "The operator 'aten::linalg_eigh' is not currently supported on the MPS backend and will fall back "
-            "to run on the CPU. This may have performance implications.",
+            "The operator 'aten::linalg_eigh' is not currently supported on the MPS backend and will fall "
+            "back to run on the CPU. This may have performance implications.",
             stacklevel=1,
         )
     assert [str(w.message) for w in caught] == ["another"]
