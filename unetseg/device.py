@@ -121,6 +121,12 @@ def peak_memory(device: torch.device) -> int:
     return int(getattr(usage, "peak_wset", 0)) or _peak_resident(usage.rss)
 
 
+def free_memory(device: torch.device) -> int:
+    """Bytes of a CUDA device that this process can still have: those free, and those it holds unused."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
 def mark(device: torch.device) -> Mark:
     """The present time; on CUDA, the time when the device finishes the work queued so far."""
     if device.type != "cuda":

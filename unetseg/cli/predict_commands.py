@@ -122,7 +122,11 @@ COMMON = (
     "--memory", type=Bytes(), default="2G", show_default=True, help="Memory limit; it sets the tile size."
 )
 @_speed("--tile", type=click.IntRange(1), help="Side of the tiles in pixels, instead of --memory.")
-@_speed("--batch", type=click.IntRange(1), default=1, show_default=True, help="Tiles computed at once.")
+@_speed(
+    "--batch",
+    type=click.IntRange(1),
+    help="Tiles computed at once (default: as many as fit into a GPU's free memory; 1 on a processor).",
+)
 @_speed("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @_speed(
     "--engine",

@@ -19,6 +19,7 @@ from typing_extensions import TypedDict
 from unetseg.calibration import calibrated
 from unetseg.device import one_thread
 from unetseg.errors import UserError
+from unetseg.inference.batch_size import fitting_batch
 from unetseg.inference.engines import InferenceNet, choose_engine, describe_engine, prepare
 from unetseg.inference.memory import choose_grid
 from unetseg.inference.predict import predict
@@ -31,6 +32,8 @@ from unetseg.tiles import TileGrid
 
 KIND = "unetseg-model"
 DEFAULT_MEMORY = 2 * 2**30
+MOST_AT_ONCE = 16
+"""Tiles computed at once on a GPU, where nobody says how many."""
 
 
 class Ancestor(TypedDict):
@@ -47,7 +50,8 @@ _LINEAGE: TypeAdapter[tuple[Ancestor, ...]] = TypeAdapter(Annotated[tuple[Ancest
 class PredictSettings:
     """How prediction is divided up: memory in bytes, or tiles of `side` pixels (0 = from memory).
 
-    batch: tiles computed at once, which share the memory; engine: "auto" or a name in
+    batch: tiles computed at once, which share the memory; 0 = as many as fit into a GPU's free memory, and
+    1 elsewhere; engine: "auto" or a name in
     `inference.engines.ENGINES`.
     """
 
@@ -79,8 +83,15 @@ class Model:
 
     def grid(self, shape: tuple[int, ...], tiling: PredictSettings) -> TileGrid:
         """The tiles of a network input of `shape` (yx)."""
-        memory, engine = tiling.memory // tiling.batch, self.engine(tiling)
+        memory, engine = tiling.memory // max(tiling.batch, 1), self.engine(tiling)
         return choose_grid(self.net, shape, memory=memory, side=tiling.side, engine=engine)
+
+    def batch(self, tiling: PredictSettings, grid: TileGrid, most: int = MOST_AT_ONCE) -> int:
+        """Tiles of `grid` computed at once: those asked for, or `most` at most; see `PredictSettings`."""
+        most = min(most, MOST_AT_ONCE, len(grid))
+        if tiling.batch or self.device.type != "cuda" or most < 2:
+            return max(tiling.batch, 1)
+        return fitting_batch(self.ready(tiling), (self.net.channels, *grid.read_shape), most=most)
 
     def engine(self, tiling: PredictSettings) -> str:
         """The engine that computes: the given one, or the fastest; UserError if it cannot be used."""
@@ -127,11 +138,12 @@ class Model:
     ) -> NDArray[np.float32]:
         """Calibrated probabilities (k, *yx) of this network alone, before any median; see `predict`."""
         pixels = self.normalised(image, name)
+        grid = self.grid(pixels.shape[1:], tiling)
         small = predict(
             self.ready(tiling),
             pixels,
-            self.grid(pixels.shape[1:], tiling),
-            batch=tiling.batch,
+            grid,
+            batch=self.batch(tiling, grid),
             average=self.recipe.labels.test_time_augmentation,
             progress=progress,
         )

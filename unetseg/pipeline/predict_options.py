@@ -39,7 +39,7 @@ class PredictOptions:
     from the pixel sizes of image and training; diameter is that of the objects in pixels, for models that
     were trained at one object size. threshold … test_time_augmentation, if given, replace
     the model's label settings; label_type is one of `model.LABEL_TYPES`. memory in bytes, tile in pixels
-    (0 = from memory).
+    (0 = from memory), batch in tiles (0 = from a GPU's free memory).
     """
 
     challenge: bool = False
@@ -77,7 +77,7 @@ class PredictOptions:
 
     memory: int = DEFAULT_MEMORY
     tile: int = 0
-    batch: int = 1
+    batch: int = 0
     precision: str = "float32"
     device: str = "auto"
     engine: str = "auto"

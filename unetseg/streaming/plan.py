@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import lcm, prod
@@ -24,14 +25,16 @@ LABELLING = 56
 @dataclass(frozen=True)
 class Plan:
     """grids: the tiles in pixels of each network's input; partition: the same tiles in pixels of the
-    image; chunk: side of the output's chunks; batch: tiles computed at once; memory: bytes a batch takes.
-    """  # fmt: skip
+    image; chunk: side of the output's chunks; batch: tiles computed at once; memory: bytes a batch takes;
+    automatic: whether the batch follows from a GPU's free memory.
+    """
 
     grids: tuple[TileGrid, ...]
     partition: Partition
     chunk: int
     batch: int
     memory: int
+    automatic: bool = False
 
     @property
     def grid(self) -> TileGrid:
@@ -77,15 +80,25 @@ def make_plan(
         steps = [c.step((units[0], units[1]), allowed) for c in cutters]
         if None not in steps:
             step = min((s for s in steps if s is not None), key=prod)
-            tile = sum(c.tile_bytes(step) for c in cutters)
-            batch = max(1, min(settings.batch, allowed * len(cutters) // tile))
+            automatic = settings.batch == 0 and model.device.type == "cuda"
+            batch, memory = _batch(cutters, step, allowed * len(cutters), on_gpu=automatic)
             grids = tuple(c.grid(step) for c in cutters)
-            return Plan(grids, Partition(shape, step), chunk, batch, batch * tile)
+            return Plan(grids, Partition(shape, step), chunk, batch, memory, automatic)
         count //= 2
     raise UserError(
         f"prediction needs more than the allowed {settings.memory / 2**20:.0f} MiB even for the smallest "
         "tile. Raise --memory."
     )
+
+
+def _batch(
+    cutters: Sequence[_Cutter], step: tuple[int, int], allowed: int, *, on_gpu: bool
+) -> tuple[int, int]:
+    """Tiles computed at once, and the bytes of the computer's memory that they take."""
+    tile = sum(c.tile_bytes(step, with_maps=not on_gpu) for c in cutters)
+    fits = max(1, allowed // tile)
+    batch = min(fits, *(c.model.batch(c.settings, c.grid(step), fits) for c in cutters))
+    return batch, batch * tile
 
 
 @dataclass(frozen=True)
@@ -123,7 +136,7 @@ class _Cutter:
         leanest = partial(leanest_grid, self.shape, small, foot, halo=self.halo)
         beside = bytes_beside(self.model)
         grid = fitting_grid(
-            self.probe, allowed // self.settings.batch, leanest, beside=beside, engine=self.engine
+            self.probe, allowed // max(self.settings.batch, 1), leanest, beside=beside, engine=self.engine
         )
         return None if grid is None else (factor * grid.step[0], factor * grid.step[1])
 
@@ -134,10 +147,10 @@ class _Cutter:
             self.shape, (step[0] // factor, step[1] // factor), self.model.net.footprint, self.halo
         )
 
-    def tile_bytes(self, step: tuple[int, int]) -> int:
-        """Bytes that a tile takes, with everything besides the network."""
+    def tile_bytes(self, step: tuple[int, int], *, with_maps: bool = True) -> int:
+        """Bytes that a tile takes, with everything besides the network; without its maps if on a GPU."""
         size = self.grid(step).read_shape
-        per_pixel = bytes_per_pixel(self.probe, size, engine=self.engine)
+        per_pixel = bytes_per_pixel(self.probe, size, engine=self.engine) if with_maps else 0
         return prod(size) * (per_pixel + bytes_beside(self.model))
 
 
