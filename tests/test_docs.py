@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -99,3 +100,16 @@ def test_your_own_images_as_it_is_written(
     assert Path("show.png").exists()
     assert tifffile.imread("runs/mydata/predictions/dish5_labels.tif").shape == (96, 96)
     assert "mean_c1" in Path("cells.csv").read_text()
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = json.loads((ROOT / "docs" / "notebook.ipynb").read_text(encoding="utf-8"))["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    assert "steps=200" in code
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    names: dict[str, Any] = {}
+    exec(code.replace("steps=200", "steps=2"), names)  # noqa: S102 — our own notebook
+    assert names["labels"].shape == names["true"].shape
+    assert Path("runs/cells/report.html").exists()

@@ -47,11 +47,13 @@ from unetseg.sharing.reading import read_model
 from unetseg.streaming.job import Request
 from unetseg.streaming.layers import predict_layer
 from unetseg.streaming.output import is_streamed, label_array, predict_to
+from unetseg.train import Step
 
 __all__ = [
     "About",
     "Export",
     "Prediction",
+    "Step",
     "annotated_experiment",
     "annotation_classes",
     "average",
@@ -107,8 +109,8 @@ def train(
 ) -> Model:
     """Train into the run folder, score the best model, write the report; returns the best model.
 
-    A run that has a checkpoint is resumed. progress: called with every event (`Note`, `Step`, …) in the
-    calling thread; stopped: asked after every step; True saves the state and ends the training.
+    A run that has a checkpoint is resumed. progress: called in the calling thread with every event, one of
+    them a `Step` after each training step; stopped: asked after every step; True saves the state and ends.
     """
     path = Path(run)
     resume = Run(path).last.is_file()
