@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import tifffile
 import torch
 from test_training import experiment, finish, make_folder, weights
 
@@ -17,7 +19,7 @@ from unetseg.pipeline.events import Note, Scheduled
 from unetseg.pipeline.time_budget import FEWEST_STEPS, Images, Speed, fitting_steps
 from unetseg.pipeline.training import train_run
 from unetseg.run import Run
-from unetseg.settings import Experiment, TrainSettings
+from unetseg.settings import DataSettings, Experiment, TrainSettings
 from unetseg.train import Step
 
 CPU = torch.device("cpu")
@@ -112,3 +114,34 @@ def test_the_precision_is_decided_once(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(device, "_processor_flags", lambda: {"avx2"})
     finish(run, resume=True)
     assert run.experiment.train.precision == "bf16"
+
+
+def test_a_budget_counts_the_frames_that_are_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silver truth of every frame to train on, gold truth of one frame of the test sequence."""
+    labels = np.zeros((32, 32), np.uint16)
+    labels[8:20, 8:20] = 1
+    for sequence in ("01", "02"):
+        for t in range(4):
+            write(tmp_path / sequence / f"t{t:03}.tif", (labels * 99).astype(np.uint8))
+            write(tmp_path / f"{sequence}_ST" / "SEG" / f"man_seg{t:03}.tif", labels)
+    write(tmp_path / "02_GT" / "SEG" / "man_seg002.tif", labels)
+    data = DataSettings(
+        task="cell-tracking", root=str(tmp_path), train=("01[:3]",), validate=("01[3:]",), test=("02",)
+    )
+    asked = replace(with_budget(tmp_path, 0.02), data=replace(data, truth="silver"))
+    seen: list[Images] = []
+
+    def decide(
+        experiment: Experiment, speed: Speed, images: Images, started: float
+    ) -> tuple[Experiment, str]:
+        seen.append(images)
+        return replace(experiment, train=replace(experiment.train, steps=1, minutes=0.0)), ""
+
+    monkeypatch.setattr("unetseg.pipeline.training.decide_steps", decide)
+    finish(Run.create(tmp_path / "run", asked))
+    assert seen == [Images(validate=1, choose=1, test=1)]
+
+
+def write(path: Path, image: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, image)

@@ -82,10 +82,10 @@ def same_request(asked: Experiment, recorded: Experiment) -> bool:
     return _changed(asked, **decided) == recorded
 
 
-def images_of(experiment: Experiment, validate: Sequence[object], test: Sequence[object]) -> Images:
-    """How many images are predicted besides training."""
+def images_of(experiment: Experiment, validate: Sequence[object], scored: Sequence[object]) -> Images:
+    """How many images are predicted besides training, by what is validated with and scored in the end."""
     labels = experiment.labels
-    return Images(len(validate), len(validate) if labels.choose or labels.calibrate else 0, len(test))
+    return Images(len(validate), len(validate) if labels.choose or labels.calibrate else 0, len(scored))
 
 
 def _changed(experiment: Experiment, **train: object) -> Experiment:

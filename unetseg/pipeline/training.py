@@ -26,6 +26,7 @@ from unetseg.pipeline.decisions import (
     mean_seconds,
     seconds_per_step,
 )
+from unetseg.pipeline.evaluate import scored_part
 from unetseg.pipeline.events import Event, Note, Scheduled, Validated
 from unetseg.pipeline.model import Model, PredictSettings, load_model, save_model
 from unetseg.pipeline.pretrained import start_from_weights
@@ -126,7 +127,7 @@ class _Fit:
             validate(self.model, validate_part[:1], settings.select_by)
             clocks.append(time.perf_counter())
         image = mean_seconds(clocks[2] - clocks[1], self.model.device)
-        images = images_of(experiment, validate_part, self.data.split.test)
+        images = images_of(experiment, validate_part, scored_part(self.run)[2])
         self.experiment, note = decide_steps(experiment, Speed(step, image), images, started)
         return note
 

@@ -32,7 +32,7 @@ SEED_THRESHOLDS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
 GROW = (0, 1, 2, 3, 4)
 """In pixels of the network's input."""
 AREAS = {
-    "min_seed_area": (0, 0.005, 0.01, 0.02, 0.05, 0.1),
+    "min_seed_area": (0, 0.01, 0.03, 0.1),
     "min_area": (0, 0.02, 0.05, 0.1, 0.2, 0.3),
     "max_hole_area": (0, 0.05, 0.1, 0.25),
 }
