@@ -11,9 +11,7 @@ from conftest import write
 from unetseg.evaluation.challenges import challenge_scores, task_scores
 from unetseg.images.whole import write_stack
 from unetseg.run import Run
-from unetseg.scores import standard_scores
-from unetseg.scores.em import v_rand
-from unetseg.scores.warping import warping_error
+from unetseg.scores import score, standard_scores
 from unetseg.settings import DataSettings, Experiment
 
 TRUTH = np.zeros((120, 120), np.int32)
@@ -70,8 +68,7 @@ def test_sections_are_scored_by_their_probability_maps(tmp_path: Path) -> None:
         pairs.append((name, cells[z], cells[z]))
     found = task_scores(run, run.experiment.data, pairs)
     assert tuple(found) == standard_scores("probabilities")
-    assert found["v-rand"] == v_rand(cells, maps)
-    assert found["warping-error"] == warping_error(cells, maps)
+    assert found == score(cells, maps, kind="probabilities")
 
 
 def test_other_tasks_have_none(tmp_path: Path) -> None:

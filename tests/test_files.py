@@ -9,10 +9,8 @@ import pytest
 
 from unetseg.errors import UserError
 from unetseg.files import (
-    by_name,
     check_name,
     discard,
-    plain_stem,
     remove_leftovers,
     replacing,
     temporary_name,
@@ -68,13 +66,6 @@ def test_a_folder_is_discarded_with_its_files(tmp_path: Path) -> None:
     discard(tmp_path / "a")
     discard(tmp_path / "a")  # not there: nothing to do
     assert list(tmp_path.iterdir()) == []
-
-
-def test_two_files_of_one_name_are_an_error() -> None:
-    one, two = Path("a.tif"), Path("a.png")
-    assert by_name([one, one], plain_stem, "") == {"a": one}
-    with pytest.raises(UserError, match=r"a\.tif and a\.png: two files for the name 'a'\. Rename one\."):
-        by_name([one, two], plain_stem, "Rename one.")
 
 
 def test_a_name_that_is_no_text_is_refused_in_words_that_can_be_printed() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from unetseg.errors import UserError
 from unetseg.scores.binary import accuracy_of, auc, kappa_of, sensitivity_of, specificity_of
-from unetseg.scores.pixels import confusion
+from unetseg.scores.overlap import class_confusion, overlap
 
 # of 60 background pixels 50 are left alone, of 40 true pixels 30 are found
 COUNTS = np.array([[50, 10], [10, 30]])
@@ -51,7 +51,7 @@ def test_agrees_with_scikit_learn() -> None:
     rng = np.random.default_rng(3)
     true = rng.integers(0, 2, 2000)
     scores = np.round(np.clip(true * 0.3 + rng.random(2000), 0, 1), 2)
-    counts = confusion(true == 1, scores > 0.6, classes=2)
+    counts = class_confusion(overlap(true, (scores > 0.6).astype(int)), 2)
     assert auc(true, scores) == pytest.approx(metrics.roc_auc_score(true, scores), abs=1e-12)
     assert kappa_of(counts) == pytest.approx(metrics.cohen_kappa_score(true, scores > 0.6))
     assert sensitivity_of(counts) == pytest.approx(metrics.recall_score(true, scores > 0.6))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import isnan, log
 
 import numpy as np
@@ -9,17 +10,23 @@ import pytest
 from skimage.metrics import variation_of_information
 
 from unetseg.errors import UserError
-from unetseg.scores.em import (
-    info_terms,
-    pixel_error,
-    rand_error,
-    rand_terms,
-    segments,
-    v_info,
-    v_rand,
-)
+from unetseg.scores import score
+from unetseg.scores.em import info_terms, rand_terms, segments
 from unetseg.scores.thinning import thinned_segments
 
+
+def total(name: str) -> Callable[[np.ndarray, np.ndarray], float]:
+    """The score of sections (y, x) or (z, y, x)."""
+
+    def of(truth: np.ndarray, probabilities: np.ndarray) -> float:
+        sections = [a[None] if a.ndim == 2 else a for a in (truth, probabilities)]
+        return score(*sections, [name], kind="probabilities")[name]
+
+    return of
+
+
+v_rand, v_info = total("v-rand"), total("v-info")
+rand_error, pixel_error = total("rand-error"), total("em-pixel-error")
 # two cells of four pixels beside a membrane
 TRUTH = np.array([[1, 1, 0, 1, 1], [1, 1, 0, 1, 1]])
 MERGED = np.ones((2, 5))
@@ -112,7 +119,7 @@ def test_degenerate_truths() -> None:
 
 
 def test_refused() -> None:
-    with pytest.raises(UserError, match=r"shape \(2, 5\) and the probabilities \(5, 2\)"):
+    with pytest.raises(UserError, match=r"shape \(2, 5\) but the prediction \(5, 2\)"):
         v_rand(TRUTH, MERGED.T)
     with pytest.raises(UserError, match="not logits"):
         v_info(TRUTH, 3 * MERGED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,26 @@ import pytest
 from scipy import ndimage
 
 from unetseg.errors import UserError
-from unetseg.scores.warping import KINDS, STEPS, mismatches, simple_codes, warp, warping_error
+from unetseg.scores import score
+from unetseg.scores.em import check_sections
+from unetseg.scores.warping import (
+    CHALLENGE_KINDS,
+    KINDS,
+    STEPS,
+    least_share,
+    mismatches,
+    simple_codes,
+    warp,
+    warping_rows,
+)
 
 SQUARE = np.ones((3, 3), int)
+
+
+def warping_error(truth: np.ndarray, maps: np.ndarray, kinds: Collection[str] = CHALLENGE_KINDS) -> float:
+    """The error of sections (y, x) or (z, y, x)."""
+    sections = zip(*(a.reshape(-1, *a.shape[-2:]) for a in (truth, maps)), strict=True)
+    return least_share(np.concatenate([warping_rows(t, p, kinds) for t, p in sections]))
 
 
 def section(*rows: str) -> np.ndarray:
@@ -143,9 +161,9 @@ def test_the_surest_pixels_are_flipped_first() -> None:
 
 def test_refused() -> None:
     with pytest.raises(UserError, match="both must be the same"):
-        warping_error(np.ones((4, 5)), np.ones((5, 4)))
+        check_sections(np.ones((4, 5)), np.ones((5, 4)))
     with pytest.raises(UserError, match="not logits"):
-        warping_error(np.ones((4, 5)), np.full((4, 5), 2.0))
+        score([np.ones((4, 5))], [np.full((4, 5), 2.0)], ["warping-error"], kind="probabilities")
 
 
 @pytest.mark.data

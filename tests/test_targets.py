@@ -20,7 +20,6 @@ from unetseg.targets import (
     NEGLIGIBLE,
     balance_weights,
     border_weights,
-    instance_classes,
     separate_touching,
     weight_map,
 )
@@ -102,12 +101,6 @@ def test_exactly_pixels_beside_another_object_are_removed(labels: Array) -> None
 def test_ids_up_to_two_to_the_31_stay_distinct() -> None:
     labels = np.array([[2**31, 2**31, 2**31 - 1, 2**31 - 1]])
     np.testing.assert_array_equal(separate_touching(labels), [[2**31, 0, 0, 2**31 - 1]])
-
-
-def test_instance_classes_are_one_inside_and_zero_on_ridge_and_not_annotated() -> None:
-    classes = instance_classes(np.array([[-1, 1, 1, 2, 2, 0]]))
-    np.testing.assert_array_equal(classes, [[0, 1, 0, 0, 1, 0]])
-    assert classes.dtype == np.uint8
 
 
 # ------------------------------------------------------------------------- border_weights
@@ -259,7 +252,7 @@ def test_impossible_options_are_refused(options: dict[str, Any], words: str) -> 
 
 @pytest.mark.parametrize("labels", [np.zeros(4, int), np.zeros((1, 2, 2, 2), int), np.zeros((2, 2))])
 def test_arrays_that_are_no_labels_are_refused(labels: Array) -> None:
-    for function in (border_weights, separate_touching, instance_classes):
+    for function in (border_weights, separate_touching):
         with pytest.raises(UserError, match=f"{labels.dtype} with {labels.ndim} axes; allowed"):
             function(labels)
 

@@ -9,7 +9,7 @@ import re
 import secrets
 import shutil
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -96,19 +96,6 @@ def plain_stem(path: Path) -> str:
     """
     stem = path.stem
     return stem[:-4] if stem.lower().endswith((".ome", ".nii")) else stem
-
-
-def by_name(paths: Iterable[Path], name_of: Callable[[Path], str], problem: str) -> dict[str, Path]:
-    """The files by a name; two different files of one name raise UserError, so that none is lost.
-
-    problem: follows the two files in the error: why they may not share a name, and what to do.
-    """
-    named: dict[str, Path] = {}
-    for path in paths:
-        first = named.setdefault(name_of(path), path)
-        if first is not path:
-            raise UserError(f"{first} and {path.name}: two files for the name {name_of(path)!r}. {problem}")
-    return named
 
 
 def _finite(value: Any) -> Any:

@@ -43,14 +43,6 @@ def separate_touching(labels: Labels) -> Labels:
     return np.where(ridge, labels.dtype.type(0), labels)
 
 
-def instance_classes(labels: Labels) -> NDArray[np.uint8]:
-    """Class map for telling objects apart: 1 inside objects, 0 on background, ridge and -1.
-
-    labels: as for `separate_touching`, which draws the ridge. Returns uint8, same shape.
-    """
-    return (separate_touching(labels) > 0).astype(np.uint8)
-
-
 def border_weights(
     labels: Labels, *, w0: float = 10.0, sigma: float = 5.0, spacing: Sequence[float] | None = None
 ) -> NDArray[np.float32]:

@@ -1,9 +1,10 @@
 """Scores of a two-class segmentation inside a mask, as used for vessels in retinal images.
 
-The counts come from `pixels.confusion(truth, predicted, annotated, classes=2)`: int64 (2, 2), indexed
-[true, predicted]; those of many images are added before a score is taken. A score whose
-denominator is zero is undefined: NaN. Sources: Staal et al. 2004, IEEE TMI 23(4), 501 (DRIVE: all
-pixels of the test images inside the field of view); Cohen 1960, Educ. Psychol. Meas. 20, 37.
+The counts are int64 (2, 2), indexed [true, predicted], as from `overlap.foreground_confusion`; those of many
+images are added before a score is taken. A score whose denominator is zero is undefined: NaN.
+
+Sources: Staal et al. 2004, IEEE TMI 23(4), 501 (DRIVE: all pixels of the test images inside the field of
+view); Cohen 1960, Educ. Psychol. Meas. 20, 37.
 """
 
 from __future__ import annotations
@@ -14,21 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetseg.errors import UserError
+from unetseg.scores.entry import ratio
 
 
 def sensitivity_of(counts: NDArray[np.int64]) -> float:
     """Share of the true pixels that were found (recall): tp / (tp + fn)."""
-    return _ratio(counts[1, 1], counts[1].sum())
+    return ratio(counts[1, 1], counts[1].sum())
 
 
 def specificity_of(counts: NDArray[np.int64]) -> float:
     """Share of the background pixels that are predicted as background: tn / (tn + fp)."""
-    return _ratio(counts[0, 0], counts[0].sum())
+    return ratio(counts[0, 0], counts[0].sum())
 
 
 def accuracy_of(counts: NDArray[np.int64]) -> float:
     """Share of the pixels whose class is right."""
-    return _ratio(counts.trace(), counts.sum())
+    return ratio(counts.trace(), counts.sum())
 
 
 def kappa_of(counts: NDArray[np.int64]) -> float:
@@ -39,7 +41,7 @@ def kappa_of(counts: NDArray[np.int64]) -> float:
     shares = counts / counts.sum() if counts.sum() else np.zeros((2, 2))
     observed = shares.trace()
     expected = shares.sum(axis=0) @ shares.sum(axis=1)
-    return _ratio(observed - expected, 1 - expected) if counts.sum() else float("nan")
+    return ratio(observed - expected, 1 - expected) if counts.sum() else float("nan")
 
 
 def auc(truth: NDArray[Any], predicted: NDArray[Any], annotated: NDArray[np.bool_] | None = None) -> float:
@@ -66,7 +68,7 @@ def auc(truth: NDArray[Any], predicted: NDArray[Any], annotated: NDArray[np.bool
         raise UserError("a predicted value is NaN; give a number for every annotated pixel.")
     n = int(np.count_nonzero(positive))
     wins = float(_mid_ranks(values)[positive].sum()) - n * (n + 1) / 2
-    return _ratio(wins, n * (positive.size - n))
+    return ratio(wins, n * (positive.size - n))
 
 
 def _mid_ranks(values: NDArray[Any]) -> NDArray[np.float64]:
@@ -74,7 +76,3 @@ def _mid_ranks(values: NDArray[Any]) -> NDArray[np.float64]:
     _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[index]
     return ranks
-
-
-def _ratio(part: Any, whole: Any) -> float:
-    return float(part / whole) if whole else float("nan")

@@ -6,6 +6,14 @@ is cut at thresholds 0, 0.1, ..., 1, its 4-connected components are compared wit
 cells, and the best threshold counts. Only pixels in true cells count; one that is predicted
 as membrane counts as a segment of its own.
 
+    V_rand = sum p_ij^2 / (sum s_k^2 / 2 + sum t_k^2 / 2)    equation 3, alpha = 0.5, after border thinning
+    V_info = I(S; T) / (H(S) / 2 + H(T) / 2)                 equation 6, alpha = 0.5, after border thinning
+    early Rand error = 1 - the same F-score of pairs of pixels as V_rand, without thinning
+    early pixel error = 1 - 2 tp / (2 tp + fp + fn)
+
+p_ij, s_k and t_k are the shares of the pixels in overlaps, predicted and true segments; V_info is 1 if both
+have one segment.
+
 Sections are pooled as in that code, at each threshold: V_rand and V_info are means over
 sections, the early Rand error adds the sections' pairs of pixels and the early pixel error their
 pixels. Truth pixels that are not annotated (-1) are not in a cell, so they do not count, nor does a
@@ -25,7 +33,6 @@ from scipy import ndimage
 
 from unetseg.errors import UserError
 from unetseg.scores.overlap import overlap
-from unetseg.scores.thinning import thinned_segments
 
 # Summed as the challenge's code does, in float64: the last stays just below 1, so that a pixel of
 # probability 1 is a cell at every threshold.
@@ -35,47 +42,6 @@ Segments = NDArray[np.int32]  # (y, x): 0 membrane, k > 0 segment
 Terms = NDArray[np.float64]  # (3,): of the overlaps, of the truth, of the prediction
 Rows = NDArray[np.float64]  # (sections with a cell, thresholds × 3): the terms of each threshold in turn
 Cut = Callable[[NDArray[np.bool_]], Segments]  # a map of cells to segments
-
-
-def v_rand(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
-    """V_rand after border thinning, the challenge's first score, in [0, 1]; higher is better.
-
-    V_rand = sum p_ij^2 / (sum s_k^2 / 2 + sum t_k^2 / 2), equation 3 with alpha = 0.5: an F-score
-    of pairs of pixels, where p_ij, s_k and t_k are the shares of the pixels in overlaps, predicted
-    and true segments.
-
-    truth: (y, x) or (z, y, x) integers or booleans; > 0 in cells. probabilities: float array of the same
-    shape in [0, 1], of being in a cell. Returns the best over all thresholds; NaN if the truth has no
-    cell. Raises UserError if the shapes differ or are not sections, or a probability is not in [0, 1].
-    """
-    return best_mean(_rows(truth, probabilities, thinned_segments, rand_terms))
-
-
-def v_info(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
-    """V_info after border thinning, the challenge's second score, in [0, 1]; higher is better.
-
-    V_info = I(S; T) / (H(S) / 2 + H(T) / 2), equation 6 with alpha = 0.5, 1 if both have one
-    segment. Arguments, returned value and errors are those of `v_rand`.
-    """
-    return best_mean(_rows(truth, probabilities, thinned_segments, info_terms))
-
-
-def rand_error(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
-    """The challenge's early Rand error, without thinning, in [0, 1]; lower is better.
-
-    One minus the maximal F-score of the foreground-restricted Rand index. Arguments, returned value
-    and errors are those of `v_rand`.
-    """
-    return 1 - best_of_sums(_rows(truth, probabilities, segments, rand_terms))
-
-
-def pixel_error(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
-    """The challenge's early pixel error, in [0, 1]; lower is better.
-
-    One minus the maximal F-score of the pixels in cells, 2 tp / (2 tp + fp + fn). Arguments, returned
-    value and errors are those of `v_rand`.
-    """
-    return 1 - best_of_sums(_rows(truth, probabilities, as_they_are, pixel_terms))
 
 
 def segments(cells: NDArray[np.bool_]) -> Segments:
@@ -153,18 +119,6 @@ def _areas(truth: Segments, predicted: Segments) -> tuple[NDArray[np.float64], .
     found = np.bincount(pairs.predicted[both], pairs.pixels[both])
     areas = (np.append(pairs.pixels[both], alone), true[true > 0], np.append(found[found > 0], alone))
     return tuple(area.astype(np.float64) for area in areas)
-
-
-def _rows(
-    truth: NDArray[Any],
-    probabilities: NDArray[Any],
-    cut: Cut,
-    terms: Callable[[Segments, Segments], Terms],
-) -> Rows:
-    """The rows of all sections of (y, x) or (z, y, x) arrays."""
-    check_sections(truth, probabilities)
-    true, maps = (a.reshape(-1, *a.shape[-2:]) for a in (truth, probabilities))
-    return np.concatenate([section_rows(t, cuts(p, cut), terms) for t, p in zip(true, maps, strict=True)])
 
 
 def _f_score(terms: Terms) -> float:

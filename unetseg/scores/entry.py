@@ -82,3 +82,8 @@ class Score:
 def mean_of_rows(rows: Rows) -> float:
     """The mean of the first column; NaN without any row."""
     return float(rows[:, 0].mean()) if rows.size else float("nan")
+
+
+def ratio(part: Any, whole: Any) -> float:
+    """A share; NaN of nothing."""
+    return float(part / whole) if whole else float("nan")

@@ -24,6 +24,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 from unetseg.errors import UserError
+from unetseg.scores.entry import ratio
 from unetseg.scores.overlap import Objects, annotated_objects, object_ious, overlap
 
 AP_THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
@@ -42,31 +43,22 @@ class Matching:
     @property
     def precision(self) -> float:
         """Share of predicted objects that match: tp / (tp + fp); NaN if nothing is predicted."""
-        return _ratio(self.tp, self.tp + self.fp)
+        return ratio(self.tp, self.tp + self.fp)
 
     @property
     def recall(self) -> float:
         """Share of true objects that are matched: tp / (tp + fn); NaN if there are none."""
-        return _ratio(self.tp, self.tp + self.fn)
+        return ratio(self.tp, self.tp + self.fn)
 
     @property
     def f1(self) -> float:
         """2 tp / (2 tp + fp + fn), in [0, 1]; NaN without any object."""
-        return _ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
+        return ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
 
     @property
     def average_precision(self) -> float:
         """Tp / (tp + fp + fn), as in the Data Science Bowl 2018; NaN without any object."""
-        return _ratio(self.tp, self.tp + self.fp + self.fn)
-
-
-def matching(truth: NDArray[Any], predicted: NDArray[Any], threshold: float = 0.5) -> Matching:
-    """Objects of one frame matched one to one, with as many matches of IoU >= threshold as possible.
-
-    truth, predicted: label images of the same shape. threshold: the least IoU of a match, in (0, 1].
-    Raises UserError if the threshold is out of range, or as `overlap` does.
-    """
-    return match_objects(annotated_objects(overlap(truth, predicted)), threshold)
+        return ratio(self.tp, self.tp + self.fp + self.fn)
 
 
 def match_objects(objects: Objects, threshold: float = 0.5) -> Matching:
@@ -81,15 +73,6 @@ def pool(matchings: Iterable[Matching]) -> Matching:
     counts = [(frame.tp, frame.fp, frame.fn) for frame in matchings]
     tp, fp, fn = np.sum(counts, axis=0, dtype=int) if counts else (0, 0, 0)
     return Matching(int(tp), int(fp), int(fn))
-
-
-def mean_object_iou(truth: NDArray[Any], predicted: NDArray[Any]) -> float:
-    """Mean over the true objects of the IoU with their match, in [0, 1]; NaN if there are none.
-
-    To pool over frames, concatenate the arrays of `object_iou` and take their mean.
-    """
-    _, ious = object_iou(truth, predicted)
-    return float(ious.mean()) if ious.size else float("nan")
 
 
 def object_iou(truth: NDArray[Any], predicted: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -135,7 +118,3 @@ def _assign(gains: sparse.csr_array) -> tuple[NDArray[np.int64], NDArray[np.int6
     matched_rows, matched_columns = min_weight_full_bipartite_matching(graph, maximize=True)
     real = matched_columns < m
     return matched_rows[real], matched_columns[real]
-
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else float("nan")

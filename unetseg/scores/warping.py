@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from unetseg.scores.em import THRESHOLDS, check_sections
+from unetseg.scores.em import THRESHOLDS
 
 KINDS = ("split", "merger", "hole added", "hole deleted", "object added", "object deleted")
 SPLIT, MERGER, HOLE_ADDED, HOLE_DELETED, OBJECT_ADDED, OBJECT_DELETED = range(6)
@@ -43,22 +43,6 @@ BEFORE_ONE = THRESHOLDS[:-1]  # 0, 0.1, ..., 0.9: at 1 there is nothing left to 
 
 # The neighbours of a pixel in the order of the bits of its neighbourhood's code.
 STEPS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
-
-
-def warping_error(
-    truth: NDArray[Any], probabilities: NDArray[Any], kinds: Collection[str] = CHALLENGE_KINDS
-) -> float:
-    """The warping error, a share of all pixels in [0, 1]; lower is better.
-
-    truth: (y, x) or (z, y, x) integers or booleans; > 0 in cells. probabilities: float array of the
-    same shape in [0, 1], of being in a cell. kinds: the mismatches to count: splits and mergers as in
-    the challenge, or KINDS for the error as Jain et al. define it. Returns the minimum over the
-    thresholds, with the pixels of all sections added at each. Raises UserError if the shapes differ or
-    are not sections, or a probability is not in [0, 1].
-    """
-    check_sections(truth, probabilities)
-    true, maps = (a.reshape(-1, *a.shape[-2:]) for a in (truth, probabilities))
-    return least_share(np.concatenate([warping_rows(t, p, kinds) for t, p in zip(true, maps, strict=True)]))
 
 
 def warping_rows(
