@@ -93,8 +93,8 @@ def test_a_percentile_of_few_bright_pixels_reaches_to_the_brightest() -> None:
     [
         ("training-set", 1, None),
         ("training-set", 4, None),
-        ("training-set", 16, "about 64, and were about 6 in the training images"),
-        ("training-set", 1 / 16, "about 0.25, and were about 6 in the training images"),
+        ("training-set", 16, "about 64, but were about 6 in the training images"),
+        ("training-set", 1 / 16, "about 0.25, but were about 6 in the training images"),
         ("per-image", 16, None),
         ("none", 16, None),
     ],

@@ -73,7 +73,7 @@ def test_a_pruned_net_is_smaller_sees_less_and_gives_its_heads_output(norm: str)
 
 
 def test_a_level_without_a_head_is_refused() -> None:
-    with pytest.raises(UserError, match="level 4: .* 1, 2 and 3 only"):
+    with pytest.raises(UserError, match="level 4: .* only has a head at level 1, 2 and 3"):
         nested().pruned(4)
     with pytest.raises(UserError, match="only has a head at level 3 .*without deep supervision"):
         nested(deep_supervision=False).pruned(1)
