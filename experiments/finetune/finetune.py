@@ -36,7 +36,8 @@ OTHERS = ("081", "083", "094", "099", "105", "107", "109", "119", "124", "131", 
 """The images of the new kind that are not used."""
 NEW_KIND = {*TRAIN, *TEST, *VALIDATE, *OTHERS}
 COUNTS = (3, 6, 12)
-STEPS, PARENT_STEPS = 600, 1000
+STEPS, PARENT_STEPS = 500, 1000
+CROP, PARENT_CROP = 96, 128
 STARTS = ("nothing", "a model")
 
 
@@ -45,22 +46,22 @@ def parent_experiment() -> Experiment:
     shipped = read_experiment(NUCLEI / "shipped.toml").data
     unseen = {*shipped.test, *shipped.validate, *NEW_KIND}
     known = tuple(name for n in range(150) if (name := f"{n:03}") not in unseen)
-    return _experiment("finetune-parent", known, steps=PARENT_STEPS)
+    return _experiment("finetune-parent", known, steps=PARENT_STEPS, crop=PARENT_CROP)
 
 
 def experiment(out: Path, count: int, start: str, seed: int) -> Experiment:
     """The training on `count` images of the new kind."""
-    chosen = _experiment(f"finetune-{count}", TRAIN[:count], steps=STEPS, seed=seed)
+    chosen = _experiment(f"finetune-{count}", TRAIN[:count], steps=STEPS, crop=CROP, seed=seed)
     if start == "nothing":
         return chosen
     train = replace(chosen.train, start_from=str(out / "parent"), learning_rate=LEARNING_RATE)
     return replace(chosen, train=train)
 
 
-def _experiment(name: str, images: tuple[str, ...], *, steps: int, seed: int = 1) -> Experiment:
+def _experiment(name: str, images: tuple[str, ...], *, steps: int, crop: int, seed: int = 1) -> Experiment:
     base = read_experiment(NUCLEI / "short.toml")
     data = replace(base.data, object_diameter=24.0, train=images, validate=VALIDATE, test=TEST)
-    train = replace(base.train, steps=steps, validate_every=steps, crop=(128,))
+    train = replace(base.train, steps=steps, validate_every=steps, crop=(crop,))
     labels = replace(base.labels, choose=False, min_area=20)
     chosen = replace(base, name=name, seed=seed, device="cpu", data=data, train=train, labels=labels)
     return replace(chosen, net=base.net | {"width": 8}, nets={}, folds={})
