@@ -84,7 +84,12 @@ HELD_BY = {
         "sharing/libraries",
         "sharing/limits",
     ],
-    "sharing_reading": ["inference/onnx_net", "sharing/package"],
+    "sharing_reading": [
+        "inference/exported_net",
+        "inference/onnx_net",
+        "inference/torchscript_net",
+        "sharing/package",
+    ],
     "streaming": [
         "streaming/job",
         "streaming/output",

@@ -130,9 +130,12 @@ def tune(
     return tune_model(find_model(Path(run)).path, folder, target, device=choose_device(device))
 
 
-def load_model(path: str | Path, device: str = "auto") -> Model:
-    """Load a run folder, a model file, a package or a model name such as "nuclei"; no code in it is run."""
-    return read_model(find_model(Path(path)).path, choose_device(device))
+def load_model(path: str | Path, device: str = "auto", *, trust_code: bool = False) -> Model:
+    """Load a run folder, a model file, a package or a model name such as "nuclei"; no code in it is run.
+
+    trust_code: run the TorchScript of a package without ONNX weights, which is code.
+    """
+    return read_model(find_model(Path(path)).path, choose_device(device), trust_code=trust_code)
 
 
 def with_label_settings(model: Model, **changed: Any) -> Model:

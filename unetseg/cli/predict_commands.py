@@ -140,6 +140,7 @@ COMMON = (
     "--workers", type=click.IntRange(1), default=1, show_default=True, help="Worker processes (one per GPU)."
 )
 @_speed("--scheduler", help="A running Dask scheduler, such as tcp://10.0.0.1:8786.")
+@_speed("--trust-code", is_flag=True, help="Run the TorchScript of a package, which is code.")
 @_speed("--level", type=click.IntRange(1), help="Prune a UNet++ to this level: smaller and faster.")
 def predict(run: Path, images: tuple[Path, ...], out: Path | None, **given: Any) -> None:
     """Segment IMAGES (files or folders) with a trained RUN.

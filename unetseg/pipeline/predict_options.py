@@ -39,7 +39,7 @@ class PredictOptions:
     from the pixel sizes of image and training; diameter is that of the objects in pixels, for models that
     were trained at one object size. threshold … test_time_augmentation, if given, replace
     the model's label settings; label_type is one of `model.LABEL_TYPES`. memory in bytes, tile in pixels
-    (0 = from memory), batch in tiles (0 = from a GPU's free memory).
+    (0 = from memory), batch in tiles (0 = from a GPU's free memory). trust_code: run a package's TorchScript.
     """
 
     challenge: bool = False
@@ -74,6 +74,7 @@ class PredictOptions:
     test_time_augmentation: int | None = None
     others: tuple[Path, ...] = ()
     level: int | None = None
+    trust_code: bool = False
 
     memory: int = DEFAULT_MEMORY
     tile: int = 0

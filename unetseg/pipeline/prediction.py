@@ -18,7 +18,7 @@ from unetseg.images import LazyImage, open_image
 from unetseg.images.marks import existing_mark
 from unetseg.images.rescale import pixel_size_note
 from unetseg.images.stack_store import probabilities_path
-from unetseg.inference.onnx_net import OnnxNet
+from unetseg.inference.exported_net import ExportedNet
 from unetseg.normalise import grey_value_note
 from unetseg.pipeline.exporting import outlines_path
 from unetseg.pipeline.measuring import check_table_name
@@ -65,7 +65,7 @@ def choose_targets(model: Model, images: Sequence[Path], out: Path, options: Pre
     """
     volumes = model.net.dims == 3
     if (options.workers > 1 or options.scheduler) and any(
-        isinstance(m.net, OnnxNet) for m in (model, *model.others)
+        isinstance(m.net, ExportedNet) for m in (model, *model.others)
     ):
         raise UserError("--workers: a bioimage.io package is predicted by one process. Leave the option out.")
     if options.challenge:
@@ -228,7 +228,7 @@ def _results(target: Target, options: PredictOptions) -> list[Path]:
 
 
 def _one_model(run: Path, options: PredictOptions) -> Model:
-    model = read_model(run, choose_device(options.device))
+    model = read_model(run, choose_device(options.device), trust_code=options.trust_code)
     if options.level is not None:
         model = pruned(model, options.level)
     return labelled_as(model.with_labels(**options.labels), options.label_type)

@@ -9,7 +9,7 @@ from typing import Literal
 from unetseg.errors import UserError
 from unetseg.files import replacing
 from unetseg.inference.export import to_onnx, to_torchscript
-from unetseg.inference.onnx_net import OnnxNet
+from unetseg.inference.exported_net import ExportedNet
 from unetseg.pipeline.model import Model
 from unetseg.sharing.description import About
 from unetseg.sharing.limits import not_carried
@@ -49,8 +49,8 @@ def export_model(
     """
     if model.others:
         raise UserError("an average of models cannot be exported. Export one of them.")
-    if isinstance(model.net, OnnxNet):
-        raise UserError("this is an export already: copy the package, or unpack its ONNX weights.")
+    if isinstance(model.net, ExportedNet):
+        raise UserError("this is an export already: copy the package, or unpack its weights.")
     if out.suffix not in ENDINGS[to]:
         raise UserError(f"{out}: a file for {to} ends with {' or '.join(ENDINGS[to])}.")
     if out.exists() and not overwrite:

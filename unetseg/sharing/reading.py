@@ -12,7 +12,9 @@ import torch
 
 from unetseg.errors import UserError, first_line, reading
 from unetseg.images.limits import check_memory, check_unpacked, in_words
-from unetseg.inference.onnx_net import OnnxNet, Output
+from unetseg.inference.exported_net import ExportedNet, Output
+from unetseg.inference.onnx_net import OnnxNet
+from unetseg.inference.torchscript_net import TorchScriptNet
 from unetseg.normalise import PERCENTILES, Normalisation
 from unetseg.pipeline.model import Model, load_model
 from unetseg.pipeline.recipe import Recipe, read_recipe
@@ -26,10 +28,11 @@ AXES = (["batch", "channel", "y", "x"], ["batch", "channel", "z", "y", "x"])
 DESCRIPTION_BYTES = 2**20
 
 
-def read_model(path: Path, device: torch.device) -> Model:
+def read_model(path: Path, device: torch.device, *, trust_code: bool = False) -> Model:
     """The model of a run folder, a model file or a bioimage.io package (NAME.zip; computed on the CPU).
 
-    Raises UserError for the file of a network alone, which does not say how images are normalised.
+    trust_code: see `read_package`. Raises UserError for the file of a network alone, which does not say how
+    images are normalised.
     """
     path = Run.open(path).best if path.is_dir() else path
     if path.suffix.lower() == ".onnx" or _is_torchscript(path):
@@ -37,7 +40,9 @@ def read_model(path: Path, device: torch.device) -> Model:
             f"{path}: a network alone, without its normalisation and settings (and TorchScript is "
             "code, not run). Give the run, the model file, or a bioimage.io package with ONNX weights."
         )
-    return read_package(path) if path.suffix.lower() == ".zip" else load_model(path, device)
+    if path.suffix.lower() == ".zip":
+        return read_package(path, trust_code=trust_code)
+    return load_model(path, device)
 
 
 def _is_torchscript(path: Path) -> bool:
@@ -49,12 +54,13 @@ def _is_torchscript(path: Path) -> bool:
         return False
 
 
-def read_package(path: Path) -> Model:
+def read_package(path: Path, *, trust_code: bool = False) -> Model:
     """A bioimage.io package with ONNX weights as a model; no code in it is run.
 
+    trust_code: whether TorchScript, which is code, is run where there is no ONNX; the model has a note then.
     A package of ours is predicted with the model's own settings; any other with 1 or 2 output channels gives
     objects, with more, classes. Raises UserError, which names the file, for a damaged package, one without
-    ONNX weights, and for tensors, sizes or processing that are not supported.
+    weights to run, and for tensors, sizes or processing that are not supported.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file. Give a package, a run folder, or a name of `unetseg models`.")
@@ -63,9 +69,12 @@ def read_package(path: Path) -> Model:
         with reading(path, "bioimage.io package"), zipfile.ZipFile(path) as archive:
             _check_sizes(archive, path)
             described = _described(spec, archive)
-            return _model(described, _weights(described, archive, path))
+            kind, source = _source(described, trust_code=trust_code)
+            model = _model(described, kind, _content(source, archive))
     except UserError as error:
         raise UserError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
+    note = f"{path}: its weights are TorchScript, which is code: it runs with your rights"
+    return replace(model, notes=(note,)) if kind is TorchScriptNet else model
 
 
 def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
@@ -90,27 +99,36 @@ def _described(spec: Any, archive: zipfile.ZipFile) -> Any:
     return found
 
 
-def _weights(described: Any, archive: zipfile.ZipFile, path: Path) -> bytes:
-    onnx = described.weights.onnx
-    if onnx is None or getattr(onnx, "external_data", None) is not None:
-        there = [name for name, weights in described.weights if weights is not None]
-        raise UserError(
-            f"it has weights as {', '.join(there)}, but only ONNX in one file can be read: TorchScript and "
-            "pickled weights can hold code, which is not run. Ask its authors for ONNX weights."
-        )
-    name = str(getattr(onnx.source, "path", onnx.source))
+def _source(described: Any, *, trust_code: bool) -> tuple[type[ExportedNet], Any]:
+    """Which network takes the weights, and the description's entry for them."""
+    onnx, script = described.weights.onnx, described.weights.torchscript
+    if onnx is not None and getattr(onnx, "external_data", None) is None:
+        return OnnxNet, onnx
+    if script is not None and trust_code:
+        return TorchScriptNet, script
+    there = ", ".join(name for name, weights in described.weights if weights is not None)
+    trusted = "If you trust them with your files, --trust-code runs the TorchScript." if script else ""
+    raise UserError(
+        f"it has weights as {there}, but only ONNX in one file can be read: TorchScript and pickled weights can "
+        f"hold code, which is not run. Ask its authors for ONNX weights. {trusted}".strip()
+    )
+
+
+def _content(source: Any, archive: zipfile.ZipFile) -> bytes:
+    """The file of weights, if it has the checksum of the description."""
+    name = str(getattr(source.source, "path", source.source))
     try:
         content = archive.read(name)
     except KeyError:
         raise UserError(f"its weights {name!r} are missing from the file. Download it again.") from None
-    if onnx.sha256 is not None and hashlib.sha256(content).hexdigest() != str(onnx.sha256):
+    if source.sha256 is not None and hashlib.sha256(content).hexdigest() != str(source.sha256):
         raise UserError(
             f"its weights {name!r} do not match the SHA-256 in its description. Download it again."
         )
     return content
 
 
-def _model(described: Any, onnx: bytes) -> Model:
+def _model(described: Any, kind: type[ExportedNet], weights: bytes) -> Model:
     if len(described.inputs) != 1 or len(described.outputs) != 1:
         raise UserError("its network has several inputs or outputs; only one of each is supported.")
     (given,), (found,) = described.inputs, described.outputs
@@ -123,7 +141,8 @@ def _model(described: Any, onnx: bytes) -> Model:
     channels, outputs = (len(t.axes[1].channel_names) for t in (given, found))
     own = getattr(described.config, "unetseg", None)
     recipe = _recipe(own, given, max(2, outputs))
-    net = OnnxNet(onnx, _footprint(given, found), channels, outputs, _output(found, known=own is not None))
+    output = _output(found, known=own is not None)
+    net = kind(weights, _footprint(given, found), channels, outputs, output)
     if (recipe.classes, recipe.normalisation.channels) != (net.classes, channels):
         raise UserError("its settings for unetseg do not fit its tensors. Export it again.")
     return Model(recipe, net, torch.device("cpu"))
