@@ -109,8 +109,8 @@ def _source(described: Any, *, trust_code: bool) -> tuple[type[ExportedNet], Any
     there = ", ".join(name for name, weights in described.weights if weights is not None)
     trusted = "If you trust them with your files, --trust-code runs the TorchScript." if script else ""
     raise UserError(
-        f"it has weights as {there}, but only ONNX in one file can be read: TorchScript and pickled weights can "
-        f"hold code, which is not run. Ask its authors for ONNX weights. {trusted}".strip()
+        f"it has weights as {there}, but only ONNX in one file can be read: TorchScript and pickled weights "
+        f"can hold code, which is not run. Ask its authors for ONNX weights. {trusted}".strip()
     )
 
 
