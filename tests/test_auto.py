@@ -55,7 +55,7 @@ def test_objects_of_100_pixels_are_halved_and_specks_dropped(tmp_path: Path) -> 
     assert found.data.downsample == 2
     assert found.train.crop == (144,)  # the largest multiple of 16 in 300/2
     assert found.labels.min_area == 1000
-    assert found.train.select_by == "seg"
+    assert found.train.select_by == "panoptic-quality"
 
 
 def test_small_objects_keep_their_pixels(tmp_path: Path) -> None:

@@ -232,15 +232,26 @@ def _of_volumes(seen: _Seen) -> Found:
 def _of_labels(seen: _Seen) -> Found:
     """How labels are made and scored; label settings are chosen if there are objects to choose them by."""
     choose = seen.listing.kind != "classes" and any(e.labelled for e in seen.parts.validate)
-    what = "objects" if seen.objects else "classes"
     found: Found = {
-        "train.select_by": ("seg" if seen.objects else "iou", f"the labels are {what}"),
+        "train.select_by": _score(seen),
         "labels.test_time_augmentation": (4, "the mean of 4 flips is smoother"),
         "labels.choose": (choose, "the validation part has objects" if choose else "nothing to choose by"),
     }
     if seen.objects and seen.listing.block is None:
         found["labels.seed_threshold"] = SEEDS[seen.experiment.target.kind], "touching objects are split"
     return found
+
+
+def _score(seen: _Seen) -> tuple[str, str]:
+    """The score that the weights and the label settings are chosen by; SEG does not count false objects."""
+    data = seen.experiment.data
+    if not seen.objects:
+        return "iou", "the labels are classes"
+    if data.task == "cell-tracking":
+        return "seg", "the challenge's own score"
+    if data.partly_annotated:
+        return "seg", "only some objects are annotated, so that false ones are not known"
+    return "panoptic-quality", "the labels are objects; missed and false ones count"
 
 
 def _with(experiment: Experiment, found: Found, given: Collection[str]) -> Experiment:

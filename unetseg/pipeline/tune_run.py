@@ -24,7 +24,7 @@ from unetseg.tasks.listing import split
 
 MOST_IMAGES = 24
 """The most samples whose probabilities are kept while settings are tried."""
-DEFAULT_SCORE = "seg"
+DEFAULT_SCORE = "panoptic-quality"
 """Score for a model file without a run; only models of objects are tuned."""
 
 

@@ -30,7 +30,7 @@ def demo_experiment(steps: int | None, device: str) -> Experiment:
             crop=(192,),
             precision="auto",
             validate_every=100,
-            select_by="seg",
+            select_by="panoptic-quality",
         ),
         labels=LabelSettings(min_area=60, max_hole_area=60, test_time_augmentation=4, choose=True),
     )
