@@ -137,7 +137,7 @@ def test_a_budget_counts_the_frames_that_are_scored(tmp_path: Path, monkeypatch:
         seen.append(images)
         return replace(experiment, train=replace(experiment.train, steps=1, minutes=0.0)), ""
 
-    monkeypatch.setattr("unetseg.pipeline.training.decide_steps", decide)
+    monkeypatch.setattr("unetseg.pipeline.training_loop.decide_steps", decide)
     finish(Run.create(tmp_path / "run", asked))
     assert seen == [Images(validate=1, choose=1, test=1)]
 

@@ -110,6 +110,7 @@ HELD_BY = {
         "pipeline/provenance",
         "pipeline/run_experiment",
         "pipeline/saved_state",
+        "pipeline/training_loop",
     ],
 }
 """A scenario test → the modules that it holds: a command, a page, a whole training or prediction."""

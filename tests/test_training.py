@@ -280,7 +280,7 @@ def test_a_full_disk_at_the_first_checkpoint_leaves_nothing_in_the_way(
 
     tiny = experiment(make_folder(tmp_path / "data"))
     with monkeypatch.context() as patch:
-        patch.setattr("unetseg.pipeline.training.save_state", full)
+        patch.setattr("unetseg.pipeline.training_loop.save_state", full)
         with pytest.raises(UserError, match="No space"):
             finish(Run.create(tmp_path / "run", tiny))
     finish(Run.create(tmp_path / "run", tiny))

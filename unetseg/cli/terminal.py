@@ -99,7 +99,6 @@ class Stop:
 def show_comparison(found: Comparison, most: int, pictures: Path | None, images: Path | None = None) -> None:
     """The table of `unetseg score`, a challenge's totals, and the worst objects."""
     from unetseg.evaluation.worst_objects import worst_objects, write_worst_pictures
-    from unetseg.scores.mistakes import error_counts, error_sentence, frame_errors
     from unetseg.tasks.labels import Meaning
 
     hint = " (--labels overrides)" if found.meaning in get_args(Meaning) else ""
@@ -110,13 +109,7 @@ def show_comparison(found: Comparison, most: int, pictures: Path | None, images:
     if found.challenge:
         click.echo(f"challenge: {totals_text(found.challenge)} ({found.marked})")
     if found.pairs:
-        counts = error_counts(frame_errors(t, p) for _, t, p in found.pairs)
-        click.echo(error_sentence(counts))
-        if counts["spurious"] >= max(FEW_OBJECTS, counts["true"]):
-            click.echo(
-                "there are at least as many spurious objects as true ones. If the truth has only some of the "
-                "objects, score with --partly-annotated"
-            )
+        _show_mistakes(found)
     if found.volumes:
         click.echo(f"means over the volumes: {totals_text(found.volumes)}")
     worst = [o for o in worst_objects(found.pairs, most) if o.iou < 1]
@@ -127,6 +120,19 @@ def show_comparison(found: Comparison, most: int, pictures: Path | None, images:
     if pictures is not None:
         for path in write_worst_pictures(found.pairs, worst, pictures, images):
             click.echo(f"wrote {path}")
+
+
+def _show_mistakes(found: Comparison) -> None:
+    """What became of the objects, in a sentence."""
+    from unetseg.scores.mistakes import error_counts, error_sentence, frame_errors
+
+    counts = error_counts(frame_errors(t, p) for _, t, p in found.pairs)
+    click.echo(error_sentence(counts))
+    if counts["spurious"] >= max(FEW_OBJECTS, counts["true"]):
+        click.echo(
+            "there are at least as many spurious objects as true ones. If the truth has only some of the "
+            "objects, score with --partly-annotated"
+        )
 
 
 def totals_text(scores: Mapping[str, float]) -> str:

@@ -14,6 +14,7 @@ from unetseg.errors import UserError
 from unetseg.reproduce.published import BUDGETS, PUBLISHED
 
 if TYPE_CHECKING:
+    from unetseg.pipeline.auto import Resolved
     from unetseg.settings import TrainSettings
 
 _partly_annotated = click.option(
@@ -112,8 +113,8 @@ def train(
 
     Several GPUs: torchrun --nproc-per-node N -m -- unetseg train …
     """
-    from unetseg.distributed import process_group, rank, wait_for_all
-    from unetseg.pipeline.auto import derive_experiment, resolve_file
+    from unetseg.distributed import process_group
+    from unetseg.pipeline.auto import Resolved, derive_experiment, resolve_file
     from unetseg.run import Run
 
     if sum(x is not None for x in (experiment, data, resume)) != 1:
@@ -146,13 +147,20 @@ def train(
         device=device or settings.device,
         train=_with_length(settings.train, steps, minutes),
     )
-    folder = run_path or _run_folder(changed.name)
-    with process_group(changed.device):
+    overruled = "train.steps = " if steps or minutes else ()
+    derived = tuple(line for line in resolved.derived if not line.startswith(overruled))
+    _start(Resolved(changed, derived), run_path or _run_folder(changed.name))
+
+
+def _start(resolved: Resolved, folder: Path) -> None:
+    """Create the run and train; of several processes the first creates it, and prints what was derived."""
+    from unetseg.distributed import process_group, rank, wait_for_all
+    from unetseg.run import Run
+
+    with process_group(resolved.experiment.device):
         if rank() == 0:
-            Run.create(folder, changed)
-            overruled = "train.steps = " if steps or minutes else ()
-            lines = (line for line in resolved.derived if not line.startswith(overruled))
-            show_derived(replace(resolved, derived=tuple(lines)))
+            Run.create(folder, resolved.experiment)
+            show_derived(resolved)
         wait_for_all()
         show_training(Run.open(folder), resume=False)
 

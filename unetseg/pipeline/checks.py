@@ -27,7 +27,12 @@ def check_trainable(experiment: Experiment, data: Dataset, net: Net) -> None:
     axes = data.examples[0].classes.ndim
     if net.dims != axes:
         raise UserError(f"net.dims = {net.dims}: the images have {axes} axes. Set net.dims = {axes}.")
-    crop = crop_of(train, net.dims)
+    _check_crop(experiment, data, net)
+
+
+def _check_crop(experiment: Experiment, data: Dataset, net: Net) -> None:
+    """Raise UserError for a crop that the network does not take, or that is larger than an image."""
+    crop = crop_of(experiment.train, net.dims)
     if len(crop) != net.dims:
         raise UserError(f"train.crop = {list(crop)}: this network has {net.dims} axes.")
     if not net.footprint.legal(crop):

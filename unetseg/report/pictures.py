@@ -162,12 +162,8 @@ def _viewer(whole: Frame, rank: str, score: str, noun: str) -> Viewer:
     }
     if frame.probability is not None:
         layers["probability"] = heat_layer(frame.probability)
-    objects = {"truth": _count(whole.truth), "prediction": _count(whole.predicted)}
     height, width = frame.truth.shape
-    uris = {name: png_uri(layer) for name, layer in layers.items()}
-    sentence = ""
-    if noun != "classes":
-        sentence = error_sentence(error_counts([frame_errors(whole.truth, whole.predicted)]), noun)
+    errors = [] if noun == "classes" else [frame_errors(whole.truth, whole.predicted)]
     return Viewer(
         rank=rank,
         name=frame.name,
@@ -175,11 +171,11 @@ def _viewer(whole: Frame, rank: str, score: str, noun: str) -> Viewer:
         width=width,
         height=height,
         image=jpeg_uri(grey(frame.image)),
-        layers=uris,
-        objects=objects,
+        layers={name: png_uri(layer) for name, layer in layers.items()},
+        objects={"truth": _count(whole.truth), "prediction": _count(whole.predicted)},
         noun=noun,
         bar=bar,
-        sentence=sentence,
+        sentence=error_sentence(error_counts(errors), noun) if errors else "",
     )
 
 

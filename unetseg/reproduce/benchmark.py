@@ -119,21 +119,20 @@ def _markdown(task: str, done: Sequence[BenchmarkRun]) -> str:
         "|---" * (len(shown) + 2) + "|",
     ]
     for net in dict.fromkeys(e.net for e in done):
-        of_net = [e for e in done if e.net == net]
-        rows = [[_score(e, n) for n in shown] for e in of_net]
-        lines += [_row(f"{net}, fold {e.fold}", _split(e), r) for e, r in zip(of_net, rows, strict=True)]
-        means = [_mean([r[i] for r in rows]) for i in range(len(shown))]
-        lines.append(
-            _row(
-                f"**{net}, mean of {len(rows)} fold{'s' * (len(rows) > 1)}**",
-                published.ours_on,
-                means,
-            )
-        )
+        lines += _net_rows([e for e in done if e.net == net], shown, published.ours_on)
     for method, values in published.rows.items():
         lines.append(_row(method, published.measured_on, [*values, *[None] * (len(shown) - len(values))]))
     lines += ["", f"Published: {published.source}. {published.note}", "", *_mistakes(done), *_costs(done), ""]
     return "\n".join(lines)
+
+
+def _net_rows(runs: Sequence[BenchmarkRun], shown: Sequence[str], split: str) -> list[str]:
+    """A row for each fold of a net, and their mean."""
+    rows = [[_score(e, n) for n in shown] for e in runs]
+    means = [_mean(values) for values in zip(*rows, strict=True)]
+    title = f"**{runs[0].net}, mean of {len(rows)} fold{'s' * (len(rows) > 1)}**"
+    folds = [_row(f"{e.net}, fold {e.fold}", _split(e), r) for e, r in zip(runs, rows, strict=True)]
+    return [*folds, _row(title, split, means)]
 
 
 def _mistakes(done: Sequence[BenchmarkRun]) -> list[str]:

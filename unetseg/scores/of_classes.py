@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,35 +23,7 @@ def class_scores(classes: int) -> dict[str, Score]:
 
     "iou" is the mean over the classes, "dice" that over all but the background, "iou-2" that of class 2.
     """
-
-    def entry(
-        total: Callable[[Counts], float],
-        title: str,
-        meaning: str,
-        better: Literal["higher", "lower"] = "higher",
-        standard: bool = False,
-    ) -> Score:
-        def row(frame: Frame) -> Rows:
-            return class_confusion(frame.pairs, classes).reshape(1, -1).astype(np.float64)
-
-        def of_counts(rows: Rows) -> float:
-            return total(rows.sum(axis=0).reshape(classes, classes).astype(np.int64))
-
-        return Score("classes", title, meaning, of_counts, row, better, standard)
-
-    def of_class(c: int) -> dict[str, Score]:
-        return {
-            f"iou-{c}": entry(
-                lambda n: iou_of(n, c),
-                f"IoU of class {c}",
-                f"intersection over union of class {c}",
-                standard=True,
-            ),
-            f"dice-{c}": entry(
-                lambda n: dice_of(n, c), f"Dice of class {c}", f"Dice coefficient of class {c}"
-            ),
-        }
-
+    entry = partial(_entry, classes)
     scores = {
         "iou": entry(
             lambda n: _mean([iou_of(n, c) for c in range(classes)]),
@@ -66,19 +39,43 @@ def class_scores(classes: int) -> dict[str, Score]:
         ),
     }
     for c in range(classes):
-        scores |= of_class(c)
-    scores |= {
-        "pixel-error": entry(
-            pixel_error_of, "pixel error", "fraction of pixels whose class is wrong", "lower", standard=True
-        ),
-        "accuracy": entry(accuracy_of, "accuracy", "share of the pixels whose class is right"),
-        "kappa": entry(kappa_of, "Cohen's kappa", "agreement of the classes beyond chance"),
-    }
-    two = {
-        "sensitivity": entry(sensitivity_of, "sensitivity", "share of the pixels of class 1 that are found"),
-        "specificity": entry(specificity_of, "specificity", "share of class 0 that is predicted as class 0"),
-    }
-    return scores | (two if classes == 2 else {})
+        iou, dice = partial(iou_of, c=c), partial(dice_of, c=c)
+        words = f"intersection over union of class {c}"
+        scores[f"iou-{c}"] = entry(iou, f"IoU of class {c}", words, standard=True)
+        scores[f"dice-{c}"] = entry(dice, f"Dice of class {c}", f"Dice coefficient of class {c}")
+    named = OF_PIXELS | (OF_TWO if classes == 2 else {})
+    return scores | {name: entry(*values) for name, values in named.items()}
+
+
+OF_PIXELS: dict[str, Any] = {
+    "pixel-error": (pixel_error_of, "pixel error", "fraction of pixels whose class is wrong", "lower", True),
+    "accuracy": (accuracy_of, "accuracy", "share of the pixels whose class is right"),
+    "kappa": (kappa_of, "Cohen's kappa", "agreement of the classes beyond chance"),
+}
+OF_TWO: dict[str, Any] = {
+    "sensitivity": (sensitivity_of, "sensitivity", "share of the pixels of class 1 that are found"),
+    "specificity": (specificity_of, "specificity", "share of class 0 that is predicted as class 0"),
+}
+"""The arguments of `_entry`."""
+
+
+def _entry(
+    classes: int,
+    total: Callable[[Counts], float],
+    title: str,
+    meaning: str,
+    better: Literal["higher", "lower"] = "higher",
+    standard: bool = False,
+) -> Score:
+    """A score that is read from the confusion matrix of all frames."""
+
+    def row(frame: Frame) -> Rows:
+        return class_confusion(frame.pairs, classes).reshape(1, -1).astype(np.float64)
+
+    def of_counts(rows: Rows) -> float:
+        return total(rows.sum(axis=0).reshape(classes, classes).astype(np.int64))
+
+    return Score("classes", title, meaning, of_counts, row, better, standard)
 
 
 def volume_class_scores(classes: int) -> dict[str, Score]:
