@@ -20,6 +20,7 @@ from unetseg.images.whole import read_stack, write_stack
 from unetseg.losses import LOSSES
 from unetseg.pipeline.dataset import list_data
 from unetseg.pipeline.evaluate import evaluate_run as score_run
+from unetseg.pipeline.events import Note
 from unetseg.pipeline.model import PredictSettings, load_model
 from unetseg.pipeline.predict_options import PredictOptions
 from unetseg.pipeline.prediction import choose_targets, predict_target
@@ -28,6 +29,7 @@ from unetseg.report import write_report
 from unetseg.run import Run
 from unetseg.sample import Sample, make_example, shrink_sample
 from unetseg.settings import DataSettings, Experiment, LabelSettings, TargetSettings, TrainSettings
+from unetseg.tasks import list_task
 from unetseg.tasks.listing import split, volume_blocks
 
 CPU = torch.device("cpu")
@@ -283,6 +285,49 @@ def test_prediction_of_volume_files(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (tmp_path / "out" / "v0_labels.png").is_file()
     with pytest.raises(UserError, match="give \\(z, y, x\\)"):
         api.predict(model, balls(0)[0][0])
+
+
+@pytest.mark.parametrize(
+    ("method", "brighter", "slices_um", "expected"),
+    [
+        ("training-set", 1, 1.0, []),
+        ("training-set", 100, 1.0, ["v0.tif: bright pixels are about"]),
+        ("none", 100, 1.0, ["v0.tif: bright pixels are about"]),
+        ("per-image", 100, 1.0, []),
+        (
+            "per-image",
+            1,
+            3.0,
+            ["v0.tif: the network was trained on slices 1 µm apart, the image's are 3 apart"],
+        ),
+    ],
+)
+def test_a_volume_unlike_those_of_the_training_gives_a_note(
+    tmp_path: Path, method: Any, brighter: int, slices_um: float, expected: list[str]
+) -> None:
+    root = make_folder(tmp_path / "data", 2)
+    changes = {"train": {"steps": 1, "validate_every": 1}, "data": {"normalise": method, "test": ()}}
+    start = experiment(root)
+    tables = {table: replace(getattr(start, table), **values) for table, values in changes.items()}
+    run = Run.create(tmp_path / "run", replace(start, labels=LabelSettings(), **tables))
+    finish(run)
+    pixels = balls(0)[0].astype(np.uint16) * brighter
+    write_stack(tmp_path / "v0.tif", pixels, spacing_um=(slices_um, 0.5, 0.5), axes="ZYX")
+    model, options = load_model(run.best, CPU), PredictOptions()
+    (target,) = choose_targets(model, [tmp_path / "v0.tif"], tmp_path / "out", options)
+    notes = [e.text for e in predict_target(model, target, options) if isinstance(e, Note)]
+    assert len(notes) == len(expected)
+    assert all(words in note for words, note in zip(expected, notes, strict=True))
+
+
+def test_mixed_distances_of_slices_are_named(tmp_path: Path) -> None:
+    root = make_folder(tmp_path, 4)
+    write_stack(root / "images" / "v2.tif", balls(2)[0], spacing_um=(3.0, 0.5, 0.5), axes="ZYX")
+    data = experiment(root).data
+    notes = [n for n in list_task(root, data).notes if n.startswith("pixel sizes differ")]
+    assert "1×0.5×0.5 µm in most images, other in v2.tif 3×0.5×0.5." in notes[0]
+    write_stack(root / "images" / "v2.tif", balls(2)[0], spacing_um=(1.05, 0.5, 0.5), axes="ZYX")
+    assert not [n for n in list_task(root, data).notes if n.startswith("pixel sizes differ")]
 
 
 def test_a_folder_of_volumes_gets_its_own_defaults(tmp_path: Path) -> None:

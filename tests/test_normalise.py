@@ -93,12 +93,15 @@ def test_a_percentile_of_few_bright_pixels_reaches_to_the_brightest() -> None:
     [
         ("training-set", 1, None),
         ("training-set", 4, None),
-        ("training-set", 16, "about 64, but were about 6 in the training images"),
-        ("training-set", 1 / 16, "about 0.25, but were about 6 in the training images"),
-        ("per-image", 16, None),
-        ("none", 16, None),
+        ("training-set", 40, "about 160, but were 4 to 16 in the training images"),
+        ("training-set", 1 / 16, "about 0.25, but were 4 to 16 in the training images"),
+        ("none", 40, "about 160, but were 4 to 16 in the training images"),
+        ("none", 4, None),
+        ("per-image", 40, None),
+        ("percentile", 40, None),
     ],
 )
 def test_another_range_of_grey_values_gives_a_note(method: Any, factor: float, expected: str | None) -> None:
-    note = grey_value_note(fit_normalisation(method, [IMAGE]), IMAGE * factor)
+    """Of a training on images up to 4 and up to 16."""
+    note = grey_value_note(fit_normalisation(method, [IMAGE, IMAGE * 4]), IMAGE * factor)
     assert note is None if expected is None else expected in str(note)

@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,13 +17,16 @@ from test_predict_progress import best as best
 from test_streaming import pixels
 
 from unetseg import api
+from unetseg.images import open_image
 from unetseg.images.marks import read_mark
 from unetseg.images.ome_zarr import unfinished
 from unetseg.images.tiff_pyramid import TiffPyramidStore
 from unetseg.locks import locked
-from unetseg.normalise import fit_normalisation
+from unetseg.normalise import fit_normalisation, grey_value_note
+from unetseg.pipeline.events import Note
+from unetseg.pipeline.image_notes import image_notes
 from unetseg.pipeline.predict_options import PredictOptions
-from unetseg.pipeline.prediction import Note, choose_targets, predict_target
+from unetseg.pipeline.prediction import choose_targets, predict_target
 
 FORMS = ("out.ome.zarr", "out.ome.tif", "out.tif", "out")
 
@@ -92,20 +96,32 @@ def test_dry_runs_write_nothing_and_notes_are_printed_for_every_result(
 
 
 @pytest.mark.parametrize("out", ["out", "out.ome.zarr"])
+@pytest.mark.parametrize("method", ["training-set", "none"])
 @pytest.mark.parametrize(("brighter", "notes"), [(1, 0), (16, 1)])
 def test_an_image_of_another_range_of_grey_values_gives_a_note_that_names_it(
-    best: Path, image: Path, out: str, brighter: int, notes: int
+    best: Path, image: Path, out: str, method: Any, brighter: int, notes: int
 ) -> None:
     """As 12-bit images after a training on 8-bit ones, by the grey values of the training."""
     tifffile.imwrite(image.parent / "b.tif", pixels().astype(np.uint16) * brighter)
     model = api.load_model(best)
-    rule = fit_normalisation("training-set", [pixels()[None]])
+    rule = fit_normalisation(method, [pixels()[None]])
     model = replace(model, recipe=replace(model.recipe, normalisation=rule))
     options = PredictOptions()
     (target,) = choose_targets(model, [image.parent / "b.tif"], image.parent / out, options)
     found = [e.text for e in predict_target(model, target, options) if isinstance(e, Note)]
     assert len(found) == notes
     assert all("b.tif: bright pixels are about" in text for text in found)
+
+
+def test_a_large_image_with_an_empty_middle_gives_no_note(best: Path, tmp_path: Path) -> None:
+    large = np.resize(pixels(), (3000, 3000))
+    large[500:2500, 500:2500] = 0
+    tifffile.imwrite(tmp_path / "b.tif", large)
+    rule = fit_normalisation("training-set", [pixels()[None]])
+    recipe = replace(api.load_model(best).recipe, normalisation=rule)
+    image = open_image(tmp_path / "b.tif")
+    assert grey_value_note(rule, image.plane(0)[:, 1000:2000, 1000:2000]) is not None
+    assert list(image_notes(recipe, image, resized=False)) == []
 
 
 def test_names_that_are_no_text_are_one_error(unetseg: Unetseg, best: Path, tmp_path: Path) -> None:

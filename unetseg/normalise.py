@@ -18,6 +18,8 @@ PERCENTILES = (1.0, 99.8)
 OTHER_RANGE = 8.0
 """Bright grey values that differ from those of the training by more than this factor are another range."""
 Method = Literal["per-image", "training-set", "percentile", "none"]
+AS_THEY_ARE = ("training-set", "none")
+"""Methods that treat every image alike, so that the network sees differences of brightness."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,10 @@ class Normalisation:
     method "per-image": offset and scale are the image's own mean and standard deviation;
     "percentile": its 1st percentile and the distance to its 99.8th (if these are equal, to its
     maximum); "training-set": mean and standard deviation of all training pixels, stored in `offset`
-    and `scale`; "none": 0 and 1. repeat_grey: grey images are given three channels, because the
-    training images were a mixture of grey and RGB.
+    and `scale`; "none": 0 and 1. bright: with the last two methods, the lowest and the highest of the
+    training images' 99.8th percentiles, for `grey_value_note`; empty if not known. repeat_grey: grey
+    images are given three channels, because the training images were a mixture of grey and
+    RGB.
     """
 
     method: Method
@@ -36,6 +40,7 @@ class Normalisation:
     offset: tuple[float, ...] = ()
     scale: tuple[Annotated[float, Ge(0)], ...] = ()
     repeat_grey: bool = False
+    bright: tuple[float, ...] = ()
 
     def accepts(self, channels: int) -> bool:
         """Whether images with so many channels can be normalised."""
@@ -75,33 +80,39 @@ def fit_normalisation(method: Method, images: Sequence[NDArray[Any]]) -> Normali
             "that all have the same channels."
         )
     channels = counts.pop()
-    if method != "training-set":
+    if method not in AS_THEY_ARE:
         return Normalisation(method, channels)
+    bright = [_bright(image) for image in images]
+    ends = min(bright), max(bright)
+    if method == "none":
+        return Normalisation(method, channels, bright=ends)
     moments = [_moments(image) for image in images]
     count = sum(n for _, _, n in moments)
     mean = np.sum([total for total, _, _ in moments], axis=0) / count
     squares = np.sum([square for _, square, _ in moments], axis=0) / count
     deviation = np.sqrt(np.maximum(squares - mean**2, 0))
-    return Normalisation(method, channels, tuple(map(float, mean)), tuple(map(float, deviation)))
+    return Normalisation(method, channels, tuple(map(float, mean)), tuple(map(float, deviation)), bright=ends)
 
 
 def grey_value_note(rule: Normalisation, pixels: NDArray[Any]) -> str | None:
     """The note for an image (c, *yx) whose grey values have another range than the training images.
 
-    The brightest of the image (99.8th percentile) are compared with mean + 2 standard deviations of the
-    training. This matters only with "training-set": the other rules take the range from each image.
+    Only the methods AS_THEY_ARE give one: the others take the range from each image.
     """
-    if rule.method != "training-set" or len(rule.offset) != len(pixels):
+    if not rule.bright or min(rule.bright) <= 0:
         return None
-    trained = float(np.max(np.array(rule.offset) + 2 * np.array(rule.scale)))
-    bright = float(np.percentile(pixels, PERCENTILES[1]))
-    if trained <= 0 or 1 / OTHER_RANGE < bright / trained < OTHER_RANGE:
+    bright, (low, high) = _bright(pixels), rule.bright
+    if low / OTHER_RANGE < bright < high * OTHER_RANGE:
         return None
     return (
-        f"bright pixels are about {bright:.3g}, but were about {trained:.3g} in the training images, and "
+        f"bright pixels are about {bright:.3g}, but were {low:.3g} to {high:.3g} in the training images, and "
         "this model does not adapt to that. Save the image with the grey values of the training images, or "
         'train with data.normalise = "per-image".'
     )
+
+
+def _bright(pixels: NDArray[Any]) -> float:
+    return float(np.percentile(pixels, PERCENTILES[1]))
 
 
 def _moments(image: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:

@@ -14,9 +14,10 @@ from unetseg.cli.measure_commands import summary_text
 from unetseg.cli.terminal import Progress
 from unetseg.errors import UserError
 from unetseg.locks import InUse
+from unetseg.pipeline.events import Note
 from unetseg.pipeline.exporting import outlines_path
 from unetseg.pipeline.measuring import summarise, write_measurements
-from unetseg.pipeline.prediction import Note, predict_target
+from unetseg.pipeline.prediction import predict_target
 from unetseg.pipeline.result_exports import measure_result, table_path
 from unetseg.streaming.dask_workers import tile_executor
 from unetseg.streaming.work import Resumed, Summary, TileDone

@@ -49,17 +49,28 @@ class Axis:
         return index.clip(0, self.size - 1), weight.astype(np.float32)
 
 
-def pixel_size_note(image: tuple[float, float] | None, trained: tuple[float, ...] | None) -> str | None:
-    """The note for an image whose pixel size (µm) differs from that of the training images."""
+def pixel_size_note(image: tuple[float, ...] | None, trained: tuple[float, ...] | None) -> str | None:
+    """The note for an image whose pixel size (*yx, µm) differs from that of the training images."""
     if image is None or trained is None:
         return None
-    ratio = math.prod(trained[-2:]) ** 0.5 / math.prod(image) ** 0.5
+    ratio = math.prod(trained[-2:]) ** 0.5 / math.prod(image[-2:]) ** 0.5
     if abs(math.log(ratio)) <= math.log(1 + TOLERANCE):
-        return None
+        return _slice_note(image, trained)
     more = "larger" if ratio > 1 else "smaller"
     return (
-        f"the network was trained at {trained[-1]:.4g} µm per pixel, the image has {image[1]:.4g}: objects "
+        f"the network was trained at {trained[-1]:.4g} µm per pixel, the image has {image[-1]:.4g}: objects "
         f"look {max(ratio, 1 / ratio):.2g} times {more} to it. Rescale it to the training's pixel size."
+    )
+
+
+def _slice_note(image: tuple[float, ...], trained: tuple[float, ...]) -> str | None:
+    """The note where the slices of volumes are at other distances."""
+    volumes = len(image) == len(trained) == 3
+    if not volumes or abs(math.log(image[0] / trained[0])) <= math.log(1 + TOLERANCE):
+        return None
+    return (
+        f"the network was trained on slices {trained[0]:.4g} µm apart, the image's are {image[0]:.4g} apart. "
+        "Resample it along z to the training's distance."
     )
 
 

@@ -17,7 +17,6 @@ from unetseg.napari.model_choice import FROM_FILE, ModelChoice
 from unetseg.napari.panel import COUNTED, Panel, image_of, labels_of, layer_choice, shown_page
 from unetseg.napari.session import SESSION, follow
 from unetseg.pipeline.model import Model
-from unetseg.pipeline.prediction import trained_pixel_size
 
 
 class PredictPanel(Panel):
@@ -169,7 +168,7 @@ class PredictPanel(Panel):
 
 
 def _to_pixel_size(model: Model, spacing: tuple[float, float] | None) -> tuple[float, float]:
-    trained = trained_pixel_size(model.recipe)
+    trained = model.recipe.image_spacing_um
     if trained is None or spacing is None:
         missing = "model" if trained is None else "layer"
         raise UserError(f"The pixel size of the {missing} is not known. Do not resize to the pixel size.")

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from unetseg.device import choose_device
 from unetseg.errors import UserError
 from unetseg.images import LazyImage, open_image
 from unetseg.images.marks import existing_mark
-from unetseg.images.rescale import pixel_size_note
 from unetseg.images.stack_store import probabilities_path
 from unetseg.inference.exported_net import ExportedNet
-from unetseg.normalise import grey_value_note
+from unetseg.pipeline.events import Note
 from unetseg.pipeline.exporting import outlines_path
+from unetseg.pipeline.image_notes import image_notes
 from unetseg.pipeline.measuring import check_table_name
 from unetseg.pipeline.model import Model, average_models, labelled_as, pruned
 from unetseg.pipeline.object_size import as_factors, scale_of_image
 from unetseg.pipeline.predict_options import PredictOptions, ProbabilityType
-from unetseg.pipeline.recipe import Recipe
 from unetseg.pipeline.result_exports import table_path, write_outlines
 from unetseg.pipeline.result_names import Target, challenge_targets, find_targets
 from unetseg.pipeline.result_picture import picture_path, write_result_picture
@@ -38,16 +31,6 @@ from unetseg.streaming.work import Resumed, Summary, TileDone, TileExecutor, til
 
 SCALES = (1 / 50, 50)
 """The allowed factors by which an image is resized."""
-SAMPLE = 1024
-"""Side in pixels of the part of an image whose grey values are compared with those of the training."""
-
-
-@dataclass(frozen=True)
-class Note:
-    """Something that the user should know before an image is predicted."""
-
-    text: str
-
 
 Event = Note | Resumed | TileDone | Summary
 
@@ -101,7 +84,9 @@ def _predict_image(
     model: Model, target: Target, options: PredictOptions, perform: TileExecutor
 ) -> Iterator[Event]:
     request = make_request(model, target, options)
-    yield from (Note(f"{target.image}: {text}") for text in _differences(model, request))
+    resized = request.source is not request.image
+    for text in image_notes(model.recipe, request.source, resized=resized):
+        yield Note(f"{target.image}: {text}")
     if model.recipe.object_diameter > 0:
         yield Note(f"{target.image}: {_object_size(model, request, options)}")
     picture = partial(write_result_picture, request.source, target.out, model.recipe.kind)
@@ -109,25 +94,6 @@ def _predict_image(
         if isinstance(event, Summary) and options.pictures:
             picture(event.objects[0])
         yield event
-
-
-def _differences(model: Model, request: Request) -> Iterator[str]:
-    """How an image differs from the training images: in pixel size, in grey values."""
-    if request.source is request.image:
-        note = pixel_size_note(request.source.spacing_um, trained_pixel_size(model.recipe))
-        if note:
-            yield f"{note} (--rescale)"
-    with suppress(UserError):  # what cannot be read is reported, or skipped, by the prediction
-        note = grey_value_note(model.recipe.normalisation, _sample(request.source))
-        if note:
-            yield note
-
-
-def _sample(image: LazyImage) -> NDArray[Any]:
-    """Pixels (c, y, x) from the middle of the first plane."""
-    starts = [max(0, (n - SAMPLE) // 2) for n in image.shape[1:]]
-    y, x = (slice(s, min(s + SAMPLE, n)) for s, n in zip(starts, image.shape[1:], strict=True))
-    return np.asarray(image.plane(0)[:, y, x])
 
 
 def _object_size(model: Model, request: Request, options: PredictOptions) -> str:
@@ -178,16 +144,6 @@ def make_request(model: Model, target: Target, options: PredictOptions) -> Reque
     )
 
 
-def trained_pixel_size(recipe: Recipe) -> tuple[float, float] | None:
-    """The pixel size (y, x) in µm of the images that a model was trained on, if it is known."""
-    if recipe.spacing_um is None:
-        return None
-    y, x = (
-        size / recipe.downsample for size in recipe.spacing_um[-2:]
-    )  # stored is that of the network's input
-    return y, x
-
-
 def _scale(image: LazyImage, model: Model, options: PredictOptions) -> tuple[float, float] | None:
     """The factors (y, x) by which the image is resized for the network; None for no resizing."""
     if not options.rescale:
@@ -195,7 +151,7 @@ def _scale(image: LazyImage, model: Model, options: PredictOptions) -> tuple[flo
         if scale is None:
             scale = scale_of_image(model, image, options.settings, options.diameter)
         return as_factors(scale)
-    there, wanted = image.spacing_um, trained_pixel_size(model.recipe)
+    there, wanted = image.spacing_um, model.recipe.image_spacing_um
     if there is None:
         raise UserError(
             f"{image.path}: --rescale needs the image's pixel size, which is not in the file. Give "

@@ -12,7 +12,7 @@ from torch import Tensor
 from unetseg.config import parse_settings
 from unetseg.errors import UserError
 from unetseg.nets import Net, build_net
-from unetseg.normalise import Normalisation
+from unetseg.normalise import AS_THEY_ARE, Normalisation
 from unetseg.renamed import with_present_names
 from unetseg.sample import LabelKind
 from unetseg.settings import LabelSettings, NetOption, Probability, TargetSettings
@@ -49,6 +49,14 @@ class Recipe:
     object_diameter: Annotated[float, Interval(ge=0, le=100_000)] = 0.0
     target: TargetSettings | None = None
 
+    @property
+    def image_spacing_um(self) -> tuple[float, ...] | None:
+        """Pixel size in µm of the training images along *yx, before they were downsampled, if it is known."""
+        if self.spacing_um is None:
+            return None
+        *z, y, x = self.spacing_um
+        return (*z, y / self.downsample, x / self.downsample)
+
 
 def read_recipe(table: Any, source: str) -> Recipe:
     """The recipe of nested plain values from a file; `source` is named in errors.
@@ -67,6 +75,7 @@ def read_recipe(table: Any, source: str) -> Recipe:
     allowed = {
         "normalisation.offset": (len(rule.offset), (stored,)),
         "normalisation.scale": (len(rule.scale), (stored,)),
+        "normalisation.bright": (len(rule.bright), (0, 2) if rule.method in AS_THEY_ARE else (0,)),
         "values": (len(recipe.values), (0, recipe.classes)),
         "calibration": (len(recipe.calibration), COEFFICIENTS if recipe.classes == 2 else (0,)),
     }

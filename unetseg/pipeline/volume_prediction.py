@@ -19,6 +19,8 @@ from unetseg.images.nifti import read_volume, write_volume
 from unetseg.images.stack_store import probabilities_path
 from unetseg.images.whole import Stack, label_dtype
 from unetseg.locks import locked
+from unetseg.pipeline.events import Note
+from unetseg.pipeline.image_notes import volume_notes
 from unetseg.pipeline.model import Model, in_files
 from unetseg.pipeline.predict_options import PredictOptions
 from unetseg.pipeline.result_names import Target
@@ -29,7 +31,7 @@ from unetseg.streaming.work import Resumed, Summary, TileDone
 
 def predict_volume(
     model: Model, target: Target, options: PredictOptions
-) -> Iterator[Resumed | TileDone | Summary]:
+) -> Iterator[Note | Resumed | TileDone | Summary]:
     """Labels of a volume (and probabilities, a picture); only a summary if they exist already."""
     with locked(target.out):
         remove_leftovers(target.out.parent)
@@ -41,6 +43,8 @@ def predict_volume(
                 yield Summary.of(mark["summary"])
                 return
         source = read_volume(target.image)
+        for text in volume_notes(model.recipe, source.pixels[0], source.spacing_um):
+            yield Note(f"{target.image}: {text}")
         yield Resumed(0, 1)
         probabilities = model.probabilities(source.pixels[0], str(target.image), options.settings)
         labels = in_files(model.recipe, model.labels(probabilities))

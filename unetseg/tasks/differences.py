@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from unetseg.errors import some_of
+from unetseg.normalise import AS_THEY_ARE
+from unetseg.settings import DataSettings
 from unetseg.tasks.file_summary import FileSummary
 
 SAME_SIZE = 0.1
@@ -16,28 +18,37 @@ FAINT, FAR = 1 / 16, 16.0
 """Highest grey values that differ by more than this factor belong to different bit depths."""
 
 
-def difference_notes(files: Sequence[FileSummary], normalise: str) -> list[str]:
+def difference_notes(files: Sequence[FileSummary], data: DataSettings) -> list[str]:
     """A note for each property in which some files differ from most, and names them."""
-    notes = [_pixel_sizes(files)]
-    if normalise in ("training-set", "none"):  # the other rules look at each image alone
-        notes.append(_grey_values(files, normalise))
+    notes = [] if data.object_diameter else [_pixel_sizes(files)]
+    if data.normalise in AS_THEY_ARE:
+        notes.append(_grey_values(files, data.normalise))
     return [n for n in notes if n]
 
 
 def _pixel_sizes(files: Sequence[FileSummary]) -> str:
-    sizes = {f.image.name: None if f.spacing_um is None else f.spacing_um[-1] for f in files}
-    known = [s for s in sizes.values() if s is not None]
-    if not known:
+    sizes = {f.image.name: f.spacing_um for f in files if f.spacing_um is not None}
+    if not sizes:
         return ""
-    usual = Counter(round(float(np.log(s) / np.log1p(SAME_SIZE))) for s in known).most_common(1)[0][0]
-    typical = next(s for s in known if round(float(np.log(s) / np.log1p(SAME_SIZE))) == usual)
-    other = [f"{n} {s:.3g}" for n, s in sizes.items() if s and abs(s / typical - 1) > SAME_SIZE]
+    alike = {a: sum(_same_size(a, b) for b in sizes.values()) for a in sizes.values()}
+    typical = max(alike, key=lambda size: alike[size])
+    other = [f"{n} {_micrometres(s)}" for n, s in sizes.items() if not _same_size(s, typical)]
     if not other:
         return ""
+    where = "most images" if 2 * alike[typical] > len(sizes) else f"{alike[typical]} of {len(sizes)} images"
     return (
-        f"pixel sizes differ: {typical:.3g} µm in most images, other in {some_of(other)}. The network sees "
-        "pixels, not µm: bring the images (and their labels) to one pixel size."
+        f"pixel sizes differ: {_micrometres(typical)} µm in {where}, other in {some_of(other)}. The network "
+        "sees pixels, not µm: bring the images (and their labels) to one pixel size."
     )
+
+
+def _same_size(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return all(abs(a / b - 1) <= SAME_SIZE for a, b in zip(one[::-1], other[::-1], strict=False))
+
+
+def _micrometres(size: tuple[float, ...]) -> str:
+    """One number for square pixels, else those of all axes: 0.65, or 2×0.5×0.5."""
+    return f"{size[0]:.3g}" if len(set(size)) == 1 else "×".join(f"{s:.3g}" for s in size)
 
 
 def _grey_values(files: Sequence[FileSummary], normalise: str) -> str:

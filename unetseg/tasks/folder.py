@@ -43,7 +43,7 @@ def listing(root: Path, data: DataSettings) -> Listing:
     rule, found = label_rule(statistics, data, str(root), scans=scans)
     override = "data.labels" if data.labels == "auto" else ""
     channels, mixed = common_channels(files)
-    notes = [describe(rule, found, statistics, override), mixed, *difference_notes(files, data.normalise)]
+    notes = [describe(rule, found, statistics, override), mixed, *difference_notes(files, data)]
     reader = _Reader(rule, channels, volumes)
     entries = [e for f in files for e in reader.entries(f)]
     block = partial(reader.block, {plain_stem(f.image): f for f in files}) if volumes else None
