@@ -51,7 +51,8 @@ class Normalisation:
         if not self.accepts(len(image)):
             raise UserError(
                 f"{name}: {len(image)} channels, but {self.channels} are expected. Give images "
-                "with the same channels as in training; `unetseg predict --channel N` selects one."
+                "with the same channels as in training; in `unetseg predict`, --channel N selects one and "
+                "--grey converts RGB."
             )
         if len(image) < self.channels:
             image = np.repeat(image, self.channels, axis=0)

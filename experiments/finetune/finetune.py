@@ -1,79 +1,85 @@
-"""Few annotated images of a new kind, from nothing and from a model: the same steps, the same test part.
+"""Few annotated frames of a new film, from nothing and from a model of an earlier film: the same steps.
 
 python experiments/finetune/finetune.py OUT [SEED…]
 
 trains what is not in OUT yet (seed 1, or the seeds given), and writes OUT/results.md and OUT/results.png.
-The images are those of the Data Science Bowl 2018, below $UNETSEG_DATA.
+The HeLa films of the Cell Tracking Challenge are found below $UNETSEG_DATA.
 
-The new kind is small nuclei on a raised background: 37 of the 150 images, those of 256×256 pixels whose
-median grey value is 12 or more. The model to start from was trained on the other kinds alone. 3, 6 and 12
-images of the new kind are trained on, the first by name. Scored are the 10 held out from the shipped
-model as well, resized by the true size of their nuclei. Nothing is chosen by the image that is validated on:
-the weights of the last step are scored, with fixed label settings.
+The model to start from was trained on 66 frames of film 02. Of film 01, 3, 6 and 12 frames are trained on,
+all from its end (silver truth). Scored are its 9 frames with gold truth; the last of them is 5 frames before the
+first that is trained on. They show the same cells at another time, so the scores are those of a user who
+annotates a part of a film. Nothing is chosen by the frame that is validated on: the weights of the last step
+are scored, with fixed label settings.
 """
 
 from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from statistics import mean
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 
 from unetseg import api
-from unetseg.config import read_experiment
+from unetseg.config import choose_fold, read_experiment
+from unetseg.evaluation.by_kind import score_pairs
+from unetseg.pipeline.dataset import list_data
 from unetseg.pipeline.start_from import LEARNING_RATE
 from unetseg.run import Run
 from unetseg.settings import Experiment
+from unetseg.tasks.listing import select
 
-NUCLEI = Path(__file__).parents[1] / "nuclei"
-TRAIN = ("020", "033", "035", "037", "039", "041", "042", "064", "069", "072", "073", "078")
-TEST = ("004", "007", "017", "022", "026", "052", "090", "092", "096", "142")
-VALIDATE = ("062",)
-OTHERS = ("081", "083", "094", "099", "105", "107", "109", "119", "124", "131", "137", "144", "149", "070")
-"""The images of the new kind that are not used."""
-NEW_KIND = {*TRAIN, *TEST, *VALIDATE, *OTHERS}
+HELA = Path(__file__).parents[1] / "dic-hela" / "cpu.toml"
+FRAMES = (72, 78, 83, 75, 80, 77, 73, 74, 76, 79, 81, 82)
+"""Of film 01, in the order in which they are annotated."""
+TEST = ("01[0:68]",)
 COUNTS = (3, 6, 12)
-STEPS, PARENT_STEPS = 500, 1000
-CROP, PARENT_CROP = 96, 128
+STEPS, PARENT_STEPS = 250, 500
 STARTS = ("nothing", "a model")
 
 
 def parent_experiment() -> Experiment:
-    """The training of the model to start from, on the kinds of image that it is to know."""
-    shipped = read_experiment(NUCLEI / "shipped.toml").data
-    unseen = {*shipped.test, *shipped.validate, *NEW_KIND}
-    known = tuple(name for n in range(150) if (name := f"{n:03}") not in unseen)
-    return _experiment("finetune-parent", known, steps=PARENT_STEPS, crop=PARENT_CROP)
+    """The training on film 02 of the model to start from."""
+    return _small(choose_fold(read_experiment(HELA), "02"), steps=PARENT_STEPS)
 
 
 def experiment(out: Path, count: int, start: str, seed: int) -> Experiment:
-    """The training on `count` images of the new kind."""
-    chosen = _experiment(f"finetune-{count}", TRAIN[:count], steps=STEPS, crop=CROP, seed=seed)
+    """The training on `count` frames of film 01."""
+    base = replace(read_experiment(HELA), name=f"finetune-{count}", seed=seed)
+    frames = tuple(f"01[{n}:{n + 1}]" for n in FRAMES[:count])
+    base = replace(base, data=replace(base.data, train=frames, validate=("01[70:71]",), test=()))
+    chosen = _small(base, steps=STEPS)
     if start == "nothing":
         return chosen
     train = replace(chosen.train, start_from=str(out / "parent"), learning_rate=LEARNING_RATE)
     return replace(chosen, train=train)
 
 
-def _experiment(name: str, images: tuple[str, ...], *, steps: int, crop: int, seed: int = 1) -> Experiment:
-    base = read_experiment(NUCLEI / "short.toml")
-    data = replace(base.data, object_diameter=24.0, train=images, validate=VALIDATE, test=TEST)
-    train = replace(base.train, steps=steps, validate_every=steps, crop=(crop,))
-    labels = replace(base.labels, choose=False, min_area=20)
-    chosen = replace(base, name=name, seed=seed, device="cpu", data=data, train=train, labels=labels)
-    return replace(chosen, net=base.net | {"width": 8}, nets={}, folds={})
+def _small(base: Experiment, *, steps: int) -> Experiment:
+    """A network of 0.5 million parameters, images of 128×128 pixels, on the processor."""
+    return replace(
+        base,
+        device="cpu",
+        data=replace(base.data, downsample=4),
+        net=base.net | {"width": 8},
+        train=replace(base.train, steps=steps, validate_every=steps, validate_images=1, crop=(96,)),
+        labels=replace(base.labels, choose=False, test_time_augmentation=1),
+        nets={},
+        folds={},
+    )
 
 
 def folder(out: Path, count: int, start: str, seed: int) -> Path:
-    """The run folder of a training on `count` images."""
+    """The run folder of a training on `count` frames."""
     return out / f"{start.replace(' ', '-')}-{count}-seed-{seed}"
 
 
 def run_all(out: Path, seeds: list[int]) -> None:
-    """Train every run that has no scores yet."""
+    """Train every run that is not complete."""
     wanted = [(out / "parent", parent_experiment())]
     for seed in seeds:
         for count in COUNTS:
@@ -81,13 +87,17 @@ def run_all(out: Path, seeds: list[int]) -> None:
     for path, chosen in wanted:
         if not Run(path).read_json("scores.json"):
             api.train(chosen, path)
-            print(path.name, *scores(path), flush=True)
+        print(path.name, *scores(path), flush=True)
 
 
+@cache
 def scores(path: Path) -> tuple[float, float]:
-    """F1 at IoU 0.5 and SEG of a run, pooled over the test images."""
-    found = Run(path).read_json("scores.json")["scores"]
-    return found["f1"], found["seg"]
+    """F1 at IoU 0.5 and SEG of a run's model, pooled over the frames of film 01 with gold truth."""
+    model, data = api.load_model(path, "cpu"), replace(read_experiment(HELA).data, truth="gold")
+    samples = [entry.read() for entry in select(list_data(data), TEST, "test")]
+    pairs = [(s.name, np.asarray(s.labels), api.predict(model, s.image).labels) for s in samples]
+    totals = score_pairs(pairs, "instances", 2).totals
+    return totals["f1"], totals["seg"]
 
 
 def means(out: Path, count: int, start: str, seeds: list[int]) -> tuple[float, float]:
@@ -97,23 +107,23 @@ def means(out: Path, count: int, start: str, seeds: list[int]) -> tuple[float, f
 
 
 def write_results(out: Path, seeds: list[int]) -> None:
-    """A row for each number of images, and the F1 as a plot."""
+    """A row for each number of frames, and the SEG as a plot."""
     unchanged = scores(out / "parent")
     rows = {n: {s: means(out, n, s, seeds) for s in STARTS} for n in COUNTS}
-    lines = ["| annotated images | F1 from nothing | F1 from a model | SEG from nothing | SEG from a model |"]
-    lines += ["|---|---|---|---|---|", f"| 0 | – | {unchanged[0]:.3f} | – | {unchanged[1]:.3f} |"]
+    lines = ["| annotated frames | SEG from nothing | SEG from a model | F1 from nothing | F1 from a model |"]
+    lines += ["|---|---|---|---|---|", f"| 0 | – | {unchanged[1]:.3f} | – | {unchanged[0]:.3f} |"]
     for n, row in rows.items():
         (f1, seg), (f1_model, seg_model) = (row[s] for s in STARTS)
-        lines.append(f"| {n} | {f1:.3f} | {f1_model:.3f} | {seg:.3f} | {seg_model:.3f} |")
+        lines.append(f"| {n} | {seg:.3f} | {seg_model:.3f} | {f1:.3f} | {f1_model:.3f} |")
     (out / "results.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     figure = Figure(figsize=(5, 3.5), layout="constrained")
     axes = figure.subplots()
     for start in STARTS:
-        points = [(n, scores(folder(out, n, start, seed))[0]) for n in COUNTS for seed in seeds]
-        (line,) = axes.plot(COUNTS, [rows[n][start][0] for n in COUNTS], label=f"from {start}")
+        points = [(n, scores(folder(out, n, start, seed))[1]) for n in COUNTS for seed in seeds]
+        (line,) = axes.plot(COUNTS, [rows[n][start][1] for n in COUNTS], label=f"from {start}")
         axes.scatter(*zip(*points, strict=True), color=line.get_color())
-    axes.axhline(unchanged[0], color="grey", linestyle="--", label="the model, not trained further")
-    axes.set(xlabel="annotated images", ylabel="F1 at IoU 0.5, 10 test images", xticks=COUNTS, ylim=(0, 1))
+    axes.axhline(unchanged[1], color="grey", linestyle="--", label="the model, not trained further")
+    axes.set(xlabel="annotated frames", ylabel="SEG, 9 test frames", xticks=COUNTS, ylim=(0, 1))
     axes.legend(loc="lower right")
     figure.savefig(out / "results.png", dpi=120)
 

@@ -113,6 +113,7 @@ COMMON = (
     "--pyramid-level", type=click.IntRange(0), default=0, help="Level of an image pyramid; 0 is full size."
 )
 @_input("--channel", type=click.IntRange(0), multiple=True, help="Only this channel (repeatable).")
+@_input("--grey", is_flag=True, help="Predict RGB images as grey: their luminance.")
 @_input("--plane", multiple=True, help="Only this plane, such as t3_z12 (repeatable).")
 @_input("--axes", help="Axes, such as ZCYX, if the file does not name them.")
 @_part("--mask", type=PATH, help="Mask image; pixels with value 0 are skipped.")

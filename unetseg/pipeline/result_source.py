@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from unetseg.images import LazyImage, open_image
+from unetseg.images.rgb import as_grey
 from unetseg.pipeline.predict_options import PredictOptions
 from unetseg.pipeline.result_names import Target
 
@@ -20,6 +21,8 @@ def open_source(target: Target, options: PredictOptions) -> LazyImage:
         axes=options.axes,
         damaged=options.skip_damaged,
     )
+    if options.grey:
+        image = as_grey(image)
     if options.pixel_size is None:
         return image
     scale = replace(image.scale, yx_um=(options.pixel_size, options.pixel_size))

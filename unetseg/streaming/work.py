@@ -239,5 +239,5 @@ def _check_channels(job: Job) -> None:
     if not rule.accepts(there):
         raise UserError(
             f"{job.image.path}: {there} channels, but {rule.channels} are expected, as in training. "
-            "Choose them with --channel."
+            "Choose them with --channel, or convert RGB with --grey."
         )
