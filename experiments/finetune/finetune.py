@@ -6,8 +6,8 @@ trains what is not in OUT yet (seed 1, or the seeds given), and writes OUT/resul
 The HeLa films of the Cell Tracking Challenge are found below $UNETSEG_DATA.
 
 The model to start from was trained on 66 frames of film 02. Of film 01, 3, 6 and 12 frames are trained on,
-all from its end (silver truth). Scored are its 9 frames with gold truth; the last of them is 5 frames before the
-first that is trained on. They show the same cells at another time, so the scores are those of a user who
+all from its end (silver truth). Scored are its 9 frames with gold truth, all at least 5 frames
+before those trained on. They show the same cells at another time, so the scores are those of a user who
 annotates a part of a film. Nothing is chosen by the frame that is validated on: the weights of the last step
 are scored, with fixed label settings.
 """

@@ -23,18 +23,8 @@ LABELS = (
 )
 """Options that replace a model's label settings, which have the same names."""
 OF_IMAGES = (
-    (
-        "series",
-        "pyramid_level",
-        "channel",
-        "grey",
-        "plane",
-        "axes",
-        "pixel_size",
-        "rescale",
-        "scale",
-        "diameter",
-    ),
+    ("series", "pyramid_level", "channel", "grey", "plane", "axes"),
+    ("pixel_size", "rescale", "scale", "diameter"),
     ("mask", "skip_below", "skip_damaged", "probability_type", "copy_image", "workers", "scheduler"),
 )
 """A network of volumes predicts each file whole, as one volume; it does not take these options."""
@@ -45,8 +35,8 @@ class PredictOptions:
     """The options of a prediction, named as on the command line; the defaults are those of the command.
 
     measure requests a table of the objects, roi their outlines as one of `exports.FORMATS`.
-    series, pyramid_level, channel, plane and axes choose what is read from a file; grey converts RGB; pixel_size (µm) replaces
-    the file's own. scale is the factor by which the image is resized for the network; rescale takes it
+    series, pyramid_level, channel, plane and axes choose what is read from a file; grey converts
+    RGB; pixel_size (µm) replaces the file's own. scale is the factor by which the image is resized for the network; rescale takes it
     from the pixel sizes of image and training; diameter is that of the objects in pixels, for models that
     were trained at one object size. threshold … test_time_augmentation, if given, replace
     the model's label settings; label_type is one of `model.LABEL_TYPES`. memory in bytes, tile in pixels
