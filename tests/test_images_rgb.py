@@ -24,7 +24,7 @@ def rgb(tmp_path: Path) -> Path:
 
 
 def test_the_grey_image_is_scikit_images(rgb: Path) -> None:
-    plane = pickle.loads(pickle.dumps(as_grey(open_image(rgb)))).plane(0)
+    plane = pickle.loads(pickle.dumps(as_grey(open_image(rgb)))).plane(0)  # noqa: S301 (our own bytes)
     expected = 255 * rgb2gray(PIXELS)
     assert plane.shape == (1, 60, 72)
     np.testing.assert_allclose(plane[...][0], expected, rtol=1e-5)

@@ -35,12 +35,13 @@ class PredictOptions:
     """The options of a prediction, named as on the command line; the defaults are those of the command.
 
     measure requests a table of the objects, roi their outlines as one of `exports.FORMATS`.
-    series, pyramid_level, channel, plane and axes choose what is read from a file; grey converts
-    RGB; pixel_size (µm) replaces the file's own. scale is the factor by which the image is resized for the network; rescale takes it
-    from the pixel sizes of image and training; diameter is that of the objects in pixels, for models that
-    were trained at one object size. threshold … test_time_augmentation, if given, replace
-    the model's label settings; label_type is one of `model.LABEL_TYPES`. memory in bytes, tile in pixels
-    (0 = from memory), batch in tiles (0 = from a GPU's free memory). trust_code: run a package's TorchScript.
+    series, pyramid_level, channel, plane and axes choose what is read from a file; grey converts RGB;
+    pixel_size (µm) replaces the file's own. scale is the factor by which the image is resized for the
+    network; rescale takes it from the pixel sizes of image and training; diameter is that of the objects
+    in pixels, for models that were trained at one object size. threshold … test_time_augmentation, if
+    given, replace the model's label settings; label_type is one of `model.LABEL_TYPES`. memory in bytes,
+    tile in pixels (0 = from memory), batch in tiles (0 = from a GPU's free memory). trust_code: run a
+    package's TorchScript.
     """
 
     challenge: bool = False
