@@ -148,10 +148,10 @@ def test_train_predict_correct_and_train_on(viewer: Any, qtbot: Any, tmp_path: P
     correct.suggest()
     assert finish(qtbot, correct).startswith("Next: touching cells_t")
     assert len(correct.ranking) == 3
+    assert correct.labels_layer.value is viewer.layers["touching cells labels"]
     assert [v for _, v in correct.ranking] == sorted((v for _, v in correct.ranking), reverse=True)
     labels = viewer.layers["touching cells labels"]
     labels.data[correct.page()] = truth[correct.page()]
-    correct.image.value, correct.labels_layer.value = viewer.layers["touching cells"], labels
     correct.add()
     assert len(list((tmp_path / "labels").iterdir())) == 2
     correct.steps.value = 4

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, distance_transform_edt
 from skimage.draw import line
 
-from experiments.napari.driver import open_panel, wait
+from experiments.napari.driver import Waited, open_panel, wait
 from unetseg import api
 from unetseg.config import find_data
 from unetseg.images.whole import read_stack
@@ -50,26 +50,19 @@ class Images:
 
 @dataclass
 class Row:
-    """A round: what it learned from, its scores, and how long the user waited, in processor seconds too."""
+    """A round: what it learned from, its scores, and how long the user waited for each step."""
 
     learned: str
-    suggest_s: float
-    train_s: float
-    predict_s: float
     scores: dict[str, float]
+    waited: dict[str, Waited]
 
 
 def u373() -> Images:
-    """Gold frames of sequence 01 to draw on, of sequence 02 to score."""
+    """Every second gold frame of both films to draw on, the others to score: of the same dishes, that is."""
     root = find_data("PhC-C2DH-U373")
-    parts = []
-    for sequence in ("01", "02"):
-        truth = sorted((root / f"{sequence}_GT" / "SEG").glob("man_seg*.tif"))
-        parts += [
-            _stack([root / sequence / f"t{p.stem.removeprefix('man_seg')}.tif" for p in truth]),
-            _stack(truth),
-        ]
-    return Images(*parts, 0.65)
+    truth = [p for s in ("01", "02") for p in sorted((root / f"{s}_GT" / "SEG").glob("man_seg*.tif"))]
+    images = [root / p.parts[-3][:2] / f"t{p.stem.removeprefix('man_seg')}.tif" for p in truth]
+    return Images(*(_stack(paths[i::2]) for i in (0, 1) for paths in (images, truth)), 0.65)
 
 
 def nuclei() -> Images:
@@ -167,25 +160,23 @@ class Loop:
         share = (drawn.data > 0).sum() / (SCRIBBLED * drawn.data[0].size)
         return f"strokes over {share:.1%} of {SCRIBBLED} images"
 
-    def improve(self) -> tuple[str, float]:
-        """Go to the suggested page, correct it, add it: what was done, and the seconds of waiting."""
+    def improve(self) -> tuple[str, Waited]:
+        """Go to the suggested page, correct it, add it: what was done, and the time the suggestion took."""
         waited = wait(self.correct, self.correct.suggest)
-        print(self.correct.status.value)
-        page = self.correct.page()
-        labels = self.viewer.layers["cells labels"]
+        page, labels = self.correct.page(), self.correct.labels_layer.value
         labels.data[page], edits = corrected(labels.data[page], self.images.truth[page])
-        self.correct.image.value, self.correct.labels_layer.value = self.layer, labels
         self.correct.add()
-        print(self.correct.status.value)
+        print(self.correct.status.value, flush=True)
         return f"+ 1 image, {edits} edits", waited
 
-    def round(self, panel: Any, learned: str, suggest_s: float) -> Row:
+    def round(self, panel: Any, learned: str, suggested: Waited) -> Row:
         """Train, predict the pages, and score other ones."""
-        train_s = wait(panel, panel.train)
-        print(panel.status.value)
-        predict_s = wait(self.predict, self._predict_of(self.layer))
-        row = Row(learned, suggest_s, train_s, predict_s, self.score())
-        print(row)
+        trained = wait(panel, panel.train)
+        print(panel.status.value, flush=True)
+        predicted = wait(self.predict, self._predict_of(self.layer))
+        waited = {"suggestion": suggested, "training": trained, "prediction": predicted}
+        row = Row(learned, self.score(), waited)
+        print(row, flush=True)
         return row
 
     def score(self) -> dict[str, float]:
@@ -208,7 +199,7 @@ def main(arguments: argparse.Namespace) -> None:
     images = {"u373": u373, "nuclei": nuclei}[arguments.data]()
     rng = np.random.default_rng(arguments.seed)
     loop = Loop(images, arguments)
-    rows = [loop.round(loop.annotate, loop.scribble(rng), 0.0)]
+    rows = [loop.round(loop.annotate, loop.scribble(rng), Waited())]
     for _ in range(CORRECTED):
         learned, waited = loop.improve()
         rows.append(loop.round(loop.correct, learned, waited))
@@ -218,12 +209,13 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def table(rows: list[Row]) -> str:
-    """The rounds as Markdown."""
-    lines = [f"| round | learned from | {' | '.join(SCORES)} | suggestion, s | training, s | prediction, s |"]
-    lines.append("|" + "---|" * (5 + len(SCORES)))
+    """The rounds as Markdown; waiting in seconds by the clock, and of processor time in brackets."""
+    steps = list(rows[0].waited)
+    lines = [f"| round | learned from | {' | '.join(SCORES)} | {', s | '.join(steps)}, s |"]
+    lines.append("|" + "---|" * (2 + len(SCORES) + len(steps)))
     for number, row in enumerate(rows, 1):
         scores = " | ".join(f"{row.scores[name]:.3f}" for name in SCORES)
-        seconds = " | ".join(f"{s:.0f}" for s in (row.suggest_s, row.train_s, row.predict_s))
+        seconds = " | ".join(f"{w.clock:.0f} ({w.processor:.0f})" for w in row.waited.values())
         lines.append(f"| {number} | {row.learned} | {scores} | {seconds} |")
     return "\n".join(lines) + "\n"
 

@@ -7,7 +7,7 @@ from typing import Any
 import napari
 import numpy as np
 from magicgui.widgets import Label, PushButton
-from napari.layers import Image
+from napari.layers import Image, Labels
 
 from unetseg import api
 from unetseg.errors import UserError
@@ -32,24 +32,28 @@ class CorrectPanel(TrainingPanel):
         self.image.changed.connect(self.choose_labels)
         self.add_button.clicked.connect(self.add)
         self.suggest_button.clicked.connect(self.suggest)
-        self.extend(
-            [
-                self.folder,
-                self.image,
-                self.labels_layer,
-                self.convention,
-                self.add_button,
-                self.suggest_button,
-            ]
-        )
+        self.extend([self.folder, self.image, self.labels_layer, self.convention, self.add_button,
+                     self.suggest_button])  # fmt: skip
         self.add_training()
 
     def choose_labels(self) -> None:
         """Choose the labels that were predicted of the image, if there are any."""
-        predicted = labels_of(self.image.value) if self.image.value is not None else ""
-        if predicted in self.viewer.layers:
-            self.labels_layer.reset_choices()
-            self.labels_layer.value = self.viewer.layers[predicted]
+        predicted = self._predicted()
+        if predicted is not None:
+            self.labels_layer.value = predicted
+
+    def reset_choices(self, *_: Any) -> None:
+        """List the layers that are there by now; labels that have just been predicted are chosen."""
+        before = self.labels_layer.choices
+        super().reset_choices()
+        predicted = self._predicted()
+        if predicted is not None and predicted not in before:
+            self.labels_layer.value = predicted
+
+    def _predicted(self) -> Labels | None:
+        """The layer of the labels that were predicted of the image."""
+        names = [] if self.image.value is None else [labels_of(self.image.value)]
+        return next((layer for layer in self.labels_layer.choices if layer.name in names), None)
 
     def add(self) -> None:
         """Write the corrected page on screen into the project folder."""
@@ -98,6 +102,7 @@ class CorrectPanel(TrainingPanel):
         layer, number, name, value = new[0]
         self.image.reset_choices()
         self.image.value = layer
+        self.choose_labels()
         lengths = full_size(layer).shape[: -3 if layer.rgb else -2]
         for axis, at in enumerate(np.unravel_index(number, lengths) if lengths else ()):
             self.viewer.dims.set_current_step(axis, int(at))
