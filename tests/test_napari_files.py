@@ -11,6 +11,7 @@ from unetseg.errors import UserError
 from unetseg.images import open_image
 from unetseg.images.scale import Scale
 from unetseg.images.whole import write_stack
+from unetseg.napari import layers
 from unetseg.napari.layers import LazyArray, scale_arguments, spacing_of
 from unetseg.napari.reader import get_reader, read_labels
 from unetseg.napari.sample_data import touching_cells
@@ -63,6 +64,22 @@ def test_a_streamed_result_opens_as_visible_labels(tmp_path: Path) -> None:
     assert_array_equal(labels, np.asarray(expected[:]))
 
 
+def test_labels_too_large_to_edit_open_lazily_as_a_pyramid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layers, "EDITABLE_BYTES", 1)
+    image = np.tile(cells()[0], (3, 3))
+    out = tmp_path / "cells.ome.zarr"
+    expected = api.predict_large(api.load_model("nuclei"), image, out, diameter=20)
+    ((pyramid, arguments, _),) = read_labels(str(out))
+    assert arguments["multiscale"]
+    assert [level.shape for level in pyramid][:2] == [image.shape, tuple(n // 2 for n in image.shape)]
+    assert_array_equal(pyramid[0][100:200, 300:], expected[100:200, 300:])
+    path = str(tmp_path / "cells_labels.tif")
+    write_labels(path, pyramid, arguments)
+    assert_array_equal(read_labels(path)[0][0], expected[:])
+
+
 @pytest.mark.parametrize(
     ("shape", "axes"), [((3, 4), {}), ((2, 3, 4), {"t": 2}), ((2, 2, 3, 4), {"t": 2, "z": 2})]
 )
@@ -92,7 +109,7 @@ def test_pixel_sizes_pass_between_images_and_layers() -> None:
     assert spacing_of(arguments["scale"], arguments["units"], 3) == (2.0, 0.5, 0.25)
     assert spacing_of([500.0, 250.0], ["nm", "nm"]) == (0.5, 0.25)
     assert spacing_of([1.0, 1.0], ["pixel", "pixel"]) is None
-    assert scale_arguments(Scale(), (), 2) == {}
+    assert scale_arguments(Scale(), (), 3) == {"axis_labels": ["c", "y", "x"]}
 
 
 def test_a_lazy_array_slices_as_numpy_does(tmp_path: Path) -> None:

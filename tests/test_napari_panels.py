@@ -136,6 +136,7 @@ def test_train_predict_correct_and_train_on(viewer: Any, qtbot: Any, tmp_path: P
     assert "round1" in finish(qtbot, annotate)
     assert len(annotate.curve.losses) == 8
     assert "touching cells preview" in viewer.layers
+    assert viewer.layers.selection.active is drawn  # what is drawn next goes where it did
 
     predict = docked(viewer, PredictPanel(viewer))
     assert predict.model.value == str(tmp_path / "runs" / "round1")  # offered first

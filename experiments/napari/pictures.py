@@ -50,7 +50,7 @@ class Tour:
     def annotate(self) -> None:
         """Strokes on the first frame; the picture is taken while the network learns."""
         panel = self.open("Annotate and train")
-        panel.folder.value, panel.diameter.value, panel.steps.value = self.folder, 24, STEPS
+        panel.folder.value, panel.diameter.value, panel.steps.value = self.folder, 50, STEPS
         panel.add_layer()
         drawn, rng = panel.labels_layer.value, np.random.default_rng(1)
         for i in range(SCRIBBLED):
@@ -59,7 +59,7 @@ class Tour:
         panel.save()
         self.viewer.dims.set_current_step(0, 0)
         losses = panel.curve.losses
-        wait(panel, panel.train, until=lambda: len(losses) >= STEPS * 5 // 6)
+        wait(panel, panel.train, until=lambda: len(losses) > STEPS // 2)
         picture(self.viewer, self.out / "napari-annotate.png")
         wait(panel, lambda: None)
         self.viewer.layers.remove(drawn)

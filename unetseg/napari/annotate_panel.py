@@ -21,16 +21,15 @@ class AnnotatePanel(TrainingPanel):
         super().__init__(napari_viewer)
         self.new_layer = PushButton(text="New labels layer")
         self.zero = ComboBox(label="0 means", choices=[NOT_ANNOTATED, BACKGROUND], value=NOT_ANNOTATED)
-        self.background = SpinBox(label="Background value", value=1, min=1, max=65_535)
-        self.convention = Label(value="")
+        self.background = SpinBox(label="Background is", value=1, min=1, max=65_535)
+        self.convention = Label(label="Values", value="")
         self.save_button = PushButton(text="Save annotation")
         self.zero.changed.connect(self.explain)
         self.background.changed.connect(self.explain)
         self.new_layer.clicked.connect(self.add_layer)
         self.save_button.clicked.connect(self.save)
-        self.extend([self.folder, self.image, self.new_layer, self.labels_layer, self.zero, self.background,
-                     self.convention, self.save_button])  # fmt: skip
-        self.add_training()
+        self.add_training(self.folder, self.image, self.new_layer, self.labels_layer, self.zero,
+                          self.background, self.convention, self.save_button)  # fmt: skip
         self.explain()
 
     def explain(self) -> None:

@@ -26,15 +26,15 @@ class CorrectPanel(TrainingPanel):
         super().__init__(napari_viewer)
         self.add_button = PushButton(text="Use this page as training data")
         self.suggest_button = PushButton(text="Which page next?")
-        self.convention = Label(value="0 background · 1, 2, … objects: correct all of the page")
+        self.convention = Label(label="Values", value="0 background · 1, 2, … objects")
+        self.add_button.tooltip = "All of the page is learned: correct all of it first"
         self.ranking: list[tuple[str, float]] = []
         self.start.value = LAST_ROUND
         self.image.changed.connect(self.choose_labels)
         self.add_button.clicked.connect(self.add)
         self.suggest_button.clicked.connect(self.suggest)
-        self.extend([self.folder, self.image, self.labels_layer, self.convention, self.add_button,
-                     self.suggest_button])  # fmt: skip
-        self.add_training()
+        self.add_training(self.folder, self.image, self.suggest_button, self.labels_layer,
+                          self.convention, self.add_button)  # fmt: skip
 
     def choose_labels(self) -> None:
         """Choose the labels that were predicted of the image, if there are any."""

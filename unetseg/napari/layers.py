@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from unetseg.errors import UserError
 from unetseg.images import LazyImage
 from unetseg.images.scale import UM, Scale
 
+EDITABLE_BYTES = 2**28
 LayerData = tuple[Any, dict[str, Any], str]
 """What napari makes a layer of: data, keyword arguments, and the type of the layer."""
 
@@ -49,22 +51,37 @@ class LazyArray:
         return np.asarray(self[...], dtype)
 
 
-def image_layer(image: LazyImage, name: str, kind: str) -> LayerData:
-    """A layer of an image; kind: "image" or "labels". Planes are read when they are shown."""
-    data = LazyArray(image)
-    shown: Any = data if kind == "image" else np.asarray(data)  # labels are there to be edited
-    return shown, {"name": name, **scale_arguments(image.scale, tuple(image.axes), data.ndim)}, kind
+def image_layer(levels: Sequence[LazyImage], name: str, kind: str) -> LayerData:
+    """A layer of an image and its smaller copies, if it has any; kind: "image" or "labels".
+
+    Pixels are read when they are shown. Labels of up to EDITABLE_BYTES are read at once, so that they can be
+    edited.
+    """
+    pyramid = [LazyArray(level) for level in levels]
+    full, image = pyramid[0], levels[0]
+    arguments = {"name": name, **scale_arguments(image.scale, tuple(image.axes), full.ndim)}
+    if kind == "labels" and math.prod(full.shape) * full.dtype.itemsize <= EDITABLE_BYTES:
+        return np.asarray(full), arguments, kind
+    if len(pyramid) == 1:
+        return full, arguments, kind
+    return pyramid, {**arguments, "multiscale": True}, kind
 
 
 def scale_arguments(scale: Scale, axes: Sequence[str], ndim: int) -> dict[str, Any]:
-    """The arguments of a layer (*axes, …, y, x) with this pixel size; none where it is not known."""
+    """The arguments of a layer (*axes, …, y, x): the names of its axes, and its pixel size if it is known."""
+    names = [*axes, *["c"] * (ndim - len(axes) - 2), "y", "x"]
     if scale.yx_um is None:
-        return {}
-    known = {"z": (scale.z_um, "micrometer"), "t": (scale.frame_s, "second")}
-    steps = [known.get(axis, (None, "pixel")) for axis in axes]
-    steps += [(None, "pixel")] * (ndim - len(axes) - 2)
-    steps += [(size, "micrometer") for size in scale.yx_um]
+        return {"axis_labels": names}
+    y, x = scale.yx_um
+    known = {
+        "z": (scale.z_um, "micrometer"),
+        "t": (scale.frame_s, "second"),
+        "y": (y, "micrometer"),
+        "x": (x, "micrometer"),
+    }
+    steps = [known.get(axis, (None, "pixel")) for axis in names]
     return {
+        "axis_labels": names,
         "scale": [size or 1.0 for size, _ in steps],
         "units": [unit if size else "pixel" for size, unit in steps],
     }

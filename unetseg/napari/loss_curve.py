@@ -14,34 +14,33 @@ LINE, TEXT = QColor("#4fc3f7"), QColor("#9e9e9e")
 
 
 class LossCurve(QWidget):
-    """The training loss by step; noise is smoothed by a running mean."""
+    """The training loss by step, hidden before the first one; noise is smoothed by a running mean."""
 
     def __init__(self) -> None:
         super().__init__()
         self.steps: list[int] = []
         self.losses: list[float] = []
         self.setMinimumHeight(HEIGHT)
+        self.hide()
 
     def add(self, step: int, loss: float) -> None:
         """One more step."""
         mean = SMOOTH * self.losses[-1] + (1 - SMOOTH) * loss if self.losses else loss
         self.steps.append(step)
         self.losses.append(mean)
+        self.show()
         self.update()
 
     def clear(self) -> None:
         """Begin again."""
         self.steps, self.losses = [], []
-        self.update()
+        self.hide()
 
     def paintEvent(self, event: Any) -> None:  # noqa: N802 (a name of Qt)
         """Draw the curve, and the last loss."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(TEXT)
-        if not self.losses:
-            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "loss")
-            return
         words = f"loss {self.losses[-1]:.3f}, step {self.steps[-1]}"
         painter.drawText(self.rect().adjusted(0, 2, -MARGIN, 0), Qt.AlignmentFlag.AlignRight, words)
         painter.setPen(QPen(LINE, 2))

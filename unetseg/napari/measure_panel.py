@@ -41,7 +41,7 @@ class MeasurePanel(Panel):
         self.export_button.clicked.connect(self.export)
         measuring = [self.labels_layer, self.image, self.grey, self.table, self.measure_button]
         exporting = [self.format, self.file, self.export_button]
-        self.extend([*measuring, *exporting, self.stop_button, self.bar, self.status])
+        self.add_rows(*measuring, *exporting, self.stop_button)
 
     def measure(self) -> None:
         """Measure beside the window: the summary is shown, and the table written if it has a name."""

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import napari
 import numpy as np
-from magicgui.widgets import Container, Label, ProgressBar, PushButton, create_widget
+from magicgui.widgets import Container, FloatSlider, ProgressBar, PushButton, create_widget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel
 
 from unetseg.errors import UserError
 from unetseg.images import LazyImage
@@ -29,11 +31,15 @@ class Panel(Container):
         super().__init__()
         self.viewer = napari_viewer
         self.job: Job | None = None
-        self.status = Label(value="")
+        self.status = StatusLine()
         self.bar = ProgressBar(min=0, max=COUNTED, value=0, visible=False)
         self.stop_button = PushButton(text="Stop", enabled=False)
         self.stop_button.clicked.connect(self.stop)
-        self.status.native.setWordWrap(True)
+
+    def add_rows(self, *rows: Any) -> None:
+        """Put widgets under each other, and the bar and the line of text at the end."""
+        self.extend([*rows, self.bar])
+        self.native.layout().addWidget(self.status)
 
     def run(self, work: Work, on_event: Callable[[Any], None], on_result: Callable[[Any], None]) -> None:
         """Do the work beside the window; what it raises is shown."""
@@ -73,24 +79,60 @@ class Panel(Container):
             return None
 
     def show_labels(self, labels: Any, like: Layer, name: str) -> Labels:
-        """The labels layer of that name over `like`, with new labels, its scale and place."""
-        scale, units = list(like.scale)[-labels.ndim :], list(like.units)[-labels.ndim :]
+        """The labels layer of that name over `like`, with new labels, its scale and place.
+
+        labels: an array, or a list of them, each one a smaller copy of the one before.
+        """
+        multiscale = isinstance(labels, list)
+        ndim = (labels[0] if multiscale else labels).ndim
         if name in self.viewer.layers:
             layer = self.viewer.layers[name]
             if layer.data is labels:
                 layer.refresh()
                 return layer
-            if layer.data.shape == labels.shape:
+            if not multiscale and not layer.multiscale and layer.data.shape == labels.shape:
                 layer.data = labels
                 return layer
             self.viewer.layers.remove(name)
-        return self.viewer.add_labels(labels, name=name, scale=scale, units=units)
+        given = {"scale": like.scale, "units": like.units, "axis_labels": like.axis_labels}
+        placed = {key: list(values)[-ndim:] for key, values in given.items()}
+        return self.viewer.add_labels(labels, name=name, multiscale=multiscale, **placed)
 
     def _failed(self, error: Exception) -> None:
         self.tell(str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}")
 
     def _ended(self) -> None:
         self.stop_button.enabled, self.bar.visible = False, False
+
+
+class StatusLine(QLabel):
+    """A line of text as wide as the panel, in several lines if it is long."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWordWrap(True)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+
+    @property
+    def value(self) -> str:
+        """The text."""
+        return str(self.text())
+
+    @value.setter
+    def value(self, text: str) -> None:
+        self.setText(text)
+
+
+def probability_slider(label: str, value: float) -> FloatSlider:
+    """A slider from 0 to 1, its value in its label: napari's style leaves no room for a number beside it."""
+    slider = FloatSlider(value=value, min=0, max=1, step=0.01, readout=False)
+
+    def show(value: float) -> None:
+        slider.label = f"{label} {value:.2f}"
+
+    slider.changed.connect(show)
+    show(value)
+    return slider
 
 
 def layer_choice(kind: type, label: str) -> Any:

@@ -7,14 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import napari
-from magicgui.widgets import CheckBox, ComboBox, FileEdit, FloatSlider, FloatSpinBox, PushButton, SpinBox
+from magicgui.widgets import CheckBox, ComboBox, FileEdit, FloatSpinBox, PushButton, SpinBox
 from napari.layers import Image
 
 from unetseg import api
 from unetseg.errors import UserError
 from unetseg.napari.adjusting import Kept
 from unetseg.napari.model_choice import FROM_FILE, ModelChoice
-from unetseg.napari.panel import COUNTED, Panel, image_of, labels_of, layer_choice, shown_page
+from unetseg.napari.panel import (
+    COUNTED,
+    Panel,
+    image_of,
+    labels_of,
+    layer_choice,
+    probability_slider,
+    shown_page,
+)
+from unetseg.napari.reader import read_labels
 from unetseg.napari.session import SESSION, follow
 from unetseg.pipeline.model import Model
 
@@ -30,10 +39,10 @@ class PredictPanel(Panel):
         self.diameter = FloatSpinBox(label="Diameter (px)", value=0, min=0, max=10_000, step=1)
         self.diameter.tooltip = "Of the objects; 0: estimated, or not used by this model"
         self.pixel_size = CheckBox(text="Resize to the model's pixel size", value=False)
-        self.threshold = FloatSlider(label="Threshold", value=0.5, min=0, max=1, step=0.01)
-        self.seeds = FloatSlider(label="Seed threshold", value=0, min=0, max=1, step=0.01)
+        self.threshold = probability_slider("Threshold", 0.5)
+        self.seeds = probability_slider("Seed threshold", 0.0)
         self.seeds.tooltip = "Touching objects are split by a watershed from seeds above it; 0: no splitting"
-        self.min_area = SpinBox(label="Minimum area (px)", value=0, min=0, max=100_000_000)
+        self.min_area = SpinBox(label="Min. area (px)", value=0, min=0, max=100_000_000)
         self.keep = CheckBox(text="Adjust the labels at once", value=True)
         self.keep.tooltip = (
             "The probabilities stay in memory (4 bytes a class and pixel): thresholds and minimum area then "
@@ -51,9 +60,9 @@ class PredictPanel(Panel):
         self.again = False
         for setting in (self.threshold, self.seeds, self.min_area):
             setting.changed.connect(self.adjust)
-        self.extend([self.model, self.file, self.layer, self.diameter, self.pixel_size, self.average,
-                     self.out, self.button, self.stop_button, self.threshold, self.seeds, self.min_area,
-                     self.keep, self.bar, self.status])  # fmt: skip
+        self.add_rows(self.model, self.file, self.layer, self.diameter, self.pixel_size, self.average,
+                      self.out, self.button, self.stop_button, self.threshold, self.seeds, self.min_area,
+                      self.keep)  # fmt: skip
         follow(SESSION.trained, self, self.choose_run)
         self.read_settings()
 
@@ -83,12 +92,11 @@ class PredictPanel(Panel):
         """Predict the layer beside the window."""
         work = self.attempt(self._work)
         if work is not None:
-            layer, self.kept = self.layer.value, None
-            name = labels_of(layer)
+            layer, out, self.kept = self.layer.value, self.out.value, None
             self.run(
                 work,
-                lambda event: self._show(event, layer, name),
-                lambda found: self._finish(found, layer, name),
+                lambda event: self._show(event, layer),
+                lambda found: self._finish(found, layer, Path(out) if out else None),
             )
 
     def adjust(self) -> None:
@@ -116,7 +124,8 @@ class PredictPanel(Panel):
 
     def _adjusted(self, objects: int | None) -> None:
         if objects is not None:
-            self.tell(f"{objects} objects")
+            pages = len(self.kept.probabilities.maps) if self.kept else 1
+            self.tell(f"{objects} objects" + (f" on {pages} pages" if pages > 1 else ""))
 
     def _ended(self) -> None:
         super()._ended()
@@ -150,21 +159,21 @@ class PredictPanel(Panel):
 
         return work
 
-    def _show(self, event: Any, layer: Image, name: str) -> None:
+    def _show(self, event: Any, layer: Image) -> None:
         self.bar.value = round(event.done * COUNTED)
         if event.labels is not None:
-            self.show_labels(event.labels, layer, name)
+            self.show_labels(event.labels, layer, labels_of(layer))
 
-    def _finish(self, found: Any, layer: Image, name: str) -> None:
+    def _finish(self, found: Any, layer: Image, out: Path | None) -> None:
         if found is None:
-            what = "Predict again to resume." if self.out.value else "Tiles that were done are shown."
-            self.tell(f"Stopped. {what}")
+            self.tell(f"Stopped. {'Predict again to resume.' if out else 'Tiles that were done are shown.'}")
             return
-        made = self.show_labels(found.labels, layer, name)
+        labels = found.labels if out is None else read_labels(str(out))[-1][0]
+        made = self.show_labels(labels, layer, labels_of(layer))
         if found.probabilities is not None:
             self.kept = Kept(made, found.probabilities)
             made.events.paint.connect(self.forget)
-        self.tell(f"Done: {name}" + (f", in {self.out.value}" if self.out.value else ""))
+        self.tell(f"Done: {made.name}" + (f", in {out}" if out else ""))
 
 
 def _to_pixel_size(model: Model, spacing: tuple[float, float] | None) -> tuple[float, float]:

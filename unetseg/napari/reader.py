@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from unetseg.errors import UserError
-from unetseg.images import open_image
+from unetseg.images import LazyImage, open_image
 from unetseg.images.formats import image_files
 from unetseg.images.zarrs import is_zarr
 from unetseg.napari.layers import LayerData, image_layer
@@ -34,11 +34,11 @@ def _label_file(path: Path) -> list[LayerData]:
     if labels.shape[0] != 1 or labels.dtype.kind not in "uib":
         raise UserError(f"{path}: a label image has one channel of whole numbers; this is {labels.dtype}.")
     name = path.name.removesuffix(_ending(path))
-    layers = [image_layer(labels, path.stem, "labels")]
+    layers = [image_layer([labels], path.stem, "labels")]
     for image in _images_beside(path, name):
         opened = open_image(image)
         if opened.shape[1:] == labels.shape[1:] and opened.axes == labels.axes:
-            layers.insert(0, image_layer(opened, name, "image"))
+            layers.insert(0, image_layer([opened], name, "image"))
             break
     return layers
 
@@ -51,9 +51,15 @@ def _images_beside(path: Path, name: str) -> list[Path]:
 
 def _result(path: Path) -> list[LayerData]:
     name = path.name.removesuffix(".zarr").removesuffix(".ome")
-    layers = [image_layer(open_image(path), name, "image")] if (path / "0").is_dir() else []
+    layers = [image_layer(_levels(path), name, "image")] if (path / "0").is_dir() else []
     inside = [path / "labels" / kind for kind in _kinds(path)]
-    return layers + [image_layer(open_image(p), f"{name}_{p.name}", "labels") for p in inside]
+    return layers + [image_layer(_levels(p), f"{name}_{p.name}", "labels") for p in inside]
+
+
+def _levels(path: Path) -> list[LazyImage]:
+    """The image and its smaller copies, which our OME-Zarr numbers."""
+    count = sum(p.name.isdecimal() for p in path.iterdir())
+    return [open_image(path, level=level) for level in range(count)]
 
 
 def _kinds(path: Path) -> list[str]:

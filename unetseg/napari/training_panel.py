@@ -46,8 +46,8 @@ class TrainingPanel(Panel):
         self.folder = FileEdit(label="Project folder", mode="d", nullable=True)
         self.image = layer_choice(Image, "Image")
         self.labels_layer = layer_choice(Labels, "Labels")
-        self.diameter = FloatSpinBox(label="Object diameter (px)", value=SESSION.diameter, min=0, max=10_000)
-        self.diameter.tooltip = "About how large one object is; large ones are downsampled. 0: not known"
+        self.diameter = FloatSpinBox(label="Diameter (px)", value=SESSION.diameter, min=0, max=10_000)
+        self.diameter.tooltip = "About how large an object is; large ones are downsampled. 0: not known"
         self.choice = ModelChoice("Start from", [NOTHING, LAST_ROUND])
         self.start = self.choice.name
         self.steps = SpinBox(label="Steps", value=300, min=1, max=1_000_000)
@@ -61,10 +61,10 @@ class TrainingPanel(Panel):
         self.diameter.changed.connect(SESSION.choose_diameter)
         follow(SESSION.changed, self, self._follow_session)
 
-    def add_training(self) -> None:
-        """Put the widgets of training at the end of the panel."""
-        self.extend([self.diameter, self.start, self.choice.file, self.steps, self.train_button,
-                     self.resume_button, self.stop_button, self.bar, self.status])  # fmt: skip
+    def add_training(self, *rows: Any) -> None:
+        """Put widgets under each other, and those of training at the end."""
+        self.add_rows(*rows, self.diameter, self.start, self.choice.file, self.steps, self.train_button,
+                      self.resume_button, self.stop_button)  # fmt: skip
         self.native.layout().addWidget(self.curve)
 
     def project(self) -> Path:
@@ -164,7 +164,9 @@ class TrainingPanel(Panel):
         lengths = full_size(layer).shape[: -3 if layer.rgb else -2]
         labels = np.zeros((*lengths, *event.labels.shape), np.int32)
         labels.reshape(-1, *event.labels.shape)[number] = event.labels
+        active = self.viewer.layers.selection.active  # the user may be drawing in it
         self.show_labels(labels, layer, f"{layer.name} preview").contour = OUTLINE
+        self.viewer.layers.selection.active = active
 
     def _trained(self, run: Path) -> None:
         stopped = self.job is not None and self.job.stopping

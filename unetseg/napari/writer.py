@@ -19,7 +19,8 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 
     Three axes are slices if the first one has a length as its unit, else time points. Returns the path.
     """
-    labels = label_dtype(np.maximum(np.asarray(data), 0))
+    full = data if hasattr(data, "dtype") else data[0]  # of a pyramid its full size
+    labels = label_dtype(np.maximum(np.asarray(full), 0))
     if labels.ndim not in AXES:
         raise UserError(f"{path}: the layer has {labels.ndim} axes; 2, 3 or 4 can be written.")
     scale, units = attributes.get("scale", [1.0] * labels.ndim), attributes.get("units")
