@@ -5,11 +5,11 @@ python experiments/finetune/finetune.py OUT [SEED…]
 trains what is not in OUT yet (seed 1, or the seeds given), and writes OUT/results.md and OUT/results.png.
 The HeLa films of the Cell Tracking Challenge are found below $UNETSEG_DATA.
 
-The model to start from was trained on 66 frames of film 02. Of film 01, 3, 6 and 12 frames are trained on,
-all from its end (silver truth). Scored are its 9 frames with gold truth, all at least 5 frames
-before those trained on. They show the same cells at another time, so the scores are those of a user who
-annotates a part of a film. Nothing is chosen by the frame that is validated on: the weights of the last step
-are scored, with fixed label settings.
+The model to start from was trained on 66 frames of film 02. Of film 01, 3, 6 and 12 frames spread over the
+film are trained on (silver truth), and its 9 frames with gold truth are scored, at least 5 frames from each
+of those. They show the same cells at another time, so the scores are those of a user who annotates some
+frames of a film to segment the rest. Nothing is chosen by the frame that is validated on: the weights of the
+last step are scored, with fixed label settings.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from unetseg.settings import Experiment
 from unetseg.tasks.listing import select
 
 HELA = Path(__file__).parents[1] / "dic-hela" / "cpu.toml"
-FRAMES = (72, 78, 83, 75, 80, 77, 73, 74, 76, 79, 81, 82)
+FRAMES = (10, 45, 75, 26, 60, 82, 13, 15, 47, 61, 73, 79)
 """Of film 01, in the order in which they are annotated."""
 TEST = ("01[0:68]",)
 COUNTS = (3, 6, 12)
