@@ -26,7 +26,7 @@ from benchmarks.rows import Row, table
 from unetseg.device import choose_device, describe_device
 from unetseg.files import write_json
 
-BENCHMARKS = ("weight_maps", "elastic", "training", "tiling", "window", "large", "start")
+BENCHMARKS = ("weight_maps", "elastic", "training", "tiling", "window", "large", "engines", "start")
 THREADS = 1
 
 

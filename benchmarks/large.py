@@ -41,17 +41,21 @@ STREAMED, LABELS = "streamed, probabilities", "streamed, file to labels"
 
 @dataclass(frozen=True)
 class Task:
-    """What all contenders predict: the image made of `source`, `side`² pixels, in `memory` GiB."""
+    """What all contenders predict: the image made of `source`, `side`² pixels, in `memory` GiB.
+
+    engine: what the streamed contenders and the whole image are computed by.
+    """
 
     run: str
     source: str
     side: int
     memory: float
+    engine: str = "auto"
 
     @property
     def tiling(self) -> PredictSettings:
         """How the streamed prediction is cut up."""
-        return PredictSettings(memory=int(self.memory * 2**30))
+        return PredictSettings(memory=int(self.memory * 2**30), engine=self.engine)
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ def _run(task: Task, name: str, image: Path, folder: Path) -> dict[str, float]:
         subprocess.run(["rm", "-r", str(old)], check=True)  # noqa: S607
     command = [sys.executable, "-m", "benchmarks.large", task.run, str(image), "--contender", name]
     command += ["--out", str(folder / f"{_slug(name)}.npy"), "--memory", str(task.memory)]
-    command += ["--threads", str(torch.get_num_threads())]
+    command += ["--threads", str(torch.get_num_threads()), "--engine", task.engine]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
@@ -148,7 +152,7 @@ def main() -> None:
     if options.contender in OURS:
         keep_freed_memory()  # before there are threads, as the command does
     torch.set_num_threads(options.threads)
-    task = Task(options.run, options.image, options.side, options.memory)
+    task = Task(options.run, options.image, options.side, options.memory, options.engine)
     if options.contender:
         contender, model = CONTENDERS[options.contender], model_of(task.run)
         with torch.no_grad():
@@ -218,6 +222,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("image")
     parser.add_argument("--side", type=int, default=2048)
     parser.add_argument("--memory", type=float, default=2.0, help="GiB")
+    parser.add_argument("--engine", default="auto", help="torch, openvino, onnxruntime or auto")
     parser.add_argument("--repeat", type=int, default=2)
     parser.add_argument("--growth", action="store_true")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

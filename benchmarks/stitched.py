@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from unetseg import api
 from unetseg.figures import colours, grey, outlines, save
 from unetseg.pipeline.model import Model, PredictSettings
-from unetseg.streaming.statistics import fitted
+from unetseg.streaming.statistics import streamed_statistics
 from unetseg.tasks.synthetic import cell_movie
 from unetseg.tiles import Partition
 
@@ -56,10 +56,11 @@ def labels_of(model: Model, image: NDArray[Any]) -> NDArray[Any]:
 
 def one_by_one(model: Model, image: NDArray[Any]) -> NDArray[np.int64]:
     """What a loop over tiles gives: no context, and components of each tile; grey values as in the whole."""
-    rule = fitted(model.recipe.normalisation, lambda: iter([image[None]]))
+    rule = streamed_statistics(model.recipe.normalisation, lambda: iter([image[None]]))
     model = replace(model, recipe=replace(model.recipe, normalisation=rule))
     out = np.zeros(image.shape, np.int64)
-    for region in Partition(image.shape, (TILE, TILE)):
+    regions = Partition(image.shape, (TILE, TILE))
+    for region in (regions[index] for index in range(len(regions))):
         labels = labels_of(model, image[region]).astype(np.int64)
         out[region] = np.where(labels > 0, labels + out.max(), 0)
     return out

@@ -50,6 +50,7 @@ def test_one_command_runs_them_all(tmp_path: Path) -> None:
         "tiles of",
         "window net",
         "prediction of",
+        "by OpenVINO",
         "--help",
     ):
         assert word in names
