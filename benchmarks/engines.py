@@ -2,10 +2,10 @@
 
     python -m benchmarks.engines [--net unet] [--width 16]… [--kept 1024]… [--threads 1]… [--repeat 2]
 
-Every row is a process of its own, so that its peak memory is its own; the engines take turns, and the fastest
-of all their forward passes after a first one is shown. On a busy machine the seconds of the processor say more
-than those of the clock. Weights are random; the difference is the largest of a logit from PyTorch's. "whole"
-computes an image of that size, "tile" what is read to keep so many pixels: the context of the network besides.
+Every figure comes from a process of its own, so that its peak memory is its own. The engines take turns, and
+the fastest forward pass after the first is shown. On a busy machine trust the processor time, not the clock.
+Weights are random; the difference is the largest of a logit from PyTorch's. "whole" computes an image of the
+given side; "tile" keeps that many pixels a side and computes the context around them too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.rows import Row
@@ -32,7 +31,7 @@ from unetseg.allocator import keep_freed_memory
 from unetseg.device import peak_memory
 from unetseg.inference.engines import prepare
 from unetseg.nets import build_net
-from unetseg.tiles import Tile, TileGrid
+from unetseg.tiles import TileGrid
 
 EAGER, ENOUGH_S = "PyTorch eager", 10.0
 CPU = torch.device("cpu")
@@ -42,7 +41,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "fcn-8s": {"norm": "batch", "dropout": 0.0, "context": 128},
     "v-net": {"depth": 2, "context": 12},
 }
-"""As they are trained here; contexts as docs/nets.md advises where all that a pixel sees is too much."""
+"""As they are trained here, with a short context where all that a pixel sees is too much for a tile."""
 
 
 @dataclass(frozen=True)
@@ -150,8 +149,7 @@ def what_is_read(case: Case, net: Any) -> tuple[tuple[int, ...], tuple[slice, ..
     if not case.tile:
         return sides, tuple(slice(0, n) for n in sides)
     grid = TileGrid(sides, sides, net.footprint)
-    tile: Tile = grid[0]
-    return grid.read_shape, tile.crop
+    return grid.read_shape, grid[0].crop
 
 
 def _timed(compiled: Callable[[Tensor], Tensor], images: Tensor) -> tuple[float, float]:

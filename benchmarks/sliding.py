@@ -142,7 +142,7 @@ def model_of(run: str) -> Model:
     """A trained model, or with "narrow" an untrained one of the default size."""
     if run != "narrow":
         model = load_model(run, "cpu")
-        once = replace(model.recipe.labels, test_time_augmentation=1)  # MONAI's windows are not averaged over flips
+        once = replace(model.recipe.labels, test_time_augmentation=1)  # as MONAI's windows
         return replace(model, recipe=replace(model.recipe, labels=once))
     recipe = Recipe(
         dict(NARROW_UNET), 2, "instances", Normalisation("per-image", 1), 1, LabelSettings(min_area=20), None
