@@ -33,7 +33,7 @@ MISTAKES = {
     "[train]\nstepz = 1": "unknown key 'train.stepz'; did you mean 'steps'?",
     "datta = 1": "unknown key 'datta'; did you mean 'data'? Allowed: augment, data, device,",
     "[train]\nlearning-rate = 1": "unknown key 'train.learning-rate'; did you mean 'learning_rate'?",
-    "[augment]\nxyz = 1": "unknown key 'augment.xyz'; Allowed: albumentations, blur,",
+    "[augment]\nxyz = 1": "unknown key 'augment.xyz'; allowed: albumentations, blur,",
     # wrong types: nothing is converted silently
     '[train]\nsteps = "100"': 'train.steps = "100": must be a whole number',
     "[train]\nsteps = 1.5": "train.steps = 1.5: must be a whole number",

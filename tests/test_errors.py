@@ -44,7 +44,7 @@ def test_the_first_line_is_short_and_never_empty() -> None:
 
 
 def test_names_are_listed() -> None:
-    assert did_you_mean("zzz", ["b", "a"]) == "Allowed: a, b."
+    assert did_you_mean("zzz", ["b", "a"]) == "allowed: a, b."
     assert some_of(["a", "b"]) == "a, b"
     assert some_of(map(str, range(6))) == "0, 1, 2, 3 and 2 more"
 

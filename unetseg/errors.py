@@ -88,11 +88,13 @@ def did_you_mean(given: str, allowed: Iterable[str]) -> str:
 
     >>> did_you_mean("widht", ["width", "depth"])
     "did you mean 'width'? Allowed: depth, width."
+    >>> did_you_mean("size", ["width", "depth"])
+    'allowed: depth, width.'
     """
     names = sorted(allowed)
     close = difflib.get_close_matches(given, names, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}Allowed: {', '.join(names)}."
+    hint = f"did you mean {close[0]!r}? Allowed" if close else "allowed"
+    return f"{hint}: {', '.join(names)}."
 
 
 def some_of(names: Iterable[str], most: int = 4) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 
+from unetseg.errors import did_you_mean
+
 from .harness import Outcome, try_mutants, work
 from .kinds import KINDS
 
@@ -22,6 +24,9 @@ def main() -> int:
         name, first, stop = given.worker
         work(KINDS[name], name, range(int(first), int(stop)))
         return 0
+    unknown = [kind for kind in given.kinds if not any(kind in name for name in KINDS)]
+    if unknown:
+        parser.error(f"no kind {unknown[0]!r}: {did_you_mean(unknown[0], KINDS)}")
     wanted = [name for name in KINDS if not given.kinds or any(k in name for k in given.kinds)]
     seeds = range(given.first, given.first + given.count)
     found = [report(name, list(try_mutants(name, seeds)), given.show) for name in wanted]

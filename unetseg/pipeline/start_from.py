@@ -43,11 +43,14 @@ class Parent:
 
 def read_parent(name: str) -> Parent:
     """The model of a run folder, a model file or a name; UserError if there is none."""
-    path = find_model(Path(name).expanduser()).path
-    run = Run.open(path) if path.is_dir() else None
-    file = path if run is None else run.best
-    changed = file.stat().st_mtime_ns if file.is_file() else 0
-    return Parent(name, *_read(file, changed), run)
+    try:
+        path = find_model(Path(name).expanduser()).path
+        run = Run.open(path) if path.is_dir() else None
+        file = path if run is None else run.best
+        changed = file.stat().st_mtime_ns if file.is_file() else 0
+        return Parent(name, *_read(file, changed), run)
+    except UserError as error:
+        raise UserError(f"train.start_from = {name!r}: {error}") from None
 
 
 @lru_cache(maxsize=1)
