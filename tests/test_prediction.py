@@ -56,6 +56,7 @@ def labels(out: Path) -> np.ndarray:
         ("--scale", 0.5),
         ("--scale", 1.7, "--min-area", 20),
         ("--seed-threshold", "SEEDS", "--median-radius", 1),
+        ("--seed-threshold", "SEEDS", "--min-seed-area", 6, "--grow", 2),
     ],
     ids=str,
 )

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -154,6 +155,12 @@ def test_a_frozen_contracting_path_stays_as_it_was(tmp_path: Path) -> None:
 def test_freezing_needs_a_model(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"train\.freeze"):
         trained(tmp_path, freeze=True)
+
+
+@pytest.mark.parametrize("parent", ["/", "nothing-of-this-name", __file__])
+def test_what_is_no_model_is_an_error_that_names_the_setting(parent: str) -> None:
+    with pytest.raises(UserError, match=rf"^train\.start_from = '{re.escape(parent)}': "):
+        read_parent(parent)
 
 
 def test_an_unknown_name_is_an_error_and_leaves_no_run(tmp_path: Path) -> None:

@@ -74,8 +74,10 @@ COMMON = (
     type=click.FloatRange(0, 1),
     help="Split touching objects by a watershed from seeds above this probability; 0: off.",
 )
+@_labels("--min-seed-area", type=click.IntRange(0), help="Drop seeds below this area in pixels.")
 @_labels("--min-area", type=click.IntRange(0), help="Remove objects below this area in pixels.")
 @_labels("--max-hole-area", type=click.IntRange(0), help="Fill holes up to this area in pixels.")
+@_labels("--grow", type=click.IntRange(0, 10_000), help="Grow objects by this many pixels.")
 @_labels("--median-radius", type=click.IntRange(0, 64), help="Median filter of this radius in pixels.")
 @_labels(
     "--test-time-augmentation",

@@ -16,8 +16,10 @@ ProbabilityType = Literal["uint8", "float16", "float32"]
 LABELS = (
     "threshold",
     "seed_threshold",
+    "min_seed_area",
     "min_area",
     "max_hole_area",
+    "grow",
     "median_radius",
     "test_time_augmentation",
 )
@@ -71,8 +73,10 @@ class PredictOptions:
     label_type: str = "as-trained"
     threshold: float | None = None
     seed_threshold: float | None = None
+    min_seed_area: int | None = None
     min_area: int | None = None
     max_hole_area: int | None = None
+    grow: int | None = None
     median_radius: int | None = None
     test_time_augmentation: int | None = None
     others: tuple[Path, ...] = ()
