@@ -78,6 +78,31 @@ def test_predict_to_disk_gives_the_labels_in_memory(viewer: Any, qtbot: Any, tmp
     np.testing.assert_array_equal(np.asarray(viewer.layers["touching cells labels"].data[:]), in_memory)
 
 
+def test_a_lazy_layer_is_predicted_to_disk_stopped_and_resumed(
+    viewer: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    import zarr
+
+    from unetseg import api
+    from unetseg.images.arrays import array_stack
+    from unetseg.napari.predict_panel import PredictPanel
+
+    film = viewer.layers["touching cells"].data
+    lazy = viewer.add_image(zarr.array(film, chunks=(1, 64, 64)), name="lazy")
+    panel = docked(viewer, PredictPanel(viewer))
+    panel.diameter.value, panel.layer.value, panel.out.value = 20, lazy, tmp_path / "lazy.ome.zarr"
+    panel.predict()
+    qtbot.waitUntil(lambda: panel.bar.value > 0, timeout=300_000)
+    panel.stop()
+    assert finish(qtbot, panel) == "Stopped. Predict again to resume."
+    assert not (tmp_path / "lazy.ome.zarr").exists()
+    panel.predict()
+    assert "lazy.ome.zarr" in finish(qtbot, panel)
+    expected = api.predict_layer(api.load_model("nuclei"), array_stack(film), diameter=20)
+    assert expected is not None
+    np.testing.assert_array_equal(viewer.layers["lazy labels"].data, expected.labels)
+
+
 def test_labels_follow_the_settings_on_screen_without_the_network(viewer: Any, qtbot: Any) -> None:
     from unetseg.napari.predict_panel import PredictPanel
 
