@@ -71,6 +71,15 @@ def test_large_objects_are_downsampled_and_specks_dropped(tmp_path: Path) -> Non
     assert experiment.train.crop == (96,)
 
 
+def test_strokes_are_balanced_and_whole_pages_are_not(tmp_path: Path) -> None:
+    annotated(tmp_path)
+    assert api.annotated_experiment(tmp_path).target.balance
+    whole = api.annotation_classes(DRAWN, zero="background", background=None)
+    api.write_annotation(tmp_path, "b", IMAGE, whole)
+    for start in ("", "nuclei"):
+        assert not api.annotated_experiment(tmp_path, start_from=start).target.balance
+
+
 def test_a_round_starts_from_a_model(tmp_path: Path) -> None:
     annotated(tmp_path)
     experiment, parent = api.annotated_experiment(tmp_path, start_from="nuclei"), api.load_model("nuclei")

@@ -19,7 +19,7 @@ from unetseg.images.formats import image_files
 from unetseg.images.whole import read_stack, write_stack
 from unetseg.pipeline.auto import DERIVED, derive_settings, downsampling, largest_crop
 from unetseg.pipeline.model import Model, PredictSettings
-from unetseg.settings import DataSettings, Experiment, LabelSettings, TrainSettings
+from unetseg.settings import DataSettings, Experiment, LabelSettings, TargetSettings, TrainSettings
 
 Zero = Literal["not annotated", "background"]
 NOT_ANNOTATED, BACKGROUND, OBJECT = 0, 1, 2
@@ -28,8 +28,8 @@ CROP, STRIDE = 96, 16
 SMALL = 0.1
 """Objects below this part of the area of a disk of the given diameter are dropped."""
 GIVEN = frozenset(
-    {"data.root", "data.labels", "data.not_annotated", "data.object_diameter", "train.steps",
-     "train.class_balanced_crops", "train.validate_every", "train.start_from"}
+    {"data.root", "data.labels", "data.not_annotated", "data.object_diameter", "target.balance",
+     "train.steps", "train.class_balanced_crops", "train.validate_every", "train.start_from"}
 )  # fmt: skip
 """What an experiment on annotations says itself, beside all that is otherwise derived from objects."""
 
@@ -82,15 +82,19 @@ def annotated_experiment(
 
     diameter: about how large the objects are in pixels, 0 if it is not known; images are downsampled so that
     the network sees a few objects at once. start_from: as train.start_from. Crops are drawn around annotated
-    pixels of both classes. Raises UserError while one of the two is missing.
+    pixels of both classes. The classes of strokes are balanced, since how much is drawn of each is chance;
+    with a page that is annotated whole they are not, or outlines would become too wide. Raises UserError
+    while one of the two is missing.
     """
-    side = _smallest_side(folder)
+    labels = _annotations(folder)
+    side = min(min(label.shape[-2:]) for label in labels)
     train = TrainSettings(
         steps=steps, class_balanced_crops=True, validate_every=max(1, steps // 4), start_from=start_from
     )
     experiment = Experiment(
         name=folder.resolve().name,
         data=DataSettings(root=str(folder.resolve()), labels="classes", not_annotated=(NOT_ANNOTATED,)),
+        target=TargetSettings(balance=all((label == NOT_ANNOTATED).any() for label in labels)),
         train=train,
         labels=LabelSettings(test_time_augmentation=4, min_area=int(SMALL * math.pi / 4 * diameter**2)),
     )
@@ -107,8 +111,8 @@ def annotated_experiment(
     return experiment
 
 
-def _smallest_side(folder: Path) -> int:
-    """The shortest side in pixels of the annotated images; UserError while a class is missing."""
+def _annotations(folder: Path) -> list[NDArray[Any]]:
+    """The annotations of a folder; UserError while a class is missing, or where an image is too small."""
     labels = [read_stack(p).pixels for p in image_files(folder / "labels")] if folder.is_dir() else []
     there = {int(v) for label in labels for v in np.unique(label)}
     for value, what in ((BACKGROUND, "background"), (OBJECT, "objects")):
@@ -119,7 +123,7 @@ def _smallest_side(folder: Path) -> int:
         raise UserError(
             f"{folder}: the smallest image is {side} pixels across; at least {STRIDE} are needed."
         )
-    return side
+    return labels
 
 
 def _crop(experiment: Experiment, side: int) -> tuple[int, ...]:
