@@ -21,16 +21,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from benchmarks import elastic
+from benchmarks.gpu_prediction import SETTINGS, Prediction
 from benchmarks.loops import Case, Step, plain
 from benchmarks.rows import Row, interleaved_s, table
-from benchmarks.sliding import OVERLAPS, model_of
 from benchmarks.training import ENDLESS, convolution_rate, flop, ours, peak_mib
 from unetseg.device import choose_device, describe_device, precision_context
-from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.settings import NetOption, TrainSettings
 
 PAPER: dict[str, NetOption] = {"dropout": 0.0}
@@ -57,11 +55,15 @@ def measurements(quick: bool) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
         for batch in batches[:1] if quick else batches:
             case = _case(name, TINY if quick else net, 64 if quick else crop, batch, device)
             yield f"step {name} {batch}", partial(_step_rows, case)
-    yield "prediction", partial(_prediction_rows, device, 512 if quick else 8192)
+    prediction = Prediction(device, 128, tile=64) if quick else Prediction(device, 8192)
+    yield "prediction", prediction.rows
+    yield "prediction, MONAI", prediction.monai_rows
     for name, net, crop in (("default", DEFAULT, 256), ("paper", PAPER, 572))[: 1 if quick else 2]:
         case = _case(name, TINY if quick else net, 64 if quick else crop, 4, device)
         for option, changed in OPTIONS.items():
             yield f"option {name} {option}", partial(_option_row, case, option, changed)
+    for setting in SETTINGS:
+        yield f"prediction, {setting}", partial(prediction.setting_row, setting)
     yield "elastic", partial(elastic.rows, quick=quick)
 
 
@@ -87,8 +89,7 @@ def _step_rows(case: Case) -> list[Row]:
     return [
         Row(case.title, size / times["ours"], "plain loop", size / times["plain loop"], "samples/s",
             times["plain loop"] / times["ours"]),
-        *(Row(f"{case.title}: rate", rate, n, most / 1e12, "TFLOP/s", 1e12 * rate / most)
-          for n, most in limits.items()),
+        *(Row(f"{case.title}: rate", rate, n, most, "TFLOP/s", rate / most) for n, most in limits.items()),
         Row(f"{case.title}: data", 100 * share, "the whole step", 100.0, "% of the time", share),
         Row(f"{case.title}: memory", peak, "plain loop", peer, "MiB", peer / peak),
     ]  # fmt: skip
@@ -101,38 +102,6 @@ def _option_row(case: Case, option: str, changed: dict[str, Any]) -> list[Row]:
     each = {name: 1e3 * seconds / IN_A_ROW for name, seconds in times.items()}
     title = f"{case.title}: {option}"
     return [Row(title, each["changed"], "as set", each["as set"], "ms", each["as set"] / each["changed"])]
-
-
-def _prediction_rows(device: torch.device, side: int) -> list[Row]:
-    """Megapixels a second of tiled prediction, and of MONAI's windows with the same network."""
-    model = model_of("narrow")
-    model.net.to(device)
-    model = Model(model.recipe, model.net, device)
-    image = np.random.default_rng(0).normal(size=(1, side, side)).astype(np.float32)
-    works: dict[str, Callable[[], object]] = {
-        "ours": lambda: model.probabilities(image, "image", PredictSettings(memory=2**33))
-    }
-    pixels = torch.from_numpy(image)[None]
-    for overlap, options in OVERLAPS.items():
-        works[f"MONAI 512², overlap {overlap}"] = partial(_monai, pixels, model.net, device, options)
-    try:
-        times = interleaved_s(works, 2)
-    except ImportError:
-        times = interleaved_s({"ours": works["ours"]}, 2)
-    speed = {name: side * side / 1e6 / seconds for name, seconds in times.items()}
-    title = f"prediction of {side}², default net, float32"
-    return [
-        Row(title, speed["ours"], name, speed[name], "megapixels/s", speed["ours"] / speed[name])
-        for name in speed
-        if name != "ours" or len(speed) == 1
-    ]
-
-
-def _monai(pixels: torch.Tensor, net: Any, device: torch.device, options: dict[str, Any]) -> None:
-    from monai.inferers import sliding_window_inference
-
-    with torch.no_grad(), precision_context("float32", device):
-        sliding_window_inference(pixels, (512, 512), 16, net, sw_device=device, device="cpu", **options)
 
 
 def _matmul_rate(case: Case) -> float:
@@ -165,6 +134,9 @@ def main() -> None:
             continue
         try:
             rows = measure()
+        except ImportError as error:
+            print(f"{name}: left out, {error}", flush=True)
+            continue
         except Exception:  # one that fails leaves the others alone
             traceback.print_exc()
             continue

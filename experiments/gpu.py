@@ -4,11 +4,13 @@
     python experiments/gpu.py run --wheels WHEELS --data DATA    on the machine with the GPU
 
 `run` installs the wheels into a folder of their own and has `--minutes` (9.5) in all. The parts come in
-the order of their worth: the GPU tests; the rows of `benchmarks.gpu`, each printed as it comes; the paper's
-network on DIC-C2DH-HeLa, trained on sequence 01 and scored on 02: what the time does not reach is saved,
-and the next call resumes it. DATA holds the folder DIC-C2DH-HeLa. Every part is a process of its own: one
-that fails leaves the others alone, one that is done is not run again, and rows that are there are not
-measured again. Give the same command once more for what the time did not reach. `--parts` chooses parts.
+the order of their worth: the GPU tests; the rows of `benchmarks.gpu`; the paper's network on DIC-C2DH-HeLa,
+trained on sequence 01 and scored on 02 in the minutes that are left, to which its schedule is fitted. All
+is printed as it comes. DATA holds the folder DIC-C2DH-HeLa. Every part is a process of its own: one
+that fails leaves the others alone, one that is done is not run again, one that was cut off is resumed, and
+rows that are there are not measured again. Give the same command once more for what the time did not reach,
+with more `--minutes` for a longer training. `--parts` chooses parts. What is not installed (MONAI,
+albumentations, elasticdeform) is left out, with the reason.
 Small files with the scores, logs and times collect in experiments/results-gpu/DEVICE.
 
     python experiments/gpu.py run --check --data DATA            tiny sizes, any machine, to see that it runs
@@ -24,17 +26,21 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 ROOT = Path(__file__).resolve().parents[1]
 CARRIED_NOT = ("torch", "numpy")
 EXTRA = ["pytest==9.2.0", "hypothesis==6.170.15", "edt==3.1.2", "albumentations==2.0.8"]
 ALONE = ["monai==1.6.1", "dynamic-network-architectures==0.4.4"]  # without what they ask for: torch
 SAVING_S = 45
-SHOWN = 6000
 INTERRUPTED = 130
+MINUTES_LEFT = "MINUTES LEFT"
+"""In a part's command: the minutes that it has when it starts."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ def parts(data: Path, work: Path, check: bool) -> list[Part]:
     experiment = ROOT / "experiments" / "dic-hela" / ("smoke.toml" if check else "gpu.toml")
     root = str(data / "DIC-C2DH-HeLa")
     train = [*python, "unetseg", "train", str(experiment), "--fold", "01", "--root", root, "--run", str(run)]
+    train += ["--minutes", MINUTES_LEFT, *(["--steps", "60"] if check else [])]
     if (run / "last.pt").is_file():
         train = [*python, "unetseg", "train", "--resume", str(run)]
     return [
@@ -93,27 +100,46 @@ def installed(folder: Path | None, work: Path) -> dict[str, str]:
         (site / ".complete").touch()
     before = os.environ.get("PYTHONPATH", "")
     path = os.pathsep.join(filter(None, [str(ROOT), str(site), before]))
-    return {**os.environ, "PYTHONPATH": path}
+    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 def run_part(part: Part, environment: dict[str, str], work: Path, limit_s: float) -> str:
     """How it ended: "done", "cut off" or "failed (exit code)"; what it prints also goes to WORK/NAME.txt."""
     started = time.time()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    left = f"{max(limit_s - SAVING_S, SAVING_S) / 60:.2f}"
+    command = [left if word == MINUTES_LEFT else word for word in part.command]
     with (work / f"{part.name}.txt").open("a") as log:
-        process = subprocess.Popen(part.command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-        try:
-            code = process.wait(limit_s)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)  # a training saves and says how to go on
-            try:
-                code = process.wait(SAVING_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                code = process.wait()
-            code = INTERRUPTED if code else 0
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)
+        printing = threading.Thread(target=copy_lines, args=(process.stdout, log), daemon=True)
+        printing.start()
+        code = wait(process, limit_s)
+        printing.join(SAVING_S)  # a child of the part may hold its output open
         log.write(f"\n{part.name}: exit code {code} after {time.time() - started:.0f} s\n")
     return {0: "done", INTERRUPTED: "cut off"}.get(code, f"failed ({code})")
+
+
+def copy_lines(lines: Iterable[str], log: TextIO) -> None:
+    """Print the lines as they come, and keep them."""
+    for line in lines:
+        print(line, end="", flush=True)
+        log.write(line)
+        log.flush()
+
+
+def wait(process: subprocess.Popen[str], limit_s: float) -> int:
+    """The exit code; what runs longer is interrupted, upon which a training saves, and counts as cut off."""
+    try:
+        return process.wait(limit_s)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+    try:
+        code = process.wait(SAVING_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        code = process.wait()
+    return INTERRUPTED if code else 0
 
 
 def collect(part: Part, work: Path, out: Path) -> None:
@@ -151,7 +177,6 @@ def run(asked: argparse.Namespace) -> int:
             continue
         print(f"{part.name} …", flush=True)
         state[part.name] = run_part(part, environment, work, max(part.share * (deadline - time.time()), 1))
-        print((work / f"{part.name}.txt").read_text()[-SHOWN:])
         print(f"{part.name}: {state[part.name]}", flush=True)
         collect(part, work, out)
         state_file.write_text(json.dumps(state, indent=1) + "\n")

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -57,7 +58,30 @@ def test_the_parts_come_in_the_order_of_their_worth_and_a_training_is_resumed(
     tests, rows, hela = gpu.parts(tmp_path, tmp_path, False)
     assert "gpu" in tests.command
     assert "benchmarks.gpu" in rows.command
-    assert hela.command[-2:] == ["--run", str(tmp_path / "dic-hela-01")]
+    assert hela.command[-4:] == ["--run", str(tmp_path / "dic-hela-01"), "--minutes", gpu.MINUTES_LEFT]
     (tmp_path / "dic-hela-01").mkdir()
     (tmp_path / "dic-hela-01" / "last.pt").touch()
     assert gpu.parts(tmp_path, tmp_path, False)[2].command[-2:] == ["--resume", str(tmp_path / "dic-hela-01")]
+
+
+def test_what_a_part_prints_is_seen_as_it_comes_and_it_knows_its_time(
+    gpu: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code = (
+        "import sys, time; print('minutes', sys.argv[1]); print('an error', file=sys.stderr)\n"
+        "sys.stdout.flush(); time.sleep(60)"
+    )
+    part = gpu.Part("late", [sys.executable, "-c", code, gpu.MINUTES_LEFT], [])
+    seen: list[str] = []
+    stop = gpu.wait
+
+    def wait(process: Any, limit_s: float) -> Any:
+        while "an error" not in "".join(seen):  # still running
+            assert process.poll() is None
+            seen.append(capfd.readouterr().out)
+        return stop(process, 0.01)
+
+    gpu.wait = wait
+    assert gpu.run_part(part, dict(os.environ), tmp_path, 600) == "cut off"
+    assert "minutes 9.25" in "".join(seen)
+    assert "minutes 9.25" in (tmp_path / "late.txt").read_text()
