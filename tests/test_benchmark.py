@@ -19,6 +19,7 @@ from unetseg.reproduce.benchmark import (
     write_results,
 )
 from unetseg.reproduce.published import BUDGETS, PUBLISHED
+from unetseg.reproduce.submission import submission_run
 from unetseg.run import Run
 from unetseg.scores import scores_of
 from unetseg.settings import PAPER_UNET
@@ -182,3 +183,42 @@ def test_a_benchmark_runs_from_end_to_end_and_is_not_run_twice(
     again = unetseg(*command)
     assert (again.code, again.out.count("scores on the test part")) == (0, 0)
     assert (folder / "results.md").read_text() == table
+
+
+def test_a_submission_is_trained_on_every_sequence(tmp_path: Path) -> None:
+    entry = submission_run("phc-u373", "cpu", tmp_path, "DATA")
+    data = entry.experiment.data
+    assert data.train == ("01[0:92]", "02[0:92]")
+    assert data.validate == ("01[96:115]", "02[96:115]")
+    assert (data.test, data.root) == ((), "DATA")
+    with pytest.raises(UserError, match=r"dic-hela and phc-u373.*not isbi-em"):
+        submission_run("isbi-em", "cpu", tmp_path, None)
+
+
+def test_a_submission_without_test_data_is_one_error_before_training(unetseg: Any, tmp_path: Path) -> None:
+    command = ("reproduce", "dic-hela", "--out", tmp_path / "runs", "--submission")
+    for folder in (tmp_path / "nowhere", tmp_path):
+        result = unetseg(*command, folder)
+        assert (result.code, result.err.count("\n")) == (2, 1)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_a_submission_holds_every_frame_and_says_that_it_is_not_scored(
+    tmp_path: Path, unetseg: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_challenge(tmp_path / "DIC-C2DH-HeLa")
+    for sequence in ("01", "02"):
+        (tmp_path / "test" / sequence).mkdir(parents=True)
+        for t, image in enumerate(cell_movie(seed=5, frames=2, shape=(384, 384), cells=30)[0]):
+            tifffile.imwrite(tmp_path / "test" / sequence / f"t{t:03}.tif", image)
+    monkeypatch.setenv("UNETSEG_DATA", str(tmp_path))
+    command = ("reproduce", "dic-hela", "--budget", "smoke", "--out", tmp_path / "runs")
+    first = unetseg(*command, "--submission", tmp_path / "test")
+    assert first.code == 0, first.err
+    folder = tmp_path / "runs" / "dic-hela-smoke" / "submission" / "DIC-C2DH-HeLa"
+    found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.tif"))
+    assert found == [f"{sequence}_RES/mask00{t}.tif" for sequence in ("01", "02") for t in (0, 1)]
+    assert "not scored here" in (folder / "README.txt").read_text()
+    again = unetseg(*command, "--submission", tmp_path / "test")
+    assert (again.code, "step 1 of" in again.out) == (0, False)

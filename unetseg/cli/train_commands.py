@@ -15,6 +15,7 @@ from unetseg.reproduce.published import BUDGETS, PUBLISHED
 
 if TYPE_CHECKING:
     from unetseg.pipeline.auto import Resolved
+    from unetseg.reproduce.benchmark import BenchmarkRun
     from unetseg.settings import TrainSettings
 
 _partly_annotated = click.option(
@@ -173,6 +174,8 @@ def _start(resolved: Resolved, folder: Path) -> None:
               help="; ".join(f"{budget}: {words}" for budget, words in BUDGETS.items()) + ".")  # fmt: skip
 @click.option("--root", help="The data set's folder, instead of the experiment's.")
 @click.option("--download", is_flag=True, help="Download the data set first, if it is not there.")
+@click.option("--submission", type=PATH, metavar="TEST_DATA",
+              help="Train on all sequences and predict the challenge's test sequences in this folder.")  # fmt: skip
 @click.option("--out", type=PATH, default=Path("runs"), show_default=True, help="Folder for the runs.")
 def reproduce(
     task: str,
@@ -181,6 +184,7 @@ def reproduce(
     budget: str,
     root: str | None,
     download: bool,
+    submission: Path | None,
     out: Path,
 ) -> None:
     """Train and score a published benchmark TASK on every fold.
@@ -190,10 +194,14 @@ def reproduce(
     """
     from unetseg.report import write_report
     from unetseg.reproduce.benchmark import benchmark, check_data, open_or_create, write_results
+    from unetseg.reproduce.submission import submission_run
     from unetseg.run import Run
 
     if download:
         root = _downloaded(task, budget, root)
+    if submission is not None:
+        _submit(task, submission_run(task, budget, out, root), submission)
+        return
     entries = benchmark(task, budget, nets, folds, out, root)
     check_data(task, entries)
     for entry in entries:
@@ -210,6 +218,25 @@ def reproduce(
     click.echo(
         f"wrote {folder / 'results.md'}, results.json and {page.name}; each run has its own report too"
     )
+
+
+def _submit(task: str, entry: BenchmarkRun, data: Path) -> None:
+    """Train for a submission, or resume it, and predict the test sequences in the challenge's layout."""
+    from unetseg.cli.predict_progress import predict_all
+    from unetseg.pipeline.predict_options import PredictOptions
+    from unetseg.pipeline.prediction import choose_targets, open_model
+    from unetseg.reproduce.benchmark import check_data, open_or_create
+    from unetseg.reproduce.submission import hidden_sequences, results_folder, write_note
+
+    folders = hidden_sequences(data)
+    check_data(task, [entry])
+    if not entry.scores:
+        run, resume = open_or_create(entry)
+        show_training(run, resume=resume)
+    options, folder = PredictOptions(challenge=True), results_folder(entry)
+    model = open_model([entry.path], options)
+    predict_all(model, choose_targets(model, folders, folder, options), options, folder)
+    click.echo(f"wrote {write_note(task, entry, folders)}; these results are not scored here")
 
 
 def _with_length(train: TrainSettings, steps: int | None, minutes: float | None) -> TrainSettings:

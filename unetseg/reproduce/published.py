@@ -61,6 +61,7 @@ BUDGETS = {
     "smoke": "a minute per fold, to check that it runs",
     "short": "about four minutes per net on one core, to compare nets",
     "cpu": "up to an hour on two cores",
+    "cpu-long": "half an hour per fold on two cores",
     "gpu": "the paper's full nets",
 }
 """What a benchmark may cost, by the names of its experiment files; not every data set has all."""
