@@ -175,7 +175,7 @@ def _start(resolved: Resolved, folder: Path) -> None:
 @click.option("--root", help="The data set's folder, instead of the experiment's.")
 @click.option("--download", is_flag=True, help="Download the data set first, if it is not there.")
 @click.option("--submission", type=PATH, metavar="TEST_DATA",
-              help="Train on all sequences and predict the challenge's test sequences in this folder.")  # fmt: skip
+              help="Train on all sequences and predict the test sequences in this folder.")  # fmt: skip
 @click.option("--out", type=PATH, default=Path("runs"), show_default=True, help="Folder for the runs.")
 def reproduce(
     task: str,
