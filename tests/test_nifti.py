@@ -24,6 +24,7 @@ from unetseg.pipeline.events import Note
 from unetseg.pipeline.model import PredictSettings, load_model
 from unetseg.pipeline.predict_options import PredictOptions
 from unetseg.pipeline.prediction import choose_targets, predict_target
+from unetseg.pipeline.relabel import relabel_target, relabel_targets
 from unetseg.pipeline.training import train_run
 from unetseg.report import write_report
 from unetseg.run import Run
@@ -283,6 +284,13 @@ def test_prediction_of_volume_files(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         maps = read_volume(written.out.with_name(written.out.name.replace("labels", "probabilities"))).pixels
         np.testing.assert_allclose(maps[0, 0], probabilities[1], atol=1e-4)
     assert (tmp_path / "out" / "v0_labels.png").is_file()
+    for target in relabel_targets(tmp_path / "out", tmp_path / "again", kind="instances"):
+        (found,) = relabel_target(model, target)
+        result = read_volume(tmp_path / "out" / target.out.name)
+        np.testing.assert_array_equal(read_volume(target.out).pixels, result.pixels)
+        assert read_volume(target.out).spacing_um == result.spacing_um
+        assert found.objects == (labels.max(),)
+    assert sorted(p.name for p in (tmp_path / "again").iterdir()) == sorted(d.out.name for d in done)
     with pytest.raises(UserError, match="give \\(z, y, x\\)"):
         api.predict(model, balls(0)[0][0])
 

@@ -35,7 +35,7 @@ from unetseg.pipeline.model import (
     pruned,
 )
 from unetseg.pipeline.object_size import as_factors, predict_at_object_size, scale_of_image
-from unetseg.pipeline.relabel import label_settings, relabel_maps
+from unetseg.pipeline.relabel import relabelled
 from unetseg.pipeline.run_experiment import Event, run_experiment
 from unetseg.pipeline.tune_run import TuneResult, tune_model
 from unetseg.run import Run
@@ -47,6 +47,7 @@ from unetseg.sharing.reading import read_model
 from unetseg.streaming.job import Request
 from unetseg.streaming.layers import predict_layer
 from unetseg.streaming.output import is_streamed, label_array, predict_to
+from unetseg.streaming.relabel import as_probabilities
 from unetseg.train import Step
 
 __all__ = [
@@ -210,12 +211,14 @@ def predict_large(
     return open_labels(Path(out), "classes" if model.recipe.kind == "classes" else "labels")
 
 
-def relabel(model: Model, probabilities: NDArray[np.float32], **labels: Any) -> NDArray[np.int32]:
-    """Object labels (y, x) of probabilities (k, y, x) that `predict` gave, without running the network.
+def relabel(model: Model, probabilities: NDArray[np.float32], **labels: Any) -> NDArray[Any]:
+    """Labels (*yx) of probabilities (k, *yx) that `predict` gave, without running the network.
 
-    labels: label settings that replace the model's, such as threshold, seed_threshold and min_area.
+    labels: label settings that replace the model's, such as threshold, seed_threshold and min_area. Those of
+    an image that was resized for the network can differ a little from the labels of `predict`, for
+    its probabilities were brought to the image's size.
     """
-    return relabel_maps(probabilities, label_settings(model, **labels))
+    return relabelled(model, **labels).labels(as_probabilities(probabilities))
 
 
 def export(

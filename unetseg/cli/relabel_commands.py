@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from unetseg.cli.group import PATH, cli
+from unetseg.cli.terminal import Progress
 
-RESIZED = "this model resizes images, so objects can differ a little from those of predict"
+if TYPE_CHECKING:
+    from unetseg.pipeline.result_names import Target
+    from unetseg.streaming.work import Resumed, Summary, TileDone
+
+ROUNDED = (
+    "probabilities kept as uint8 or float16 are rounded, so objects can differ by a few pixels from those "
+    "of predict (predict --probability-type float32 keeps them exactly)"
+)
 
 
 @cli.command()
@@ -23,26 +31,44 @@ RESIZED = "this model resizes images, so objects can differ a little from those 
 @click.option("--min-area", type=click.IntRange(0), help="Remove objects below this area in pixels.")
 @click.option("--max-hole-area", type=click.IntRange(0), help="Fill holes up to this area in pixels.")
 @click.option("--grow", type=click.IntRange(0, 10_000), help="Grow objects by this many pixels.")
-@click.option("--overwrite", is_flag=True, help="Replace existing label files.")
-def relabel(run: Path, probabilities: Path, out: Path, overwrite: bool, **given: Any) -> None:
-    """Make new labels from saved PROBABILITIES.
+@click.option("--as", "label_type", type=click.Choice(["as-trained", "instances", "mask", "classes"]),
+              default="as-trained", show_default=True,
+              help="Write instance ids, a 0/255 mask or class numbers.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace labels made with other settings.")
+def relabel(
+    run: Path, probabilities: Path, out: Path, label_type: str, overwrite: bool, **given: Any
+) -> None:
+    """Make labels again from kept PROBABILITIES.
 
-    The network is not run. PROBABILITIES is a TIFF, or a folder of them, written by `predict RUN
-    --probabilities`. Settings that are not given come from the model RUN. With the same settings, the labels
-    equal those of predict, except for images that were resized for the network (--scale, --rescale, models
-    such as nuclei) or saved as uint8: there, objects can differ a little.
+    The network is not run. PROBABILITIES is what `predict RUN --probabilities` wrote: a TIFF or NIfTI
+    file, a result in OME-Zarr, or a folder of them. Settings that are not given are those of the model RUN.
+    With the same settings the labels are those of predict; probabilities kept as uint8 or float16
+    (--probability-type) are rounded, and objects can differ by a few pixels.
 
     \b
     Example:
       unetseg relabel runs/cells runs/cells/predictions --threshold 0.6 --out stricter
     """  # noqa: D301
     from unetseg import api
-    from unetseg.pipeline.relabel import label_settings, relabel_file, relabel_targets
+    from unetseg.pipeline.relabel import is_exact, relabel_target, relabel_targets, relabelled
 
-    targets = relabel_targets(probabilities, out, overwrite=overwrite)
-    model = api.load_model(run, "cpu")
-    labels = label_settings(model, **given)
-    if model.recipe.object_diameter > 0:
-        click.echo(f"note: {RESIZED}", err=True)
-    for source, target in targets:
-        click.echo(f"{target}: {relabel_file(source, target, labels)} objects")
+    model = relabelled(api.labelled_as(api.load_model(run, "cpu"), label_type), **given)
+    targets = relabel_targets(probabilities, out, kind=model.recipe.kind)
+    if not all(is_exact(target.image) for target in targets):
+        click.echo(f"note: {ROUNDED}", err=True)
+    with Progress(0, "tile") as bar:
+        for target in targets:
+            for event in relabel_target(model, target, overwrite=overwrite):
+                _print(event, target, bar)
+
+
+def _print(event: Resumed | TileDone | Summary, target: Target, bar: Progress) -> None:
+    from unetseg.streaming.work import Resumed, TileDone
+
+    if isinstance(event, Resumed):
+        bar.bar.total = (bar.bar.total or 0) + event.steps
+        bar.add(event.done)
+    elif isinstance(event, TileDone):
+        bar.add(1)
+    else:
+        bar.say(f"{target.out}: {sum(event.objects)} objects")

@@ -32,7 +32,10 @@ def score_sections(files: Sequence[FilePair], names: Sequence[str] = ()) -> Fram
         true = _cells(read_stack(truth, palette=True))
         ours = _probabilities(read_stack(predicted)) if predicted else np.zeros(true.shape, np.float32)
         if ours.shape != true.shape:
-            raise UserError(f"{predicted} is {ours.shape} and {truth} {true.shape}: the sizes must agree.")
+            raise UserError(
+                f"{predicted} is {ours.shape} and {truth} {true.shape}: the sizes must agree. Probabilities "
+                "keep the size at which they are predicted: leave out --scale and --rescale for scoring."
+            )
         called += [f"{truth.stem}[{z}]" if len(true) > 1 else truth.stem for z in range(len(true))]
         cells += list(true)
         maps += list(ours)

@@ -138,13 +138,18 @@ class Grid:
             if block.any():
                 array[self.place(plane, y, x)] = block
 
-    def metadata(self, name: str) -> dict[str, Any]:
-        """The multiscales entry of the pyramid; the first pixel of level n is the mean of 2ⁿ×2ⁿ pixels."""
+    def metadata(self, name: str, *, like: tuple[int, int] | None = None) -> dict[str, Any]:
+        """The multiscales entry of the pyramid; level n's first pixel is the mean of 2ⁿ×2ⁿ.
+
+        like: size (y, x) of the image that the arrays cover at another number of pixels; `scale` is its.
+        """
         kinds, steps, units = {"t": "time", "c": "channel"}, self._steps(), self._units()
+        larger = {a: n / own for a, n, own in zip("yx", like or self.yx, self.yx, strict=True)}
         axes = [{"name": n, "type": kinds.get(n, "space"), **units.get(n, {})} for n in self.names]
         datasets = []
         for level in range(len(self.sizes)):
-            scale = [s * (2**level if n in "yx" else 1) for n, s in zip(self.names, steps, strict=True)]
+            grown = [2**level * larger[n] if n in larger else 1 for n in self.names]
+            scale = [step * by for step, by in zip(steps, grown, strict=True)]
             shift = [(end - start) / 2 for start, end in zip(steps, scale, strict=True)]
             placed = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": shift}]
             datasets.append({"path": str(level), "coordinateTransformations": placed})

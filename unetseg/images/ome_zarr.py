@@ -40,7 +40,7 @@ KEY = "unetseg"
 SCRATCH = "scratch"
 PROBABILITIES = "probabilities"
 RESIZED = "resized"
-"""In the scratch: labels and probabilities at the size at which they are predicted, if it differs."""
+"""In the scratch: labels at the size at which they are predicted, if it is another."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,9 @@ class LabelMetadata:
     """What a store keeps about its origin.
 
     kind: object ids or a class map; identity: of the image; source: the label group's image for
-    NGFF, relative to it, "" if that is not a Zarr; classes: of the probabilities, 0 for none;
-    predicted: the size (y, x) at which labels are written, which `finish` brings to the image's.
+    NGFF, relative to it, "" where that is no Zarr; classes: of the probabilities, 0 for none;
+    predicted: the size (y, x) at which labels are written, which `finish` brings to the image's;
+    probabilities keep it.
     """
 
     kind: LabelGroup
@@ -70,8 +71,10 @@ class LabelStore:
         self.path, self.folder, self.grid, self.metadata = path, unfinished(path), grid, metadata
         self.working = replace(grid, yx=metadata.predicted)
         self._scratch: dict[str, Any] = {}
-        self.labels = self._open(f"labels/{metadata.kind}")
-        self._maps = self._open(PROBABILITIES) if metadata.classes else None
+        resized = self.working.yx != grid.yx
+        place = self.scratch_folder / RESIZED if resized else self.folder
+        self.labels = _open(place / "labels" / metadata.kind)
+        self._maps = _open(self.folder / PROBABILITIES) if metadata.classes else None
 
     @classmethod
     def create(
@@ -104,7 +107,7 @@ class LabelStore:
         create_groups(new, ("", "labels", f"labels/{kind}", *([PROBABILITIES] if classes else [])))
         working.create(place / "labels" / kind / "0", working.yx, dtype)
         if classes:
-            replace(working, channels=classes).create(place / PROBABILITIES / "0", working.yx, probabilities)
+            replace(working, channels=classes).create(new / PROBABILITIES / "0", working.yx, probabilities)
         write_attributes(new, {KEY: {"grid": asdict(grid), "metadata": asdict(metadata)}})
         replace_folder(new, unfinished(path))
         return cls(path, grid, metadata)
@@ -189,9 +192,10 @@ class LabelStore:
         self.grid.resize(self.labels, group)
         self.grid.build_pyramid(group, lambda block: np.stack([majority(b, 2) for b in block]))
         if self._maps is not None:
-            self._mapped.resize(self._maps, self.folder / PROBABILITIES)
             self._mapped.build_pyramid(self.folder / PROBABILITIES, _mean)
-            write_attributes(self.folder / PROBABILITIES, self._mapped.metadata(PROBABILITIES))
+            write_attributes(
+                self.folder / PROBABILITIES, self._mapped.metadata(PROBABILITIES, like=self.grid.yx)
+            )
         if image is not None:
             self._copy(image)
         source = "../../" if image is not None else self.metadata.source
@@ -203,7 +207,7 @@ class LabelStore:
 
     @property
     def _mapped(self) -> Grid:
-        return replace(self.grid, channels=self.metadata.classes)
+        return replace(self.working, channels=self.metadata.classes)
 
     def _create_scratch(self, where: Path, dtype: DTypeLike) -> None:
         """Create an empty array in one step, even if several processes do so at once."""
@@ -214,11 +218,6 @@ class LabelStore:
             os.rename(mine, where)
         except OSError:  # another writer was first
             shutil.rmtree(mine)
-
-    def _open(self, group: str) -> Any:
-        """The array that regions are written to."""
-        folder = self.folder if self.working.yx == self.grid.yx else self.scratch_folder / RESIZED
-        return zarr_module().open_array(folder / group / "0", mode="r+")
 
     def _copy(self, image: LazyImage) -> None:
         """The image's pixels and their pyramid as the store's root."""
@@ -265,6 +264,11 @@ def check_unfinished(path: Path) -> bool:
 def tidy(path: Path) -> None:
     """Remove the scratch of a finished store, which a killed process can leave behind."""
     _drop(path / SCRATCH)
+
+
+def _open(group: Path) -> Any:
+    """The array that regions are written to."""
+    return zarr_module().open_array(group / "0", mode="r+")
 
 
 def _drop(folder: Path) -> None:

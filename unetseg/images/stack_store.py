@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from unetseg.images.lazy import LazyImage
+from unetseg.images.marks import Mark
 from unetseg.images.rescale import nearest_index
 from unetseg.images.whole import label_dtype, write_pages
 
@@ -64,16 +66,24 @@ class StackStore:
         for arrays in self._scratch.values():
             arrays.planes.pop(plane, None)
 
-    def finish(self, image: LazyImage | None, mark: dict[str, Any]) -> None:
-        """Bring the labels to the image's size and write them, after the probabilities."""
-        self.labels, self.maps = self._at_image_size(self.labels), self._at_image_size(self.maps)
+    def finish(self, image: LazyImage | None, mark: Mark) -> None:
+        """Bring the labels to the image's size and write them, after the probabilities, which keep theirs."""
+        self.labels = self._at_image_size(self.labels)
         if self.path is None:
             return
         if self.maps.shape[1]:
-            two = self.maps.shape[1] == 2
-            maps = self.maps[:, 1] if two else self.maps
-            write_pages(probabilities_path(self.path), maps, self.image, mark)
+            self._write_maps(probabilities_path(self.path), mark)
         write_pages(self.path, label_dtype(self.labels), self.image, mark)
+
+    def _write_maps(self, path: Path, mark: Mark) -> None:
+        """The probabilities, with the size and pixel size of the image in their mark."""
+        maps = self.maps[:, 1] if self.maps.shape[1] == 2 else self.maps
+        size, um = self.image.shape[1:], self.image.spacing_um
+        scale = replace(
+            self.image.scale, yx_um=um and (um[0] * size[0] / self.yx[0], um[1] * size[1] / self.yx[1])
+        )
+        image = {"yx": list(size), "yx_um": um and list(um)}
+        write_pages(path, maps, replace(self.image, scale=scale), mark | {"image": image})
 
     def _at_image_size(self, maps: NDArray[Any]) -> NDArray[Any]:
         new = self.image.shape[1:]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from unetseg.errors import UserError
@@ -52,6 +53,22 @@ def find_targets(images: Sequence[Path], out: Path, *, kind: str) -> list[Target
     if a result would replace an image or be read as one the next time.
     """
     found = [file for path in images for file in _images_in(path)]
+    ending = "classes" if kind == "classes" else "labels"
+    targets = name_targets(found, out, partial(_result_name, ending=ending))
+    for target in targets:
+        if target.image.resolve().parent == out.resolve():
+            raise UserError(
+                f"{out}: holds the images; results there would be read as images the next time. "
+                "Choose another --out."
+            )
+    return targets
+
+
+def name_targets(found: Sequence[Path], out: Path, name: Callable[[Path], str]) -> list[Target]:
+    """Each file with its result: `out` itself, for one file, or what `name` calls it in the folder `out`.
+
+    Raises UserError where results would have one name, or would not be written as what `out` says.
+    """
     if out.name.lower().endswith(FILES):
         if len(found) != 1:
             raise UserError(
@@ -63,14 +80,7 @@ def find_targets(images: Sequence[Path], out: Path, *, kind: str) -> list[Target
             f"{out}: labels cannot be written as {out.suffix}. Give a folder, or NAME.tif, NAME.ome.tif or "
             "NAME.ome.zarr for one image."
         )
-    ending = "classes" if kind == "classes" else "labels"
-    for path in found:
-        if path.resolve().parent == out.resolve():
-            raise UserError(
-                f"{out}: holds the images; results in it would be read as images the next time. "
-                "Choose another --out."
-            )
-    return _distinct([Target(path, out / _result_name(path, ending)) for path in found])
+    return _distinct([Target(path, out / name(path)) for path in found])
 
 
 def challenge_targets(sequences: Sequence[Path], out: Path) -> list[Target]:

@@ -51,8 +51,20 @@ def predict_tiles(plane: PlaneJob, sources: Sequence[NetworkInput], batches: Seq
             if one is not None
         ]
         keep, record = _without_damage(plane, sources[0], kept.pop(index), index)
-        _keep_prediction(plane, index, _averaged(plane, maps, index) if maps else None, keep, record)
+        keep_prediction(plane, index, _averaged(plane, maps, index) if maps else None, keep, record)
         yield index
+
+
+def keep_prediction(
+    plane: PlaneJob, index: int, found: Map | None, keep: NDArray[np.bool_], record: Record
+) -> None:
+    """Write the result of the predict step for a tile, then its record."""
+    if plane.job.model.recipe.kind == "classes":
+        sums, columns = _keep_classes(plane, index, found, keep), Record()
+    else:
+        sums, columns = _keep_components(plane, index, found, keep)
+    sums += _keep_probabilities(plane, index, found, keep)
+    plane.write_record("predict", index, {**record, **columns, "checksums": np.array(sums)})
 
 
 def label_tile(plane: PlaneJob, budget: PixelBudget, index: int) -> None:
@@ -180,18 +192,6 @@ def _around(plane: PlaneJob, index: int) -> tuple[slice, ...]:
     return widened(plane.partition[index], plane.job.labels.halo, plane.partition.shape)
 
 
-def _keep_prediction(
-    plane: PlaneJob, index: int, found: Map | None, keep: NDArray[np.bool_], record: Record
-) -> None:
-    """Write the result of the predict step for a tile, then its record."""
-    if plane.job.model.recipe.kind == "classes":
-        sums, columns = _keep_classes(plane, index, found, keep), Record()
-    else:
-        sums, columns = _keep_components(plane, index, found, keep)
-    sums += _keep_probabilities(plane, index, found)
-    plane.write_record("predict", index, {**record, **columns, "checksums": np.array(sums)})
-
-
 def _keep_classes(plane: PlaneJob, index: int, found: Map | None, keep: NDArray[np.bool_]) -> list[int]:
     """The class map into the result; its checksum."""
     region = plane.partition[index]
@@ -235,14 +235,15 @@ def _keep_components(
     return [checksum(arrays[name]) for name, _ in plane.job.scratch], columns
 
 
-def _keep_probabilities(plane: PlaneJob, index: int, maps: Map | None) -> list[int]:
-    """Write a tile's probabilities (0 if none were computed), if they are kept; returns their checksum."""
+def _keep_probabilities(plane: PlaneJob, index: int, maps: Map | None, keep: NDArray[np.bool_]) -> list[int]:
+    """Write a tile's probabilities (0 where none are wanted), if they are kept; returns their checksum."""
     if plane.job.outputs.probabilities is None:
         return []
+    found = np.zeros((plane.job.model.recipe.classes, *keep.shape), np.float32)
+    if maps is not None:
+        np.copyto(found, maps, where=keep)
     region = plane.partition[index]
-    if maps is None:
-        maps = np.zeros((plane.job.model.recipe.classes, *_shape(region)), np.float32)
-    return [checksum(plane.job.store.write_probabilities(plane.number, *region, maps))]
+    return [checksum(plane.job.store.write_probabilities(plane.number, *region, found))]
 
 
 def _columns(name: str, table: TileComponents) -> Record:
