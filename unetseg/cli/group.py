@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import click
@@ -92,7 +93,10 @@ class SectionCommand(click.Command):
         if records:
             formatter.write_dl(records)
         if names := ", ".join(option.opts[0] for option in members if option not in shown):
-            formatter.write_text(f"also {names}" if records else names)
+            text, indent = f"also {names}" if records else names, " " * formatter.current_indent
+            width = formatter.width - formatter.current_indent
+            for line in wrap(text, width, break_on_hyphens=False):
+                formatter.write(f"{indent}{line}\n")
 
 
 def _help_all(context: click.Context, option: click.Parameter, given: bool) -> None:

@@ -38,11 +38,11 @@ ROUNDED = (
 def relabel(
     run: Path, probabilities: Path, out: Path, label_type: str, overwrite: bool, **given: Any
 ) -> None:
-    """Make labels again from kept PROBABILITIES.
+    """Make new labels from saved PROBABILITIES.
 
     The network is not run. PROBABILITIES is what `predict RUN --probabilities` wrote: a TIFF or NIfTI
-    file, a result in OME-Zarr, or a folder of them. Settings that are not given are those of the model RUN.
-    With the same settings the labels are those of predict; probabilities kept as uint8 or float16
+    file, a result in OME-Zarr, or a folder of them. Settings that are not given come from the model RUN.
+    With the same settings, the labels equal those of predict; probabilities saved as uint8 or float16
     (--probability-type) are rounded, and objects can differ by a few pixels.
 
     \b

@@ -131,7 +131,7 @@ def _check(model: Model, channels: int, dtype: np.dtype[Any], path: Path) -> Mar
     """The mark of kept probabilities; UserError for what is none, or of another model's classes."""
     classes, mark = model.recipe.classes, read_mark(path)
     if mark is None or dtype not in (np.float32, np.float16, np.uint8):
-        raise UserError(f"{path}: not probabilities that `unetseg predict --probabilities` wrote.")
+        raise UserError(f"{path}: was not written by `unetseg predict --probabilities`.")
     if channels != classes and (channels, classes) != (1, 2):
         raise UserError(
             f"{path}: probabilities of {channels} classes, and the model has {classes}. Give the run that "

@@ -16,10 +16,11 @@ from unetseg.images.ome_zarr import open_labels
 from unetseg.images.rescale import nearest_index
 from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.pipeline.object_size import as_factors, scale_of_image
-from unetseg.pipeline.relabel import label_settings, relabel_maps
+from unetseg.pipeline.relabel import relabelled
 from unetseg.streaming.job import LABELS_ALONE, OptionalOutputs, Request
 from unetseg.streaming.journal import MemoryJournal
 from unetseg.streaming.output import is_streamed, make_result, predict_to, stack_store
+from unetseg.streaming.relabel import as_probabilities
 from unetseg.streaming.work import Resumed, TileDone
 
 VIEW_MEMORY = 512 * 2**20
@@ -38,7 +39,7 @@ class KeptProbabilities:
 
         changed: settings of `LabelSettings`, such as threshold=0.6; the network is not run.
         """
-        found = relabel_maps(self.maps[plane], label_settings(self.model, **changed))
+        found = relabelled(self.model, **changed).labels(as_probabilities(self.maps[plane]))
         rows, columns = (
             nearest_index(slice(0, n), n, old) for n, old in zip(self.yx, found.shape, strict=True)
         )
