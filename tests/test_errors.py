@@ -57,6 +57,7 @@ def test_names_are_listed() -> None:
         (ImportError("libtorch_cpu.so: failed to map segment from shared object"), True),
         (RuntimeError("can't start new thread"), True),
         (RuntimeError("could not create a primitive"), True),
+        (RuntimeError("Check 'ptr' failed\nFailed to allocate 4591768 bytes of memory"), True),
         (RuntimeError("shapes differ"), False),
         (ImportError("No module named 'x'"), False),
         (OSError(errno.ENOSPC, "No space left on device"), False),

@@ -16,6 +16,7 @@ DEBUG = "UNETSEG_DEBUG"
 OUT_OF_MEMORY = (
     "out of memory",
     "allocate memory",
+    "Failed to allocate",  # OpenVINO
     "failed to map segment",  # the loader, of a library
     "can't start new thread",
     "Unable to instantiate PyTypeObject",  # torch, while it is imported
