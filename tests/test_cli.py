@@ -139,7 +139,7 @@ MISTAKES = {
     "predict MODEL none.tif": "none.tif: no such file or folder.",
     "predict MODEL junk.toml": "junk.toml: cannot read .toml files. Allowed: .tif, .tiff, .png.",
     "predict MODEL junk.tif": "junk.tif: not a readable TIFF file",
-    "predict MODEL FOLDER": "this folder has no TIFF, PNG, NIfTI or Zarr image",
+    "predict MODEL FOLDER": "this folder has no TIFF, PNG, JPEG, NIfTI or Zarr image",
     "predict MODEL IMAGE IMAGE": "both results would be",
     "predict MODEL IMAGE --out junk.toml": "labels cannot be written as .toml",
     "predict MODEL IMAGE --memory lots": "give an amount such as 800M or 2G",

@@ -9,8 +9,10 @@ from unetseg.files import check_name
 
 TIFF_ENDINGS = (".tif", ".tiff")
 ENDINGS = (*TIFF_ENDINGS, ".png")
+LOSSY_ENDINGS = (".jpg", ".jpeg")
+"""Read for prediction alone: compression changes grey values, and the values of labels."""
 VOLUME_ENDINGS = (".nii", ".nii.gz")
-PICTURE_ENDINGS = (".jpg", ".jpeg", ".jp2", ".bmp", ".gif", ".webp")
+PICTURE_ENDINGS = (*LOSSY_ENDINGS, ".jp2", ".bmp", ".gif", ".webp")
 MICROSCOPE_ENDINGS = (".czi", ".lif", ".lsm", ".nd2", ".oib", ".oif", ".vsi", ".svs", ".ims", ".stk")
 SCANNER_ENDINGS = (".dcm", ".nrrd", ".mha", ".npy", ".h5")
 FOREIGN_ENDINGS = (*PICTURE_ENDINGS, *MICROSCOPE_ENDINGS, *SCANNER_ENDINGS)
@@ -27,8 +29,8 @@ def check_no_pickle(path: Path) -> None:
         )
 
 
-def check_readable(path: Path) -> None:
-    """Raise UserError unless the path is a TIFF or PNG file."""
+def check_readable(path: Path, *, lossy: bool = False) -> None:
+    """Raise UserError unless the path is a TIFF or PNG file, or with `lossy` a JPEG file."""
     check_name(path)
     if path.is_dir():
         raise UserError(f"{path}: is a folder; an image file is expected.")
@@ -40,12 +42,12 @@ def check_readable(path: Path) -> None:
             "volumes need a network with dims = 3."
         )
     check_no_pickle(path)
-    if path.suffix.lower() not in ENDINGS:
+    if path.suffix.lower() not in (*ENDINGS, *(LOSSY_ENDINGS if lossy else ())):
         raise UserError(f"{path}: cannot read {path.suffix or 'such'} files. {_convert(path.suffix.lower())}")
 
 
-def image_files(folder: Path) -> list[Path]:
-    """The image files of a folder, sorted by name.
+def image_files(folder: Path, *, lossy: bool = False) -> list[Path]:
+    """The image files of a folder, sorted by name; with `lossy` JPEG files, too.
 
     Hidden files, sub-folders and files that are not images are skipped. Images in a format that cannot
     be read are an error, so that none is skipped silently.
@@ -56,16 +58,21 @@ def image_files(folder: Path) -> list[Path]:
     for path in files:
         check_name(path)
         ending = next((e for e in reversed(FOREIGN_ENDINGS) if path.name.lower().endswith(e)), None)
-        if ending is not None:
+        if ending is not None and not (lossy and is_lossy(path)):
             raise UserError(
                 f"{path}: {ending} images cannot be read. {_convert(ending)} Or move the file away."
             )
-    return [p for p in files if p.suffix.lower() in ENDINGS or is_volume_file(p)]
+    return [p for p in files if p.suffix.lower() in ENDINGS or is_volume_file(p) or is_lossy(p)]
 
 
 def is_tiff(path: Path) -> bool:
     """Whether the file's name is that of a TIFF."""
     return path.suffix.lower() in TIFF_ENDINGS
+
+
+def is_lossy(path: Path) -> bool:
+    """Whether the file's name is that of a JPEG."""
+    return path.suffix.lower() in LOSSY_ENDINGS
 
 
 def is_volume_file(path: Path) -> bool:
@@ -77,5 +84,5 @@ def _convert(ending: str) -> str:
     allowed = f"Allowed: {', '.join(ENDINGS)}."
     if ending not in FOREIGN_ENDINGS:
         return allowed
-    lossy = " (JPEG is lossy: use the original if you have it)" if ending in (".jpg", ".jpeg") else ""
+    lossy = " (JPEG is lossy: use the original if you have it)" if ending in LOSSY_ENDINGS else ""
     return f"Convert them to TIFF, in Fiji with Process > Batch > Convert{lossy}. {allowed}"

@@ -13,7 +13,7 @@ from unetseg.errors import UserError, reading
 from unetseg.images.chunks import ChunkCache
 from unetseg.images.formats import check_readable, is_tiff
 from unetseg.images.lazy import Choice, LazyImage, Read, fingerprint
-from unetseg.images.png import read_png
+from unetseg.images.png import read_picture
 from unetseg.images.scale import chosen_axes
 from unetseg.images.tiff import open_tiff
 from unetseg.images.zarrs import is_zarr, open_zarr
@@ -52,7 +52,7 @@ def open_chosen(path: Path, choice: Choice, cache_bytes: int = CACHE_BYTES) -> L
         with reading(path, "Zarr"):
             image = open_zarr(path, choice, cache)
     else:
-        check_readable(path)
+        check_readable(path, lossy=True)
         tiff = is_tiff(path)
         with reading(path, "TIFF" if tiff else "PNG"):
             image = open_tiff(path, choice, cache) if tiff else _in_memory(path, choice)
@@ -82,10 +82,10 @@ class Reader:
 
 
 def _in_memory(path: Path, choice: Choice) -> LazyImage:
-    """A PNG, which is decoded whole."""
+    """A PNG or JPEG, which is decoded whole."""
     if choice.series or choice.level:
-        raise UserError(f"{path}: a PNG has one image at one size and no other series or level.")
-    pixels, scale = read_png(path, palette=choice.palette)
+        raise UserError(f"{path}: a PNG or JPEG has one image at one size and no other series or level.")
+    pixels, scale = read_picture(path, palette=choice.palette)
 
     def read(plane: int, channels: Sequence[int], y: slice, x: slice) -> NDArray[Any]:
         return pixels[list(channels), y, x]

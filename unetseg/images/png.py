@@ -1,4 +1,4 @@
-"""PNG files, which are decoded whole: 8 and 16 bits, palettes, and the pixel size."""
+"""PNG and JPEG files, which are decoded whole: 8 and 16 bits, palettes, and the pixel size."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from unetseg.errors import UserError
 from unetseg.images.limits import check_claim, check_memory
 from unetseg.images.scale import Scale
 
@@ -19,7 +20,7 @@ SCREEN_DPI = 1000
 """Pixels per inch up to which a resolution is that of a screen or printer."""
 
 
-def read_png(path: Path, *, palette: bool) -> tuple[NDArray[Any], Scale]:
+def read_picture(path: Path, *, palette: bool) -> tuple[NDArray[Any], Scale]:
     """Pixels (c, y, x) uint8 or uint16 without alpha, and their scale.
 
     A palette gives its colours (grey if all are), or with palette=True its indices (label images).
@@ -42,7 +43,9 @@ def _pixels(path: Path, image: Image.Image, palette: bool) -> NDArray[Any]:
         colours = np.asarray(image.getpalette()).reshape(-1, 3)
         grey = bool((colours == colours[:, :1]).all())  # as Fiji saves its 8-bit images
         return np.asarray(image if palette else image.convert("L" if grey else "RGB"))
-    if image.mode in ("RGB", "RGBA", "LA"):
+    if image.mode == "CMYK":
+        raise UserError(f"{path}: colours for print (CMYK) cannot be read. Save the image as RGB.")
+    if image.mode in ("RGB", "RGBA", "LA") and image.format == "PNG":
         return imagecodecs.png_decode(path.read_bytes())  # Pillow would cut 16 bit to 8
     pixels = np.asarray(image.convert("L") if image.mode == "1" else image)
     return pixels.astype(np.uint16) if pixels.dtype == np.int32 else pixels  # mode I: 16 bit

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from unetseg.errors import UserError
 from unetseg.images import LazyImage
+from unetseg.images.formats import is_lossy
 from unetseg.images.rescale import pixel_size_note
 from unetseg.normalise import grey_value_note
 from unetseg.pipeline.recipe import Recipe
@@ -24,6 +25,8 @@ VOXELS = 128
 
 def image_notes(recipe: Recipe, image: LazyImage, *, resized: bool) -> Iterator[str]:
     """The notes for an image; its pixel size does not matter where it was resized for the network."""
+    if is_lossy(image.path):
+        yield "JPEG compression changed the grey values; predict the original file if you have it"
     if not resized:
         note = pixel_size_note(image.spacing_um, recipe.image_spacing_um)
         if note:

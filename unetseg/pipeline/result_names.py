@@ -124,9 +124,9 @@ def _images_in(path: Path) -> list[Path]:
     if not path.is_dir() or is_zarr(path):
         return [path]
     zarrs = [p for p in path.iterdir() if p.name[0] != "." and is_zarr(p)]
-    found = sorted([*image_files(path), *zarrs], key=lambda p: p.name)
+    found = sorted([*image_files(path, lossy=True), *zarrs], key=lambda p: p.name)
     if not found:
-        raise UserError(f"{path}: this folder has no TIFF, PNG, NIfTI or Zarr image.")
+        raise UserError(f"{path}: this folder has no TIFF, PNG, JPEG, NIfTI or Zarr image.")
     return found
 
 
