@@ -49,6 +49,13 @@ def test_the_second_process_gets_the_name_of_the_first_and_a_killed_one_holds_no
     assert list(path.parent.iterdir()) == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc takes no files, for root neither, on Linux")
+def test_a_place_that_takes_no_files_is_not_in_use() -> None:
+    with pytest.raises(UserError, match="no file can be created there") as error, locked(Path("/proc/a.tif")):
+        pass
+    assert not isinstance(error.value, InUse)
+
+
 def test_other_results_of_the_same_folder_are_free_and_errors_release(tmp_path: Path) -> None:
     twice = pytest.raises(InUse, match=str(os.getpid()))
     with locked(tmp_path / "a.tif"), locked(tmp_path / "b.tif"), twice, locked(tmp_path / "a.tif"):

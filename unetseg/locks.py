@@ -32,6 +32,10 @@ def locked(path: Path) -> Iterator[None]:
         lock = FileLock(file, timeout=0, thread_local=False)
         lock.acquire()
     except Timeout:
+        if not file.exists():  # on a file system that takes no files, such as /proc, the lock waits for one
+            raise UserError(
+                f"{path}: cannot be locked for writing (no file can be created there). Check the folder."
+            ) from None
         raise InUse(
             f"{path}: is being written by {_holder(file)}. Wait until it has ended, or choose another place."
         ) from None
