@@ -10,6 +10,7 @@ import pytest
 from unetseg.errors import UserError
 from unetseg.files import (
     check_name,
+    check_writable,
     discard,
     remove_leftovers,
     replacing,
@@ -18,6 +19,16 @@ from unetseg.files import (
 )
 
 FOREVER = 2**22 + 1  # a process id that no system gives
+
+
+def test_a_place_that_cannot_be_written_to_is_known_before(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    check_writable(tmp_path / "new" / "out.pt")
+    check_writable(tmp_path / "file")
+    assert list((tmp_path / "new").iterdir()) == []
+    assert (tmp_path / "file").read_text() == "kept"
+    with pytest.raises(UserError, match="is a file, not a folder"):
+        check_writable(tmp_path / "file" / "out.pt")
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:

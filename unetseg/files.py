@@ -24,6 +24,19 @@ def replacing(path: Path) -> Iterator[Path]:
     Creates the folder if it is missing. The temporary file is new and its name cannot be guessed, so no
     existing link is followed. Raises UserError for a place that cannot be written to.
     """
+    with _temporary(path) as temporary:
+        yield temporary
+        os.replace(temporary, path)
+
+
+def check_writable(path: Path) -> None:
+    """Raise UserError for a place that cannot be written to, before work whose result goes there."""
+    with _temporary(path):
+        pass
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
     if path.is_dir():
         raise UserError(f"{path}: cannot be written: a folder of this name is in the way.")
     if path.parent.is_file():
@@ -34,7 +47,6 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.touch(exist_ok=False)
         try:
             yield temporary
-            os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:

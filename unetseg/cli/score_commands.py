@@ -120,8 +120,11 @@ def nets(names: tuple[str, ...], out: Path | None, device: str) -> None:
     prediction is measured on this machine (minutes on a CPU).
     """
     from unetseg.device import choose_device
+    from unetseg.files import check_writable
     from unetseg.reproduce.net_table import HEAD, net_rows, write_net_page
 
+    if out is not None:
+        check_writable(out)
     where, rows = choose_device(device), []
     with Progress(None, "network") as bar:
         for row in net_rows(names, where):

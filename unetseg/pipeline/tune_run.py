@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from unetseg.errors import UserError
-from unetseg.files import replacing
+from unetseg.files import check_writable, replacing
 from unetseg.locks import locked
 from unetseg.pipeline.dataset import all_entries, evenly, list_data
 from unetseg.pipeline.model import KIND, Model, load_model, save_model
@@ -60,6 +60,8 @@ def tune_model(
     file = run.best if run is not None else path
     model = load_model(file, device)
     samples, part = _samples(run, data, model)
+    if out is not None:
+        check_writable(out)
     select_by = run.experiment.train.select_by if run is not None else DEFAULT_SCORE
     tuned = choose_labels(model, samples, select_by)
     result = TuneResult(tuned, tuple(s.name for s in samples), part, select_by)
