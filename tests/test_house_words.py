@@ -13,7 +13,7 @@ TEXTS = sorted(
     path
     for pattern in ("unetseg/**/*.py", "unetseg/**/*.html", "tests/**/*.py", "docs/**/*.md", "*.md")
     for path in ROOT.glob(pattern)
-    if path not in HERE and OLD not in path.parents and path.parent.name not in ("inference", "nets")
+    if path not in HERE and OLD not in path.parents
 )
 SAID = (
     "said aloud|gone on with|whoever|whomever|to be had|nobody['’]s|numbers of (a|the) net|net is spared|"

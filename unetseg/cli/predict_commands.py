@@ -138,7 +138,13 @@ COMMON = (
     show_default=True,
     help="Library that computes the network; auto is the fastest that is installed.",
 )
-@_speed("--precision", type=click.Choice(["float32", "bf16", "fp16"]), default="float32", show_default=True)
+@_speed(
+    "--precision",
+    type=click.Choice(["float32", "bf16", "fp16"]),
+    default="float32",
+    show_default=True,
+    help="Number format of the network; bf16 and fp16 are for GPUs, with PyTorch.",
+)
 @_speed(
     "--workers", type=click.IntRange(1), default=1, show_default=True, help="Worker processes (one per GPU)."
 )

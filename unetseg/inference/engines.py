@@ -51,7 +51,7 @@ ENGINES = {
     "torch": Engine("torch", compile_torch, 1.3, 90, 1, 0),
 }
 """The fastest first, as measured on processors (docs/speed.md): "auto" is the first that can be used. On a
-GPU only PyTorch is taken for "auto"."""
+GPU "auto" is always PyTorch."""
 
 
 @dataclass(frozen=True)

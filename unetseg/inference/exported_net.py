@@ -15,7 +15,7 @@ Output = Literal["logits", "probabilities"]
 WORKING_CHANNELS = 512
 """Channels of float32 that a pixel is assumed to take at the peak: a U-Net of width 64 takes about 300."""
 TINY = 1e-30
-"""Probabilities below this are taken for it, so that they have a logarithm."""
+"""Probabilities are at least this, so that they have a logarithm."""
 
 
 class ExportedNet(nn.Module):

@@ -156,6 +156,8 @@ def _bilinear(classes: int, factor: int, *, learned: bool) -> nn.ConvTranspose2d
     up = nn.ConvTranspose2d(
         classes, classes, 2 * factor, stride=factor, padding=factor // 2, groups=groups, bias=False
     )
+    if up.weight.is_meta:  # no values to set, and torch would load its compiler for them (3 s)
+        return up.requires_grad_(learned)
     line = 1 - (torch.arange(2 * factor) - factor + 0.5).abs() / factor
     with torch.no_grad():
         up.weight.zero_()
