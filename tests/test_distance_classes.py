@@ -44,6 +44,6 @@ def test_expected_depth_hand_worked() -> None:
     assert depth(mixed).tolist() == [0.5]
 
 
-def test_levels_that_do_not_rise_are_refused() -> None:
-    with pytest.raises(UserError, match="must rise"):
+def test_distances_that_do_not_increase_are_refused() -> None:
+    with pytest.raises(UserError, match="must increase"):
         distance_classes(np.ones((3, 3), int), [3, 2])

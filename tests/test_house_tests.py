@@ -15,7 +15,7 @@ HELD_BY = {
         "augment/pack",
     ],
     "auto": ["tasks/guess"],
-    "benchmark": ["reproduce/published"],
+    "benchmark": ["reproduce/published", "reproduce/submission"],
     "challenge_results": ["evaluation/challenge_folders"],
     "cli": ["pipeline/preview", "reproduce/demo"],
     "config": ["settings"],
@@ -59,6 +59,7 @@ HELD_BY = {
         "pipeline/result_picture",
         "pipeline/result_source",
     ],
+    "prediction": ["pipeline/image_notes"],
     "recipe": ["pipeline/model"],
     "report": [
         "report/comparison",
