@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from collections import deque
+from statistics import median
 from typing import TYPE_CHECKING
 
 import click
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 SMOOTHING = 0.95
 FIRST_LINE_S, LINE_EVERY_S = 5.0, 30.0
+RECENT = 25
+"""The time left follows from the median of so many steps: a single slow one does not count."""
 LONG_S = 600.0
 """Above this, the message also says how to shorten the training."""
 
@@ -65,6 +69,7 @@ class TrainingView:
 
     def __init__(self, bar: Progress, steps: int, select_by: str) -> None:
         self.bar, self.steps, self.select_by = bar, steps, select_by
+        self.recent_s: deque[float] = deque(maxlen=RECENT)
         self.loss, self.score, self.data_s, self.total_s = 0.0, "", 0.0, 0.0
         self.terminal = sys.stderr.isatty()
         self.next_line = time.monotonic() + FIRST_LINE_S
@@ -93,10 +98,11 @@ class TrainingView:
         first = self.total_s == 0
         self.loss = step.loss if first else SMOOTHING * self.loss + (1 - SMOOTHING) * step.loss
         self.data_s, self.total_s = self.data_s + step.data_s, self.total_s + step.total_s
+        self.recent_s.append(step.total_s)
         self.bar.add(step.number - self.bar.bar.n)
         self.bar.note(f"loss {self.loss:.4f}{self.score}, {step.total_s:.2g} s/step")
         if not self.terminal and time.monotonic() >= self.next_line:
-            left = (self.steps - step.number) * step.total_s
+            left = (self.steps - step.number) * median(self.recent_s)
             click.echo(
                 f"step {step.number} of {self.steps}: loss {self.loss:.4f}, about {time_text(left)} left"
             )
