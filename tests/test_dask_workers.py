@@ -147,7 +147,7 @@ def test_a_scheduler_of_the_users_own(model: Model, picture: Path) -> None:
         address = json.loads(file.read_text())["address"]
         place = ("--no-nanny", "--nthreads", 1, "--local-directory", folder / "space")
         first, _ = (start("distributed.cli.dask_worker", address, *quiet, *place) for _ in range(2))
-        tiles = ("--tile", 64, "--device", "cpu", "--scheduler", address)
+        tiles = ("--tile", 64, "--device", "cpu", "--engine", "torch", "--scheduler", address)
         run = start("unetseg", "predict", folder / "model.pt", picture, "--out", out, *tiles)
         wait_for(lambda: any((folder / "several.zarr.unfinished").rglob("*.npz")))
         first.kill()
