@@ -108,6 +108,20 @@ def nearest_index(wanted: slice, new: int, old: int) -> NDArray[np.intp]:
     return ((2 * np.arange(wanted.start, wanted.stop) + 1) * old // (2 * new)).astype(np.intp)
 
 
+def nearest_resized(maps: NDArray[Any], yx: tuple[int, ...]) -> NDArray[Any]:
+    """An array (…, y, x) at `yx` pixels, each the nearest old one.
+
+    >>> nearest_resized(np.array([[1, 2]]), (2, 4)).tolist()
+    [[1, 1, 2, 2], [1, 1, 2, 2]]
+    """
+    old = maps.shape[-2:]
+    if old == tuple(yx):
+        return maps
+    rows, columns = (nearest_index(slice(0, n), n, size) for n, size in zip(yx, old, strict=True))
+    resized: NDArray[Any] = maps[..., rows[:, None], columns]
+    return resized
+
+
 @dataclass(frozen=True)
 class Nearest:
     """Reads of an image at another size, by its nearest pixels."""

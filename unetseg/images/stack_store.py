@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from unetseg.images.lazy import LazyImage
 from unetseg.images.marks import Mark
-from unetseg.images.rescale import nearest_index
+from unetseg.images.rescale import nearest_resized
 from unetseg.images.whole import label_dtype, write_pages
 
 
@@ -68,7 +68,7 @@ class StackStore:
 
     def finish(self, image: LazyImage | None, mark: Mark) -> None:
         """Bring the labels to the image's size and write them, after the probabilities, which keep theirs."""
-        self.labels = self._at_image_size(self.labels)
+        self.labels = nearest_resized(self.labels, self.image.shape[1:])
         if self.path is None:
             return
         if self.maps.shape[1]:
@@ -84,13 +84,6 @@ class StackStore:
         )
         image = {"yx": list(size), "yx_um": um and list(um)}
         write_pages(path, maps, replace(self.image, scale=scale), mark | {"image": image})
-
-    def _at_image_size(self, maps: NDArray[Any]) -> NDArray[Any]:
-        new = self.image.shape[1:]
-        if self.yx == new or 0 in maps.shape:
-            return maps
-        rows, columns = (nearest_index(slice(0, n), n, old) for n, old in zip(new, self.yx, strict=True))
-        return maps[..., rows[:, None], columns]
 
 
 class PlaneArrays:

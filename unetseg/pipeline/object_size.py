@@ -11,6 +11,7 @@ from skimage.transform import resize
 
 from unetseg.errors import UserError
 from unetseg.images import LazyImage
+from unetseg.images.rescale import nearest_resized
 from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.resample import object_diameter, resized
 from unetseg.sample import Sample
@@ -55,7 +56,7 @@ def predict_at_object_size(
     found, shape = model.labels(maps), image.shape[1:]
     if found.shape == shape:
         return AtObjectSize(found, maps, diameter, scale)
-    labels = found[np.ix_(*(_nearest(n, old) for n, old in zip(shape, found.shape, strict=True)))]
+    labels = nearest_resized(found, shape)
     large = np.stack([_to_size(m, shape) for m in maps])
     return AtObjectSize(labels, large, diameter, scale)
 
@@ -141,8 +142,3 @@ def _to_size(probability: NDArray[np.float32], shape: tuple[int, ...]) -> NDArra
     """A map (y, x) at another size, by linear interpolation."""
     larger: NDArray[np.float32] = resize(probability, shape, order=1, anti_aliasing=False)
     return larger.astype(np.float32)
-
-
-def _nearest(new: int, old: int) -> NDArray[np.intp]:
-    """For each of `new` pixels along an axis, the nearest one of `old`."""
-    return ((2 * np.arange(new) + 1) * old // (2 * new)).astype(np.intp)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from unetseg.errors import UserError
 from unetseg.images import LazyImage
 from unetseg.images.ome_zarr import open_labels
-from unetseg.images.rescale import nearest_index
+from unetseg.images.rescale import nearest_resized
 from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.pipeline.object_size import as_factors, scale_of_image
 from unetseg.pipeline.relabel import relabelled
@@ -40,10 +40,7 @@ class KeptProbabilities:
         changed: settings of `LabelSettings`, such as threshold=0.6; the network is not run.
         """
         found = relabelled(self.model, **changed).labels(as_probabilities(self.maps[plane]))
-        rows, columns = (
-            nearest_index(slice(0, n), n, old) for n, old in zip(self.yx, found.shape, strict=True)
-        )
-        return found[rows[:, None], columns]
+        return nearest_resized(found, self.yx)
 
 
 @dataclass(frozen=True)
@@ -104,12 +101,11 @@ def _in_memory(
     source = request.source
     shape = (*source.axes.values(), *source.shape[1:])
     store = stack_store(request, None)
-    maps = store.maps  # as predicted; they are brought to the image's size at the end
     shown = store.labels.reshape(shape) if request.image is source else None
     events = make_result(request.job(store, MemoryJournal()))
     if not _finished(request, events, shown, progress, stopped):
         return None
-    kept = KeptProbabilities(request.model, maps, source.shape[1:]) if maps.size else None
+    kept = KeptProbabilities(request.model, store.maps, source.shape[1:]) if store.maps.size else None
     return LayerLabels(store.labels.reshape(shape), kept)
 
 
