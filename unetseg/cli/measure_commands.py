@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from unetseg.cli.group import PATH, cli
+from unetseg.cli.label_options import OUTLINES
 from unetseg.cli.terminal import Progress
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def measure(labels: Path, image: Path | None, out: Path, volumes: bool) -> None:
 @click.option(
     "--to",
     "kind",
-    type=click.Choice(["imagej", "geojson", "coco"]),
+    type=click.Choice(OUTLINES),
     default="imagej",
     show_default=True,
     help="ImageJ ROI set, GeoJSON for QuPath, or COCO JSON.",

@@ -10,6 +10,7 @@ import click
 
 from unetseg.cli.downloads import fetch_model
 from unetseg.cli.group import PATH, Bytes, SectionCommand, SectionOption, cli
+from unetseg.cli.label_options import OUTLINES, label_options
 
 if TYPE_CHECKING:
     from unetseg.pipeline.model import Model
@@ -48,7 +49,7 @@ COMMON = (
 @_result("--measure", is_flag=True, help="Also write a table of all objects, measurements.csv.")
 @_result(
     "--roi",
-    type=click.Choice(["imagej", "geojson", "coco"]),
+    type=click.Choice(OUTLINES),
     help="Also write outlines: ImageJ ROI set, GeoJSON for QuPath, or COCO JSON.",
 )
 @_result("--overwrite", is_flag=True, help="Replace a result made with other settings.")
@@ -60,24 +61,7 @@ COMMON = (
     type=click.Choice(["uint8", "float16", "float32"]),
     help="Data type of --probabilities (default: uint8 in an OME-Zarr, float32 in a TIFF).",
 )
-@_labels(
-    "--as",
-    "label_type",
-    type=click.Choice(["as-trained", "instances", "mask", "classes"]),
-    default="as-trained",
-    show_default=True,
-    help="Write instance ids, a 0/255 mask or class numbers.",
-)
-@_labels("--threshold", type=click.FloatRange(0, 1), help="Foreground probability of an object.")
-@_labels(
-    "--seed-threshold",
-    type=click.FloatRange(0, 1),
-    help="Split touching objects by a watershed from seeds above this probability; 0: off.",
-)
-@_labels("--min-seed-area", type=click.IntRange(0), help="Drop seeds below this area in pixels.")
-@_labels("--min-area", type=click.IntRange(0), help="Remove objects below this area in pixels.")
-@_labels("--max-hole-area", type=click.IntRange(0), help="Fill holes up to this area in pixels.")
-@_labels("--grow", type=click.IntRange(0, 10_000), help="Grow objects by this many pixels.")
+@label_options(_labels)
 @_labels("--median-radius", type=click.IntRange(0, 64), help="Median filter of this radius in pixels.")
 @_labels(
     "--test-time-augmentation",
@@ -143,7 +127,7 @@ COMMON = (
     type=click.Choice(["float32", "bf16", "fp16"]),
     default="float32",
     show_default=True,
-    help="Number format of the network; bf16 and fp16 are for GPUs, with PyTorch.",
+    help="Number format of the network; PyTorch computes bf16 and fp16.",
 )
 @_speed(
     "--workers", type=click.IntRange(1), default=1, show_default=True, help="Worker processes (one per GPU)."
@@ -171,9 +155,9 @@ def predict(run: Path, images: tuple[Path, ...], out: Path | None, **given: Any)
     model = open_model([one.path for one in found], options)
     for note in dict.fromkeys(n for one in (model, *model.others) for n in one.notes):
         click.echo(f"note: {note}", err=True)
-    click.echo(f"engine: {model.engines(options.settings)}, {describe_device(model.device)}")
     out = out or found[0].predictions
     targets = choose_targets(model, images, out, options)
+    click.echo(f"engine: {model.engines(options.settings)}, {describe_device(model.device)}")
     if options.dry_run:
         _describe(model, targets, options)
     else:

@@ -122,8 +122,7 @@ class Printing:
             click.echo(f"note: {text}", err=True)
 
     def _resumed(self, done: int, steps: int) -> None:
-        self.bar.bar.total = (self.bar.bar.total or 0) + steps
-        self.bar.add(done)
+        self.bar.resume(done, steps)
         if done:
             self.bar.say(f"resuming: {done} of {steps} tile steps are already done")
 

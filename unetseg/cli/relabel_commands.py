@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unetseg.cli.group import PATH, cli
+from unetseg.cli.label_options import label_options
 from unetseg.cli.terminal import Progress
 
 if TYPE_CHECKING:
@@ -24,16 +25,7 @@ ROUNDED = (
 @click.argument("run", type=PATH)
 @click.argument("probabilities", type=PATH)
 @click.option("--out", type=PATH, required=True, help="Folder for the labels.")
-@click.option("--threshold", type=click.FloatRange(0, 1), help="Foreground probability of an object.")
-@click.option("--seed-threshold", type=click.FloatRange(0, 1),
-              help="Split touching objects by seeds above this probability; 0: off.")  # fmt: skip
-@click.option("--min-seed-area", type=click.IntRange(0), help="Drop seeds below this area in pixels.")
-@click.option("--min-area", type=click.IntRange(0), help="Remove objects below this area in pixels.")
-@click.option("--max-hole-area", type=click.IntRange(0), help="Fill holes up to this area in pixels.")
-@click.option("--grow", type=click.IntRange(0, 10_000), help="Grow objects by this many pixels.")
-@click.option("--as", "label_type", type=click.Choice(["as-trained", "instances", "mask", "classes"]),
-              default="as-trained", show_default=True,
-              help="Write instance ids, a 0/255 mask or class numbers.")  # fmt: skip
+@label_options(click.option)
 @click.option("--overwrite", is_flag=True, help="Replace labels made with other settings.")
 def relabel(
     run: Path, probabilities: Path, out: Path, label_type: str, overwrite: bool, **given: Any
@@ -66,8 +58,7 @@ def _print(event: Resumed | TileDone | Summary, target: Target, bar: Progress) -
     from unetseg.streaming.work import Resumed, TileDone
 
     if isinstance(event, Resumed):
-        bar.bar.total = (bar.bar.total or 0) + event.steps
-        bar.add(event.done)
+        bar.resume(event.done, event.steps)
     elif isinstance(event, TileDone):
         bar.add(1)
     else:

@@ -42,6 +42,11 @@ class Progress:
         """Count further."""
         self.bar.update(count)
 
+    def resume(self, done: int, more: int) -> None:
+        """So many more to come, `done` of which are done."""
+        self.bar.total = (self.bar.total or 0) + more
+        self.bar.update(done)
+
     def say(self, line: str) -> None:
         """A line that stays."""
         self.bar.clear()
