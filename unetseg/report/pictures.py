@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -139,7 +140,7 @@ def scale_bar(spacing_um: Sequence[float] | None, width: int) -> ScaleBar | None
     if spacing_um is None or not spacing_um[-1] > 0:
         return None
     most = 0.25 * width * spacing_um[-1]
-    power = 10.0 ** np.floor(np.log10(most))
+    power = 10.0 ** math.floor(math.log10(most))
     length = max(step * power for step in (1, 2, 5) if step * power <= most)
     text = (
         f"{1000 * length:g} nm"

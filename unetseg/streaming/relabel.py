@@ -49,8 +49,8 @@ def relabel_tiles(plane: PlaneJob, step: str, left: Sequence[int]) -> Iterator[i
 def as_probabilities(stored: NDArray[np.generic]) -> NDArray[np.float32]:
     """Kept probabilities (k, *yx) in 0…1; of a foreground alone both classes.
 
-    >>> as_probabilities(np.array([[51]], np.uint8)).round(2).tolist()
-    [[0.8], [0.2]]
+    >>> as_probabilities(np.array([[0, 255]], np.uint8)).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
     """
     maps = stored.astype(np.float32) / np.float32(255 if stored.dtype == np.uint8 else 1)
     return np.concatenate([1 - maps, maps]) if len(maps) == 1 else maps
