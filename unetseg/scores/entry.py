@@ -84,6 +84,11 @@ def mean_of_rows(rows: Rows) -> float:
     return float(rows[:, 0].mean()) if rows.size else float("nan")
 
 
+def total_of_counts(total: Callable[[NDArray[np.int64]], float], classes: int) -> Callable[[Rows], float]:
+    """A total of rows of pixel counts (frames, classes²): `total` of their sum by [true, predicted]."""
+    return lambda rows: total(rows.sum(axis=0).reshape(classes, classes).astype(np.int64))
+
+
 def ratio(part: Any, whole: Any) -> float:
     """A share; NaN of nothing."""
     return float(part / whole) if whole else float("nan")

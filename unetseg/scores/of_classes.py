@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetseg.scores.binary import accuracy_of, kappa_of, sensitivity_of, specificity_of
-from unetseg.scores.entry import Frame, Rows, Score
+from unetseg.scores.entry import Frame, Rows, Score, total_of_counts
 from unetseg.scores.overlap import class_confusion
 from unetseg.scores.pixels import dice_of, iou_of, pixel_error_of
 from unetseg.scores.surface import surface_distances
@@ -72,10 +72,7 @@ def _entry(
     def row(frame: Frame) -> Rows:
         return class_confusion(frame.pairs, classes).reshape(1, -1).astype(np.float64)
 
-    def of_counts(rows: Rows) -> float:
-        return total(rows.sum(axis=0).reshape(classes, classes).astype(np.int64))
-
-    return Score("classes", title, meaning, of_counts, row, better, standard)
+    return Score("classes", title, meaning, total_of_counts(total, classes), row, better, standard)
 
 
 def volume_class_scores(classes: int) -> dict[str, Score]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from unetseg.scores.binary import accuracy_of, kappa_of, sensitivity_of, specificity_of
 from unetseg.scores.ctc import seg_jaccards
-from unetseg.scores.entry import Frame, Rows, Score, mean_of_rows
+from unetseg.scores.entry import Frame, Rows, Score, mean_of_rows, total_of_counts
 from unetseg.scores.objects import AP_THRESHOLDS, Matching, match_objects, matched_ious
 from unetseg.scores.overlap import foreground_confusion
 from unetseg.scores.pixels import dice_of, iou_of, pixel_error_of
@@ -30,10 +30,7 @@ def _foreground(
     better: Literal["higher", "lower"] = "higher",
     standard: bool = False,
 ) -> Score:
-    def of_counts(rows: Rows) -> float:
-        return total(rows.sum(axis=0).reshape(2, 2).astype(np.int64))
-
-    return Score("instances", title, meaning, of_counts, _foreground_row, better, standard)
+    return Score("instances", title, meaning, total_of_counts(total, 2), _foreground_row, better, standard)
 
 
 def _matched(
