@@ -10,6 +10,7 @@ from torch import Tensor
 from unetseg.errors import UserError, first_line
 from unetseg.inference.export import INSTALL
 from unetseg.inference.exported_net import ExportedNet, Output
+from unetseg.inference.onnxruntime_engine import open_session
 from unetseg.tiles import Footprint
 
 
@@ -40,13 +41,9 @@ class OnnxNet(ExportedNet):
 
 def _session(onnx: bytes) -> Any:
     try:
-        import onnxruntime
+        session = open_session(onnx, torch.device("cpu"))
     except ImportError:
         raise UserError(f"a package is predicted by ONNX Runtime: {INSTALL}.") from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 4
-    try:
-        session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # as above
         raise UserError(f"ONNX Runtime cannot read its weights ({first_line(error)}).") from None
     if len(session.get_inputs()) != 1 or len(session.get_outputs()) != 1:

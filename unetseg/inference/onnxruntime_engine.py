@@ -19,7 +19,7 @@ GPU_PROVIDERS = {"CUDAExecutionProvider": "CUDA", "TensorrtExecutionProvider": "
 
 def compile_onnxruntime(net: Net, device: torch.device, precision: str) -> Callable[[Tensor], Tensor]:
     """The network in float32 for ONNX Runtime; images and logits are in the computer's memory."""
-    session = _session(logits_onnx(net), device)
+    session = open_session(logits_onnx(net), device)
 
     def forward(images: Tensor) -> Tensor:
         return torch.from_numpy(session.run(None, {INPUT: images.contiguous().numpy()})[0])
@@ -35,14 +35,15 @@ def gpu_provider() -> str | None:
     return next((provider for provider in GPU_PROVIDERS if provider in built_with), None)
 
 
-def _session(model: bytes, device: torch.device) -> Any:
+def open_session(model: bytes, device: torch.device) -> Any:
+    """The model in ONNX Runtime, with as many threads as torch has; UserError where a GPU cannot be used."""
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what it raises says the same
     if device.type != "cuda":
         return onnxruntime.InferenceSession(model, options, providers=[CPU])
     wanted = gpu_provider()
