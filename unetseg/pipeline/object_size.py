@@ -22,6 +22,7 @@ SURE, SMALLEST_PX = 0.75, 10
 """A first pass is trusted above this certainty and this diameter in pixels of the network's input."""
 LOOKED_AT_PX, LEAST_PX = 512, 32
 ALLOWED_SCALES = (1 / 50, 50)
+"""Factors by which an image may be resized."""
 
 
 @dataclass(frozen=True)

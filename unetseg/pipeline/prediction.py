@@ -17,7 +17,7 @@ from unetseg.pipeline.exporting import outlines_path
 from unetseg.pipeline.image_notes import image_notes
 from unetseg.pipeline.measuring import check_table_name
 from unetseg.pipeline.model import Model, average_models, labelled_as, pruned
-from unetseg.pipeline.object_size import as_factors, scale_of_image
+from unetseg.pipeline.object_size import ALLOWED_SCALES, as_factors, scale_of_image
 from unetseg.pipeline.predict_options import PredictOptions, ProbabilityType
 from unetseg.pipeline.result_exports import table_path, write_outlines
 from unetseg.pipeline.result_names import Target, challenge_targets, find_targets
@@ -28,9 +28,6 @@ from unetseg.sharing.reading import read_model
 from unetseg.streaming.job import OptionalOutputs, Request, Skipping
 from unetseg.streaming.output import estimate_request, predict_to
 from unetseg.streaming.work import Resumed, Summary, TileDone, TileExecutor, tiles_here
-
-SCALES = (1 / 50, 50)
-"""The allowed factors by which an image is resized."""
 
 Event = Note | Resumed | TileDone | Summary
 
@@ -163,7 +160,8 @@ def _scale(image: LazyImage, model: Model, options: PredictOptions) -> tuple[flo
             "--scale FACTOR instead."
         )
     factors = (there[0] / wanted[0], there[1] / wanted[1])
-    if not all(SCALES[0] <= f <= SCALES[1] for f in factors):
+    low, high = ALLOWED_SCALES
+    if not all(low <= f <= high for f in factors):
         raise UserError(
             f"{image.path}: --rescale would resize it {factors[0]:.3g} times ({there[0]:.4g} µm per pixel, "
             f"{wanted[0]:.4g} in training). Give the right --pixel-size, or --scale FACTOR."
