@@ -12,7 +12,7 @@ import pytest
 from unetseg.errors import UserError
 from unetseg.images import LazyImage, open_image
 from unetseg.images.disk_space import check_space, label_bytes
-from unetseg.images.rescale import nearest, pixel_size_note, rescaled
+from unetseg.images.rescale import nearest, nearest_resized, pixel_size_note, rescaled
 from unetseg.images.whole import write_stack
 from unetseg.sample import shrink_image
 
@@ -94,3 +94,11 @@ def test_the_nearest_pixels_are_the_same_in_a_region_and_in_the_whole(image_path
         whole = pixels[rows[:, None], columns]
         np.testing.assert_array_equal(plane[0], whole)
         np.testing.assert_array_equal(plane[0, 3:17, 8:29], whole[3:17, 8:29])
+
+
+def test_labels_at_another_size_take_the_nearest_pixel() -> None:
+    labels = np.array([[[1, 2], [3, 4]]])
+    larger = [[[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4]]]  # the row in the middle lies nearest to the second
+    assert nearest_resized(labels, (3, 4)).tolist() == [[larger[0][0], larger[0][2], larger[0][2]]]
+    assert nearest_resized(labels, (2, 2)) is labels
+    assert nearest_resized(np.array(larger), (1, 2)).tolist() == [[[1, 2]]]

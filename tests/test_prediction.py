@@ -125,6 +125,22 @@ def test_a_large_image_with_an_empty_middle_gives_no_note(best: Path, tmp_path: 
     assert list(image_notes(recipe, image, resized=False)) == []
 
 
+def test_pixels_are_not_read_for_a_note_that_cannot_come(best: Path, tmp_path: Path) -> None:
+    """A model that takes the range of grey values from each image says nothing about it."""
+
+    tifffile.imwrite(tmp_path / "b.tif", pixels())
+    image, regions = open_image(tmp_path / "b.tif"), []
+
+    def read(*region: Any) -> np.ndarray:
+        regions.append(region)
+        return image.read(*region)
+
+    recipe = api.load_model(best).recipe
+    assert recipe.normalisation.method == "per-image"
+    assert list(image_notes(recipe, replace(image, read=read), resized=False)) == []
+    assert regions == []
+
+
 def test_names_that_are_no_text_are_one_error(unetseg: Unetseg, best: Path, tmp_path: Path) -> None:
     name = os.fsdecode(b"dish\xff.tif")
     for folder in ("images", "labels"):

@@ -135,7 +135,8 @@ def derive_settings(experiment: Experiment, given: Collection[str]) -> Resolved:
     given: dotted names of settings, such as "train.crop"; if all of DERIVED are given, nothing is read.
     downsample brings the median object to about 48 pixels across; the crop is at most 256 pixels and fits
     the smallest image; objects under a tenth of the median area are dropped; the best weights are chosen by
-    SEG for objects and by IoU for classes; label settings are chosen if a validation part has objects.
+    panoptic quality for objects, by SEG where false ones are not known or in challenges, and by IoU for
+    classes; label settings are chosen if a validation part has objects.
     """
     from_model: Found = {}
     if experiment.train.start_from:

@@ -31,6 +31,8 @@ def image_notes(recipe: Recipe, image: LazyImage, *, resized: bool) -> Iterator[
         note = pixel_size_note(image.spacing_um, recipe.image_spacing_um)
         if note:
             yield f"{note} (--rescale)"
+    if not recipe.normalisation.bright:  # no note can come of the pixels: they are not read twice
+        return
     with suppress(UserError):  # what cannot be read is found, or skipped, by the prediction
         note = grey_value_note(recipe.normalisation, _grey_values(image))
         if note:
