@@ -24,6 +24,7 @@ from unetseg.figures import (
     png_uri,
 )
 from unetseg.figures.pictures import PREDICTED, TRUTH
+from unetseg.images.rescale import nearest_resized
 from unetseg.report.error_analysis import ErrorAnalysis
 from unetseg.report.frames import Frame
 from unetseg.run import Run
@@ -186,15 +187,13 @@ def _small(frame: Frame, longest_px: int) -> Frame:
     if longest <= longest_px:
         return frame
     shape = tuple(max(1, round(n * longest_px / longest)) for n in frame.truth.shape)
-    y, x = (((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(shape, frame.truth.shape, strict=True))
     planes = [resize(c.astype(np.float32), shape, anti_aliasing=True) for c in frame.image[:3]]
-    near = np.ix_(y, x)
-    probability = None if frame.probability is None else frame.probability[near]
+    probability = None if frame.probability is None else nearest_resized(frame.probability, shape)
     return replace(
         frame,
         image=np.stack(planes),
-        truth=frame.truth[near],
-        predicted=frame.predicted[near],
+        truth=nearest_resized(frame.truth, shape),
+        predicted=nearest_resized(frame.predicted, shape),
         probability=probability,
     )
 
