@@ -53,7 +53,7 @@ def missing_predictions(lone: Sequence[Path], predicted: Path, count: int) -> Us
     return UserError(
         f"{lone[0]}: {predicted} has no prediction for it (no file named {plain_stem(lone[0])}, "
         f"{plain_stem(lone[0])}_labels or the like).{others} Predict every image, or count what is "
-        "missing as empty with --missing-as-empty."
+        "missing as empty (unetseg score --missing-as-empty)."
     )
 
 
