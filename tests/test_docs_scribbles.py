@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +9,11 @@ import pytest
 import tifffile
 from conftest import Unetseg, write
 from scipy.ndimage import binary_erosion, distance_transform_edt
+from test_docs import ROOT, blocks, follow
 
 from unetseg.tasks.synthetic import cell_movie
 
-PAGE = (Path(__file__).parents[1] / "docs" / "scribbles.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(toml|)\n(.*?)```", PAGE, re.DOTALL)
-COMMANDS = [line.split() for kind, text in BLOCKS if not kind for line in text.splitlines()]
-COMMANDS = [words[1:] for words in COMMANDS if words[:1] == ["unetseg"]]
-SETTINGS = next(text for kind, text in BLOCKS if kind == "toml")
+(SETTINGS,) = blocks(ROOT / "docs" / "scribbles.md", ("toml",))
 
 
 def scribbles(truth: np.ndarray) -> np.ndarray:
@@ -37,16 +33,11 @@ def make(folder: Path, frames: int) -> np.ndarray:
     return truth
 
 
-def follow(unetseg: Unetseg, folder: Path, monkeypatch: pytest.MonkeyPatch, settings: str) -> list[str]:
+def follow_page(unetseg: Unetseg, folder: Path, monkeypatch: pytest.MonkeyPatch, settings: str) -> list[str]:
     """What each command of the page prints."""
     monkeypatch.chdir(folder)
     (folder / "scribbles.toml").write_text(settings, encoding="utf-8")
-    printed = []
-    for words in COMMANDS:
-        result = unetseg(*words)
-        assert (result.code, words, result.err if result.code else "") == (0, words, "")
-        printed.append(result.out)
-    return printed
+    return follow(unetseg, "scribbles")
 
 
 @pytest.mark.slow
@@ -57,7 +48,7 @@ def test_every_command_of_the_page_runs_and_results_hold_what_was_drawn(
     quick = SETTINGS.replace("steps = 300", "steps = 2")
     assert quick != SETTINGS
     quick += '\n[net]\nname = "unet"\nwidth = 2\ndepth = 2\npadding = "same"\nnorm = "batch"\n'
-    shown, trained, predicted, objects, scored = follow(unetseg, tmp_path, monkeypatch, quick)
+    shown, trained, predicted, objects, scored = follow_page(unetseg, tmp_path, monkeypatch, quick)
     for text in (shown, trained):
         assert "labels: class map, classes 1, 2, 0 not annotated in 5 images" in text
     assert "dish0_classes.tif" in predicted
@@ -74,7 +65,7 @@ def test_strokes_suffice_to_find_the_cells(
 ) -> None:
     """Trained on strokes over a tenth of the pixels, the whole foreground of these frames is found."""
     truth = make(tmp_path / "mydata", 8)
-    follow(unetseg, tmp_path, monkeypatch, SETTINGS)
+    follow_page(unetseg, tmp_path, monkeypatch, SETTINGS)
     share = np.mean([scribbles(t) > 0 for t in truth])
     found = np.stack(
         [
