@@ -48,5 +48,5 @@ def test_paths_that_cannot_be_compared(tmp_path: Path) -> None:
     for one, words in (("lost", "no such file"), ("truth/a.tif", "give two files or two folders")):
         with pytest.raises(UserError, match=words):
             pair_files(folder, tmp_path / one)
-    with pytest.raises(UserError, match="has no TIFF, PNG or NIfTI"):
+    with pytest.raises(UserError, match="has no label image"):
         pair_files(files(tmp_path / "empty"), folder)

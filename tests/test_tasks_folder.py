@@ -395,11 +395,3 @@ def test_pages_saved_as_rgb_get_the_hint(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "labels" / "a.tif", np.stack([TWO.astype(np.uint8)] * 3), photometric="rgb")
     with pytest.raises(UserError, match=r"3 pages and .*a\.tif 1; .*three pages saved as RGB by mistake"):
         listing(tmp_path, auto())
-
-
-@pytest.mark.parametrize("folder", ["", "images", "labels"])
-def test_pickled_labels_of_cellpose_are_refused_unread_with_what_to_do(tmp_path: Path, folder: str) -> None:
-    make(tmp_path, {"a.tif": TWO})
-    (tmp_path / folder / "a_seg.npy").write_bytes(b"not even numpy")
-    with pytest.raises(UserError, match=r"a_seg\.npy: Cellpose's .* are not loaded.*_cp_masks"):
-        listing(tmp_path, auto())

@@ -10,17 +10,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetseg.errors import UserError
-from unetseg.images.nifti import read_images
 from unetseg.images.whole import Stack
+from unetseg.tasks.label_formats import holds_objects, read_labels
 from unetseg.tasks.label_planes import MOST_ID, label_plane
 
 
-def read_label_file(path: Path, *, volumes: bool = False) -> Stack:
-    """The pages (or with `volumes` the one volume) of a label file; ids beyond 2³¹ − 1 are renumbered."""
-    stack = read_images(path, volumes=volumes, palette=True)
+def read_label_file(path: Path, *, volumes: bool = False, like: Stack | None = None) -> Stack:
+    """The pages (or with `volumes` the one volume) of a label file; ids beyond 2³¹ − 1 are renumbered.
+
+    like: other labels of the same image, which outlines take their size from.
+    """
+    stack = read_labels(path, like, volumes=volumes).stack
     if stack.pixels.dtype.kind in "ui" and stack.pixels.max(initial=0) > MOST_ID:
         return replace(stack, pixels=np.stack([_renumbered(page) for page in stack.pixels]))
     return stack
+
+
+def read_label_pair(truth: Path, predicted: Path | None, *, volumes: bool) -> tuple[Stack, Stack]:
+    """Both files; a missing prediction is empty, and outlines have the size of the other file."""
+    if predicted is None:
+        true = read_label_file(truth, volumes=volumes)
+        return true, empty_like(true)
+    if holds_objects(truth):
+        found = read_label_file(predicted, volumes=volumes)
+        return read_label_file(truth, volumes=volumes, like=found), found
+    true = read_label_file(truth, volumes=volumes)
+    return true, read_label_file(predicted, volumes=volumes, like=true)
 
 
 def read_frame_labels(path: Path) -> NDArray[np.int64]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from unetseg.errors import UserError
 from unetseg.files import plain_stem
 from unetseg.images.formats import image_files
+from unetseg.tasks.label_formats import object_files
+from unetseg.tasks.label_formats.coco import coco_names, places_of
 from unetseg.tasks.pairing import bare_name, pair_names, without_word
 
 CHALLENGE_TRUTH = re.compile(r"man_seg_?(\d{3,4})(?:_(\d{3,4}))?\.tif")
@@ -33,18 +35,27 @@ def pair_files(
             raise UserError(f"{path}: no such file or folder.")
     if predicted.is_file() and truth.is_file():
         return [(truth, predicted)]
+    if predicted.is_dir() and (listed := _listed(truth, every_label_file(label_folder(predicted), maps))):
+        return listed
     if predicted.is_file() or truth.is_file():
         raise UserError(f"{predicted} and {truth}: give two files or two folders.")
-    truth_folder = label_folder(truth)
-    frames = _by_frame(result_files(truth_folder))
-    found = pair_names(list(frames), result_files(label_folder(predicted), maps), REMEDY)
+    truth_folder, predictions = label_folder(truth), every_label_file(label_folder(predicted), maps)
+    frames = _by_frame(every_label_file(truth_folder))
+    found = pair_names(list(frames), predictions, REMEDY)
     if not frames:
-        raise UserError(f"{truth_folder}: has no TIFF, PNG or NIfTI label image.")
+        raise UserError(f"{truth_folder}: has no label image and no file of outlines.")
     lone = [path for frame in found.lone_first for path in frames[frame]]
     if lone and not (missing_as_empty and found.pairs):
         raise missing_predictions(lone, predicted, len(frames))
     partner = dict(found.pairs)
     return [(path, partner.get(frame)) for frame, paths in sorted(frames.items()) for path in paths]
+
+
+def pair_stem(truth: Path, predicted: Path | None) -> str:
+    """The name of a pair: of the truth, or of the prediction where one COCO file holds all the truth."""
+    if predicted is not None and truth.suffix.lower() == ".json":
+        return without_word(predicted)
+    return plain_stem(truth)
 
 
 def missing_predictions(lone: Sequence[Path], predicted: Path, count: int) -> UserError:
@@ -73,6 +84,32 @@ def result_files(folder: Path, maps: bool = False) -> list[Path]:
     files = [p for p in every if is_map[p] == maps or without_word(p) not in wanted]
     pictured = {plain_stem(p) for p in files if p.suffix.lower() != ".png"}
     return [p for p in files if p.suffix.lower() != ".png" or plain_stem(p) not in pictured]
+
+
+def every_label_file(folder: Path, maps: bool = False) -> list[Path]:
+    """The label images of a folder, as `result_files`, and files of outlines that have none beside them.
+
+    Outlines beside a label image of their name were exported from it.
+    """
+    images = result_files(folder, maps)
+    names = {bare_name(path) for path in images}
+    return [*images, *(path for path in object_files(folder) if bare_name(path) not in names)]
+
+
+def _listed(truth: Path, predictions: Sequence[Path]) -> list[FilePair]:
+    """The predictions of images that one COCO file lists, which is the truth, each with it.
+
+    Empty if the truth is no such file. Raises UserError if a listed image has no prediction.
+    """
+    files = [truth] if truth.is_file() else every_label_file(label_folder(truth))
+    if len(files) != 1 or files[0].suffix.lower() != ".json":
+        return []
+    names = coco_names(files[0])
+    found = {path: places for path in predictions if (places := places_of(path.name, names))}
+    lone = [name for at, name in enumerate(names) if not any(at in places for places in found.values())]
+    if lone:
+        raise missing_predictions([Path(name) for name in lone], predictions[0].parent, len(names))
+    return [(files[0], path) for path in found]
 
 
 def by_frame_number(paths: Sequence[Path]) -> dict[str, Path]:

@@ -16,18 +16,19 @@ from unetseg.evaluation.by_kind import Pair, score_pairs
 from unetseg.evaluation.challenge_folders import score_challenge
 from unetseg.evaluation.challenges import inside_border
 from unetseg.evaluation.em_sections import is_probability_map, score_sections
-from unetseg.evaluation.label_files import empty_like, one_plane, read_label_file, size_text
-from unetseg.evaluation.paired_predictions import CHALLENGE_TRUTH, FilePair, pair_files
+from unetseg.evaluation.label_files import one_plane, read_label_pair, size_text
+from unetseg.evaluation.paired_predictions import CHALLENGE_TRUTH, FilePair, pair_files, pair_stem
 from unetseg.evaluation.scoring import Scoring
 from unetseg.evaluation.truth_meaning import by_rank, ids_agree, truth_rule
 from unetseg.evaluation.volumes import Spacing, volume_scores
-from unetseg.files import plain_stem, replacing, write_json
+from unetseg.files import replacing, write_json
 from unetseg.images.formats import is_volume_file
 from unetseg.images.whole import Stack
 from unetseg.sample import NOT_ANNOTATED
 from unetseg.scores import FrameTable, scores_of
 from unetseg.settings import DataSettings
 from unetseg.tasks.cell_tracking import read_truth
+from unetseg.tasks.label_formats import holds_objects
 from unetseg.tasks.label_planes import label_plane
 from unetseg.tasks.label_statistics import label_statistics
 from unetseg.tasks.labels import LabelRule
@@ -64,7 +65,7 @@ def score_files(truth: Path, predicted: Path, data: DataSettings, scoring: Scori
     maps = next(found for _, found in files if found)
     if data.volumes or any(is_volume_file(path) for pair in files for path in pair if path):
         data = replace(data, volumes=True)
-    elif of_maps or (not names and is_probability_map(maps)):
+    elif of_maps or (not names and not holds_objects(maps) and is_probability_map(maps)):
         return Comparison(score_sections(files, names), "cells of EM sections")
     rule, recognised, note = truth_rule([path for path, _ in files], data)
     every = list(_pairs(files, rule, data))
@@ -132,8 +133,7 @@ def check_table_path(path: Path) -> None:
 def _pairs(files: Sequence[FilePair], rule: LabelRule, data: DataSettings) -> Iterator[tuple[Pair, Spacing]]:
     """The pairs of pages, or of volumes, and their truth's pixel size."""
     for truth, predicted in files:
-        true = read_label_file(truth, volumes=data.volumes)
-        found = read_label_file(predicted, volumes=data.volumes) if predicted else empty_like(true)
+        true, found = read_label_pair(truth, predicted, volumes=data.volumes)
         challenge = CHALLENGE_TRUTH.fullmatch(truth.name)
         if challenge and challenge[2] and predicted:
             found = one_plane(found, int(challenge[2]))
@@ -145,7 +145,8 @@ def _pairs(files: Sequence[FilePair], rule: LabelRule, data: DataSettings) -> It
             yield _challenge_pair(true, found), true.spacing_um
             continue
         for page, (t, p) in enumerate(zip(true.pixels, found.pixels, strict=True)):
-            name = f"{plain_stem(truth)}[{page}]" if len(true.pixels) > 1 else plain_stem(truth)
+            stem = pair_stem(truth, predicted)
+            name = f"{stem}[{page}]" if len(true.pixels) > 1 else stem
             labels = rule.read(t, f"{truth}[{page}]")
             plane = _predicted(p, rule, f"{predicted}[{page}]" if len(found.pixels) > 1 else str(predicted))
             yield (name, labels, plane), true.spacing_um

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unetseg.errors import UserError
 from unetseg.evaluation.by_kind import Pair
 from unetseg.evaluation.label_files import read_label_file
 from unetseg.evaluation.paired_predictions import CHALLENGE_TRUTH
 from unetseg.images.formats import is_volume_file
 from unetseg.scores.overlap import annotated_objects, object_ious, overlap
 from unetseg.settings import DataSettings
+from unetseg.tasks.label_formats import kinds_of
 from unetseg.tasks.label_statistics import LabelStatistics, label_statistics
 from unetseg.tasks.labels import LabelRule
 from unetseg.tasks.recognise import Recognition, describe, label_rule
@@ -31,6 +33,12 @@ def truth_rule(truths: Sequence[Path], data: DataSettings) -> tuple[LabelRule, R
     """
     if all(CHALLENGE_TRUTH.fullmatch(path.name) for path in truths):
         return LabelRule("instances"), Recognition("instances"), ""
+    kinds = kinds_of(truths)
+    if kinds:
+        if data.labels == "classes":
+            raise UserError(f"{truths[0]}: {kinds} hold objects, not classes. Leave out --labels classes.")
+        rule, found = label_rule([], data, str(truths[0].parent), objects=kinds)
+        return rule, found, f"labels: objects ({kinds})"
     statistics = [s for path in truths for s in _statistics(path, data)]
     scans = any(is_volume_file(path) for path in truths)
     rule, found = label_rule(statistics, data, str(truths[0].parent), scans=scans)

@@ -19,16 +19,6 @@ FOREIGN_ENDINGS = (*PICTURE_ENDINGS, *MICROSCOPE_ENDINGS, *SCANNER_ENDINGS)
 """Images of other formats: an error in a folder of images, so that none is skipped silently."""
 
 
-def check_no_pickle(path: Path) -> None:
-    """Refuse a _seg.npy file of Cellpose, and say what to do: loading pickled objects runs their code."""
-    if path.name.lower().endswith("_seg.npy"):
-        raise UserError(
-            f"{path}: Cellpose's _seg.npy files hold pickled Python objects, which are not loaded. In "
-            "Cellpose, use File > Save masks as PNG/tif: it writes NAME_cp_masks, which can be read. Then "
-            "move the _seg.npy files to another folder."
-        )
-
-
 def check_readable(path: Path, *, lossy: bool = False) -> None:
     """Raise UserError unless the path is a TIFF or PNG file, or with `lossy` a JPEG file."""
     check_name(path)
@@ -41,7 +31,11 @@ def check_readable(path: Path, *, lossy: bool = False) -> None:
             f"{path}: is a volume; images are expected. Save its slices as a TIFF stack; "
             "volumes need a network with dims = 3."
         )
-    check_no_pickle(path)
+    if is_cellpose(path):
+        raise UserError(
+            f"{path}: labels of Cellpose, which are read where labels are (show, data, train, score). "
+            "Elsewhere, use File > Save masks as PNG/tif in Cellpose, which writes NAME_cp_masks."
+        )
     if path.suffix.lower() not in (*ENDINGS, *(LOSSY_ENDINGS if lossy else ())):
         raise UserError(f"{path}: cannot read {path.suffix or 'such'} files. {_convert(path.suffix.lower())}")
 
@@ -49,12 +43,13 @@ def check_readable(path: Path, *, lossy: bool = False) -> None:
 def image_files(folder: Path, *, lossy: bool = False) -> list[Path]:
     """The image files of a folder, sorted by name; with `lossy` JPEG files, too.
 
-    Hidden files, sub-folders and files that are not images are skipped. Images in a format that cannot
-    be read are an error, so that none is skipped silently.
+    Hidden files, sub-folders, files that are not images and Cellpose's labels are skipped. Images in a
+    format that cannot be read are an error, so that none is skipped silently.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder.")
-    files = sorted((p for p in folder.iterdir() if p.is_file() and p.name[0] != "."), key=lambda p: p.name)
+    there = (p for p in folder.iterdir() if p.is_file() and p.name[0] != "." and not is_cellpose(p))
+    files = sorted(there, key=lambda p: p.name)
     for path in files:
         check_name(path)
         ending = next((e for e in reversed(FOREIGN_ENDINGS) if path.name.lower().endswith(e)), None)
@@ -63,6 +58,11 @@ def image_files(folder: Path, *, lossy: bool = False) -> list[Path]:
                 f"{path}: {ending} images cannot be read. {_convert(ending)} Or move the file away."
             )
     return [p for p in files if p.suffix.lower() in ENDINGS or is_volume_file(p) or is_lossy(p)]
+
+
+def is_cellpose(path: Path) -> bool:
+    """Whether a file's name is that of Cellpose's labels: NAME_seg.npy."""
+    return path.name.lower().endswith("_seg.npy")
 
 
 def is_tiff(path: Path) -> bool:

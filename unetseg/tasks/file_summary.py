@@ -11,6 +11,7 @@ import numpy as np
 from unetseg.errors import UserError
 from unetseg.images.nifti import read_images
 from unetseg.images.whole import Stack
+from unetseg.tasks.label_formats import Labels, Origin, read_labels
 from unetseg.tasks.label_planes import check_not_negative
 from unetseg.tasks.label_statistics import LabelStatistics, label_statistics
 
@@ -21,7 +22,7 @@ class FileSummary:
 
     statistics: of every label page, or of the label volume; slices: of a volume, else 1; size: of the
     image along *yx, None if its labels differ; colours: whether it has three different channels;
-    grey_range: lowest and highest value of the image.
+    grey_range: lowest and highest value of the image; origin: of the labels.
     """
 
     image: Path
@@ -34,6 +35,7 @@ class FileSummary:
     dtype: str
     grey_range: tuple[float, float]
     spacing_um: tuple[float, ...] | None
+    origin: Origin
 
 
 def summarise(image: Path, label: Path, volumes: bool, not_annotated: tuple[int, ...]) -> FileSummary:
@@ -46,9 +48,21 @@ def summarise(image: Path, label: Path, volumes: bool, not_annotated: tuple[int,
 
 
 @lru_cache(maxsize=4)
-def read_file(path: Path, volumes: bool, labels: bool) -> Stack:
-    """Cached, since the pages of a stack follow each other: its file is read once for all of them."""
-    return read_images(path, volumes=volumes, palette=labels)
+def read_file(path: Path, volumes: bool) -> Stack:
+    """An image; cached, since the pages of a stack follow each other and its file is read once for all."""
+    return read_images(path, volumes=volumes)
+
+
+@lru_cache(maxsize=4)
+def read_label_file(path: Path, image: Path, volumes: bool) -> Labels:
+    """The labels of an image, cached as `read_file`."""
+    return read_labels(path, read_file(image, volumes), volumes=volumes)
+
+
+def forget_files() -> None:
+    """Read files again, which may have changed since."""
+    read_file.cache_clear()
+    read_label_file.cache_clear()
 
 
 @lru_cache(maxsize=2**16)
@@ -60,8 +74,8 @@ def _summary(
     stamps: tuple[tuple[int, int], ...],
 ) -> FileSummary:
     """Images are also read whole, so that a bad one is named at once; stamps: the files' times and sizes."""
-    stack = read_file(image, volumes, False)
-    pages, planes = stack.pixels, read_file(label, volumes, True).pixels
+    stack, labels = read_file(image, volumes), read_label_file(label, image, volumes)
+    pages, planes = stack.pixels, labels.stack.pixels
     _check_same(image, label, pages.shape, planes.shape, volumes)
     names = [f"{label}[{i}]" if len(planes) > 1 else str(label) for i in range(len(planes))]
     statistics = [label_statistics(p, not_annotated, n) for p, n in zip(planes, names, strict=True)]
@@ -79,6 +93,7 @@ def _summary(
         dtype=str(pages.dtype),
         grey_range=(float(pages.min()), float(pages.max())),
         spacing_um=stack.spacing_um,
+        origin=labels.origin,
     )
 
 

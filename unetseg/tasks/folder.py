@@ -3,7 +3,7 @@
 ROOT/images and ROOT/labels (or ROOT/masks); the folders of the Medical Segmentation Decathlon,
 imagesTr/ and labelsTr/; or one folder with dish.tif beside dish_mask.tif. TIFF (also ImageJ and OME) or
 PNG; single images or stacks of pages; grey, RGB or several channels. NIfTI files, and with data.volumes
-TIFF stacks, are volumes.
+TIFF stacks, are volumes. Labels may also be outlines (ImageJ ROIs, GeoJSON, COCO) or Cellpose's files.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from unetseg.sample import Entry, Sample
 from unetseg.settings import DataSettings
 from unetseg.tasks.channels import common_channels, to_channels
 from unetseg.tasks.differences import difference_notes
-from unetseg.tasks.file_summary import FileSummary, read_file, summarise
+from unetseg.tasks.file_summary import FileSummary, forget_files, read_file, read_label_file, summarise
 from unetseg.tasks.folder_files import paired_files
+from unetseg.tasks.label_origins import known_format, origin_notes
 from unetseg.tasks.labels import LabelRule
 from unetseg.tasks.listing import Listing, volume_entries
 from unetseg.tasks.recognise import describe, label_rule
@@ -32,7 +33,7 @@ from unetseg.tasks.recognise import describe, label_rule
 
 def listing(root: Path, data: DataSettings) -> Listing:
     """Every labelled image, page or slice: group = file name without ending, index = page or slice."""
-    read_file.cache_clear()  # files may have changed since
+    forget_files()
     pairs = paired_files(root)
     volumes = data.volumes or any(is_volume_file(image) for image, _ in pairs)
     files = [summarise(image, label, volumes, tuple(data.not_annotated)) for image, label in pairs]
@@ -40,10 +41,12 @@ def listing(root: Path, data: DataSettings) -> Listing:
     if not any(s.values for s in statistics):
         raise UserError(f"{root}: every label image is empty (0 everywhere), so nothing can be learnt.")
     scans = any(is_volume_file(f.label) for f in files)
-    rule, found = label_rule(statistics, data, str(root), scans=scans)
+    objects = known_format(files, data.labels)
+    rule, found = label_rule(statistics, data, str(root), scans=scans, objects=objects)
     override = "data.labels" if data.labels == "auto" else ""
     channels, mixed = common_channels(files)
-    notes = [describe(rule, found, statistics, override), mixed, *difference_notes(files, data)]
+    notes = [describe(rule, found, statistics, override), *origin_notes(files)]
+    notes += [mixed, *difference_notes(files, data)]
     reader = _Reader(rule, channels, volumes)
     entries = [e for f in files for e in reader.entries(f)]
     block = partial(reader.block, {plain_stem(f.image): f for f in files}) if volumes else None
@@ -77,14 +80,15 @@ class _Reader:
 
     def page(self, name: str, file: FileSummary, page: int) -> Sample:
         """One page of a file."""
-        stack = read_file(file.image, False, False)
-        labels = read_file(file.label, False, True).pixels[page]
+        stack = read_file(file.image, False)
+        labels = read_label_file(file.label, file.image, False).stack.pixels[page]
         return self._sample(name, stack.pixels[page], labels, file, f"{file.label}[{page}]")
 
     def block(self, files: dict[str, FileSummary], group: str, start: int, stop: int) -> Sample:
         """The slices start…stop − 1 of a volume; a whole volume has just the name of its group."""
         file = files[group]
-        stack, truth = read_file(file.image, True, False), read_file(file.label, True, True)
+        stack = read_file(file.image, True)
+        truth = read_label_file(file.label, file.image, True).stack
         name = group if (start, stop) == (0, file.slices) else f"{group}[{start}-{stop - 1}]"
         image, labels = stack.pixels[0][:, start:stop], truth.pixels[0][:, start:stop]
         return self._sample(name, image, labels, file, f"{file.label}[{start}:{stop}]")

@@ -24,31 +24,44 @@ MOST_CLASSES = 32
 
 @dataclass(frozen=True)
 class Recognition:
-    """The detected meaning of label values; doubt: what speaks against it, "" if nothing does."""
+    """The detected meaning of label values.
+
+    doubt: what speaks against it, "" if nothing does; known: the formats that say it, "" for label images.
+    """
 
     meaning: Meaning
     doubt: str = ""
+    known: str = ""
 
 
 def label_rule(
-    statistics: Sequence[LabelStatistics], data: DataSettings, source: str, *, scans: bool = False
+    statistics: Sequence[LabelStatistics],
+    data: DataSettings,
+    source: str,
+    *,
+    scans: bool = False,
+    objects: str = "",
 ) -> tuple[LabelRule, Recognition]:
     """How to read these label images, by `data` or as detected.
 
-    scans: see `recognise`. Raises UserError for images that are not labels, and for classes that are
-    not plausible; `source` names the data set in these errors.
+    scans: see `recognise`; objects: the formats of files that hold objects, see `known_format`; source:
+    names the data set in errors. Raises UserError for images that are not labels, and for classes that are
+    not plausible.
     """
     auto = data.labels == "auto"
-    found = recognise(statistics, scans=scans) if data.labels == "auto" else Recognition(data.labels)
+    if data.labels != "auto":
+        found = Recognition(data.labels)
+    else:
+        found = Recognition("instances", known=objects) if objects else recognise(statistics, scans=scans)
     unknown_background = 0 in data.not_annotated
     if data.partly_annotated and found.meaning == "classes":
         raise UserError(
             f"{source}: data.partly_annotated is for objects, but the labels were detected as classes. Set "
             "data.not_annotated = [0] and give the background its own value, or set data.labels."
         )
-    if auto and unknown_background:  # only classes have no background
+    if auto and unknown_background and not objects:  # only classes have no background
         found = Recognition("classes")
-    if auto:
+    if auto and not objects:
         _check_no_grey_values(statistics)
     unknown = tuple(data.not_annotated)
     if found.meaning == "classes":
@@ -95,6 +108,8 @@ def describe(
     """
     count = f"{len(statistics)} image{'s' * (len(statistics) != 1)}"
     what = f"{_what(rule, statistics)} in {count}"
+    if found.known:
+        return f"labels: {what} ({found.known})"
     if not override:
         return f"labels: {what} (as set)"
     if not found.doubt:
