@@ -21,6 +21,8 @@ settings.register_profile("unetseg", derandomize=True, deadline=None)
 settings.load_profile("unetseg")
 # A shell's background job ignores Ctrl-C, and so would the processes that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if "PYTEST_XDIST_WORKER" in os.environ:  # a process for each core: one thread in each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @dataclass(frozen=True)
