@@ -30,6 +30,7 @@ GROUND = {
     "settings",
     "targets",
     "tiles",
+    "uncertainty",
 }
 FILES = {"catalogue", "config", "download", "exports", "images", "models", "run", "tasks", "locks"}
 TORCH = {

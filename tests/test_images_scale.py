@@ -11,6 +11,7 @@ import pytest
 import tifffile
 
 from unetseg.images import LazyImage, open_image
+from unetseg.images.kept_maps import MapSpec
 from unetseg.images.ome_zarr import LabelStore
 from unetseg.images.scale import Scale
 from unetseg.images.tiff_pyramid import write_tiff_pyramid
@@ -40,7 +41,9 @@ def near(scale: Scale) -> bool:
 
 def stored(image: LazyImage, path: Path, pages: np.ndarray) -> LabelStore:
     """A store with these labels (planes, y, x), unfinished."""
-    store = LabelStore.create(path, image, chunk=64, kind="labels", dtype="u4", classes=2)
+    store = LabelStore.create(
+        path, image, chunk=64, kind="labels", dtype="u4", maps={"probabilities": MapSpec(2, "uint8")}
+    )
     for number, page in enumerate(pages):
         for _, y, x in store.grid.regions(store.grid.yx):
             store.write(number, y, x, page[y, x])

@@ -16,6 +16,7 @@ import pytest
 from unetseg.errors import UserError
 from unetseg.images import DamagedRegion, open_image
 from unetseg.images.chunks import ChunkCache
+from unetseg.images.kept_maps import MapSpec
 from unetseg.images.ome_zarr import LabelStore, check_unfinished, tidy, unfinished
 from unetseg.images.whole import write_stack
 from unetseg.sample import majority
@@ -219,14 +220,13 @@ def test_probabilities_are_kept_if_asked_for(tmp_path: Path, dtype: Any, step: f
         chunk=32,
         kind="labels",
         dtype=np.int32,
-        classes=3,
-        probabilities=dtype,
+        maps={"probabilities": MapSpec(3, dtype)},
     )
     maps = RNG.random((3, 70, 90)).astype(np.float32)
     for y, x in regions((70, 90), 32):
-        store.write_probabilities(1, y, x, maps[:, y, x])
+        store.write_map("probabilities", 1, y, x, maps[:, y, x])
     scale = 255 if dtype == "uint8" else 1
-    found = store.read_probabilities(1, slice(10, 50), slice(5, 6)) / scale
+    found = store.read_map("probabilities", 1, slice(10, 50), slice(5, 6)) / scale
     np.testing.assert_allclose(found, maps[:, 10:50, 5:6], atol=1.01 * step)
     store.finish()
     image = open_image(tmp_path / "a.ome.zarr" / "probabilities")

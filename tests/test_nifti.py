@@ -26,12 +26,14 @@ from unetseg.pipeline.predict_options import PredictOptions
 from unetseg.pipeline.prediction import choose_targets, predict_target
 from unetseg.pipeline.relabel import relabel_target, relabel_targets
 from unetseg.pipeline.training import train_run
+from unetseg.pipeline.uncertain_objects import uncertain_objects
 from unetseg.report import write_report
 from unetseg.run import Run
 from unetseg.sample import Sample, make_example, shrink_sample
 from unetseg.settings import DataSettings, Experiment, LabelSettings, TargetSettings, TrainSettings
 from unetseg.tasks import list_task
 from unetseg.tasks.listing import split, volume_blocks
+from unetseg.uncertainty import entropy
 
 CPU = torch.device("cpu")
 
@@ -266,7 +268,7 @@ def test_prediction_of_volume_files(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     else:
         nibabel.save(nibabel.Nifti1Image(balls(0)[0].T, np.diag([0.5, 0.5, 1, 1])), nifti)
         files.append(nifti)
-    options = PredictOptions(probabilities=True, pictures=True, tile=8, engine="torch")
+    options = PredictOptions(probabilities=True, uncertainty=True, pictures=True, tile=8, engine="torch")
     done = choose_targets(model, files, tmp_path / "out", options)
     assert [d.out.name for d in done] == ["v0_labels.tif", "n0_labels.nii.gz"][: len(files)]
     for target in done:
@@ -283,6 +285,11 @@ def test_prediction_of_volume_files(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert result.spacing_um == source.spacing_um
         maps = read_volume(written.out.with_name(written.out.name.replace("labels", "probabilities"))).pixels
         np.testing.assert_allclose(maps[0, 0], probabilities[1], atol=1e-4)
+        unsure = read_volume(written.out.with_name(written.out.name.replace("labels", "uncertainty"))).pixels
+        np.testing.assert_allclose(unsure[0, 0], entropy(probabilities), atol=1e-4)
+        (table,) = uncertain_objects(written.out, volumes=True)
+        means = [entropy(probabilities)[labels == i].mean() for i in range(1, labels.max() + 1)]
+        np.testing.assert_allclose(table.columns["uncertainty"], means, atol=1e-4)
     assert (tmp_path / "out" / "v0_labels.png").is_file()
     for target in relabel_targets(tmp_path / "out", tmp_path / "again", kind="instances"):
         (found,) = relabel_target(model, target)

@@ -156,13 +156,14 @@ def test_probabilities_and_the_image_go_into_the_store_if_asked_for(
     assert "--copy-image: needs an OME-Zarr" in tiff.err
 
 
-def test_a_lost_chunk_of_probabilities_is_computed_again(best: Path, big: Path) -> None:
+@pytest.mark.parametrize("name", ["probabilities", "uncertainty"])
+def test_a_lost_chunk_of_a_map_is_computed_again(best: Path, big: Path, name: str) -> None:
     used, out = api.load_model(best), big.with_name("big.ome.zarr")
-    outputs = OptionalOutputs("uint8")
+    outputs = OptionalOutputs("uint8", uncertainty="uint8")
     job = open_job(Request.of(used, open_image(big), PredictSettings(side=64), outputs=outputs), out)
     assert isinstance(job, Job)
     plane = job.plane(0)
     list(tiles_here(plane, "predict", range(9)))
     assert all(plane.is_done("predict", index) for index in range(9))
-    next((job.store.folder / "probabilities" / "0" / "1" / "1").glob("*")).unlink()  # type: ignore[attr-defined]
+    next((job.store.folder / name / "0" / "0" / "1").glob("*")).unlink()  # type: ignore[attr-defined]
     assert not all(plane.is_done("predict", index) for index in range(9))

@@ -29,7 +29,8 @@ ENGINE_NAMES = ("auto", "openvino", "onnxruntime", "torch")
 
 
 COMMON = (
-    *("--out", "--probabilities", "--pictures", "--measure", "--roi", "--overwrite", "--dry-run"),
+    *("--out", "--probabilities", "--uncertainty", "--pictures", "--measure", "--roi"),
+    *("--overwrite", "--dry-run"),
     *("--as", "--threshold", "--seed-threshold", "--min-area"),
     *("--rescale", "--scale", "--diameter", "--memory", "--device"),
 )
@@ -45,6 +46,11 @@ COMMON = (
 @_result(
     "--probabilities", is_flag=True, help="Also write the probability of the foreground, or of each class."
 )
+@_result(
+    "--uncertainty",
+    is_flag=True,
+    help="Also write a map of the uncertainty (0…1) and each object's mean, uncertainty.csv.",
+)
 @_result("--pictures", is_flag=True, help="Also write an overlay PNG of the first page of each file.")
 @_result("--measure", is_flag=True, help="Also write a table of all objects, measurements.csv.")
 @_result(
@@ -59,7 +65,7 @@ COMMON = (
 @_result(
     "--probability-type",
     type=click.Choice(["uint8", "float16", "float32"]),
-    help="Data type of --probabilities (default: uint8 in an OME-Zarr, float32 in a TIFF).",
+    help="Data type of --probabilities and --uncertainty (default: uint8 in an OME-Zarr, float32 in a TIFF).",
 )
 @label_options(_labels)
 @_labels("--median-radius", type=click.IntRange(0, 64), help="Median filter of this radius in pixels.")
@@ -75,6 +81,12 @@ COMMON = (
     multiple=True,
     metavar="RUN",
     help="Average with the probabilities of this run (repeatable).",
+)
+@_labels(
+    "--dropout-draws",
+    type=click.IntRange(2, 64),
+    metavar="N",
+    help="Average over N draws of the network's dropout (Monte Carlo dropout).",
 )
 @_size(
     "--rescale",

@@ -18,7 +18,7 @@ from unetseg.pipeline.events import Note
 from unetseg.pipeline.exporting import outlines_path
 from unetseg.pipeline.measuring import summarise, write_measurements
 from unetseg.pipeline.prediction import predict_target
-from unetseg.pipeline.result_exports import measure_result, table_path
+from unetseg.pipeline.result_exports import MEASUREMENTS, result_tables, table_paths
 from unetseg.streaming.dask_workers import tile_executor
 from unetseg.streaming.work import Resumed, Summary, TileDone
 
@@ -104,15 +104,17 @@ class Printing:
             self.bar.say(f"{folder}: {count} frames, {self.objects[folder]} objects")
 
     def exports(self, targets: list[Target], out: Path) -> None:
-        """Write the table, and say where it and the outlines are."""
+        """Write the tables, and say where they and the outlines are."""
         if self.options.roi:
             first, more = outlines_path(targets[0].out, self.options.roi), len(targets) - 1
             self.bar.say(f"outlines: {first}{f' and {more} more' if more else ''}")
-        if self.options.measure:
-            volumes, table = self.model.net.dims == 3, table_path(out)
-            found = [m for t in targets for m in measure_result(t, self.options, volumes=volumes)]
-            write_measurements(table, found)
-            self.bar.say(f"{summary_text(summarise(found))}\ntable: {table}")
+        paths, volumes = table_paths(out, self.options), self.model.net.dims == 3
+        tables = [result_tables(t, self.options, volumes=volumes) for t in targets] if paths else []
+        for name, path in paths.items():
+            found = [one for of_target in tables for one in of_target[name]]
+            write_measurements(path, found)
+            head = f"{summary_text(summarise(found))}\ntable" if name == MEASUREMENTS else "uncertainty"
+            self.bar.say(f"{head}: {path}")
 
     def _note(self, text: str) -> None:
         """Print each note once, with the first image that it applies to."""

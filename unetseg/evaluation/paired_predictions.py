@@ -9,6 +9,7 @@ from pathlib import Path
 from unetseg.errors import UserError
 from unetseg.files import plain_stem
 from unetseg.images.formats import image_files
+from unetseg.images.kept_maps import PROBABILITIES, UNCERTAINTY
 from unetseg.tasks.label_formats import object_files
 from unetseg.tasks.label_formats.coco import coco_names, places_of
 from unetseg.tasks.pairing import bare_name, pair_names, without_word
@@ -77,9 +78,10 @@ def result_files(folder: Path, maps: bool = False) -> list[Path]:
     """The label files of a folder; a PNG beside another file of its name is only a picture of it.
 
     If an image has both labels and STEM_probabilities.tif, the labels are used, or with `maps` the other.
+    STEM_uncertainty.tif is neither.
     """
-    every = image_files(folder)
-    is_map = {p: plain_stem(p).endswith("_probabilities") for p in every}
+    every = [p for p in image_files(folder) if not plain_stem(p).endswith(f"_{UNCERTAINTY}")]
+    is_map = {p: plain_stem(p).endswith(f"_{PROBABILITIES}") for p in every}
     wanted = {without_word(p) for p in every if is_map[p] == maps}
     files = [p for p in every if is_map[p] == maps or without_word(p) not in wanted]
     pictured = {plain_stem(p) for p in files if p.suffix.lower() != ".png"}

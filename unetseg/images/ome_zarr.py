@@ -10,6 +10,7 @@ import math
 import os
 import shutil
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from unetseg.errors import UserError
 from unetseg.files import plain_stem, temporary_name, write_json
+from unetseg.images.kept_maps import NO_MAPS, MapSpec, as_stored, meaning
 from unetseg.images.lazy import LazyImage
 from unetseg.images.marks import FILE as MARK_FILE
 from unetseg.images.marks import Mark
@@ -38,7 +40,6 @@ LabelGroup = Literal["labels", "classes"]
 KEY = "unetseg"
 """The root's attribute with the metadata."""
 SCRATCH = "scratch"
-PROBABILITIES = "probabilities"
 RESIZED = "resized"
 """In the scratch: labels at the size at which they are predicted, if it is another."""
 
@@ -48,20 +49,20 @@ class LabelMetadata:
     """What a store keeps about its origin.
 
     kind: object ids or a class map; identity: of the image; source: the label group's image for
-    NGFF, relative to it, "" where that is no Zarr; classes: of the probabilities, 0 for none;
+    NGFF, relative to it, "" where that is no Zarr; maps: those that are kept, with their channels;
     predicted: the size (y, x) at which labels are written, which `finish` brings to the image's;
-    probabilities keep it.
+    maps keep it.
     """
 
     kind: LabelGroup
     identity: str
     source: str
-    classes: int
+    maps: dict[str, int]
     predicted: tuple[int, int]
 
 
 class LabelStore:
-    """The labels of every plane of an image, read and written by regions; optionally probabilities.
+    """The labels of every plane of an image, read and written by regions; optionally other maps.
 
     path: the OME-Zarr that it becomes; folder: where it lies until then; working: the planes at the
     size at which they are predicted.
@@ -74,7 +75,7 @@ class LabelStore:
         resized = self.working.yx != grid.yx
         place = self.scratch_folder / RESIZED if resized else self.folder
         self.labels = _open(place / "labels" / metadata.kind)
-        self._maps = _open(self.folder / PROBABILITIES) if metadata.classes else None
+        self._maps = {name: _open(self.folder / name) for name in metadata.maps}
 
     @classmethod
     def create(
@@ -85,29 +86,31 @@ class LabelStore:
         chunk: int,
         kind: LabelGroup,
         dtype: DTypeLike,
-        classes: int = 0,
-        probabilities: DTypeLike = "uint8",
+        maps: Mapping[str, MapSpec] = NO_MAPS,
         predicted: tuple[int, int] | None = None,
     ) -> Self:
         """A new, unfinished store in chunks of `chunk`²; an unfinished one of this name is replaced.
 
-        A finished one of this name stays until `finish` replaces it. classes: more than 0 to keep
-        that many probability maps, of dtype `probabilities`; predicted: the size (y, x) at which
+        A finished one of this name stays until `finish` replaces it. predicted: the size (y, x) at which
         regions are written, by default the image's. The store appears under its name complete.
         Raises UserError if something else has the name of an unfinished store.
         """
         check_unfinished(path)
         grid = Grid.of(image, chunk)
         metadata = LabelMetadata(
-            kind, image.identity, _source(path, image, kind), classes, predicted or grid.yx
+            kind,
+            image.identity,
+            _source(path, image, kind),
+            {name: spec.channels for name, spec in maps.items()},
+            predicted or grid.yx,
         )
         new = temporary_name(unfinished(path))
         working = replace(grid, yx=metadata.predicted)
         place = new if metadata.predicted == grid.yx else new / SCRATCH / RESIZED
-        create_groups(new, ("", "labels", f"labels/{kind}", *([PROBABILITIES] if classes else [])))
+        create_groups(new, ("", "labels", f"labels/{kind}", *maps))
         working.create(place / "labels" / kind / "0", working.yx, dtype)
-        if classes:
-            replace(working, channels=classes).create(new / PROBABILITIES / "0", working.yx, probabilities)
+        for name, (channels, kept) in maps.items():
+            replace(working, channels=channels).create(new / name / "0", working.yx, kept)
         write_attributes(new, {KEY: {"grid": asdict(grid), "metadata": asdict(metadata)}})
         replace_folder(new, unfinished(path))
         return cls(path, grid, metadata)
@@ -137,23 +140,16 @@ class LabelStore:
         """Labels (y, x) of any region; 0 where nothing has been written."""
         return np.asarray(self.labels[self.working.place(plane, y, x)])
 
-    def write_probabilities(
-        self, plane: int, y: slice, x: slice, maps: NDArray[np.floating[Any]]
-    ) -> NDArray[Any]:
-        """Write probabilities (k, y, x) in 0…1, as uint8 rounded to 1/255; returns what is stored."""
-        if self._maps is None:
-            raise ValueError("this store was made without probabilities")
+    def write_map(self, name: str, plane: int, y: slice, x: slice, values: NDArray[Any]) -> NDArray[Any]:
+        """Write values (k, y, x) in 0…1 of a map, as uint8 rounded to 1/255; returns what is stored."""
         self._check_aligned(y, x)
-        whole = self._maps.dtype == np.uint8
-        stored: NDArray[Any] = (np.rint(maps * 255) if whole else maps).astype(self._maps.dtype)
-        self._maps[self._mapped.place(plane, y, x)] = stored
+        stored = as_stored(values, self._maps[name].dtype)
+        self._maps[name][self._mapped(name).place(plane, y, x)] = stored
         return stored
 
-    def read_probabilities(self, plane: int, y: slice, x: slice) -> NDArray[Any]:
-        """Probabilities (k, y, x) as they are stored."""
-        if self._maps is None:
-            raise ValueError("this store was made without probabilities")
-        return np.asarray(self._maps[self._mapped.place(plane, y, x)])
+    def read_map(self, name: str, plane: int, y: slice, x: slice) -> NDArray[Any]:
+        """Values (k, y, x) of a map as they are stored."""
+        return np.asarray(self._maps[name][self._mapped(name).place(plane, y, x)])
 
     def scratch(self, name: str, dtype: DTypeLike) -> Any:
         """A Zarr array (planes, y, x) in the labels' chunks for intermediate values; created if missing."""
@@ -191,11 +187,11 @@ class LabelStore:
         group = self.folder / "labels" / kind
         self.grid.resize(self.labels, group)
         self.grid.build_pyramid(group, lambda block: np.stack([majority(b, 2) for b in block]))
-        if self._maps is not None:
-            self._mapped.build_pyramid(self.folder / PROBABILITIES, _mean)
-            write_attributes(
-                self.folder / PROBABILITIES, self._mapped.metadata(PROBABILITIES, like=self.grid.yx)
-            )
+        for name, values in self._maps.items():
+            grid = self._mapped(name)
+            grid.build_pyramid(self.folder / name, _mean)
+            about = grid.metadata(name, like=self.grid.yx) | {"meaning": meaning(name, values.dtype)}
+            write_attributes(self.folder / name, about)
         if image is not None:
             self._copy(image)
         source = "../../" if image is not None else self.metadata.source
@@ -205,9 +201,8 @@ class LabelStore:
         for partial in self.folder.rglob("*.partial"):  # chunks that killed writers did not finish
             partial.unlink()
 
-    @property
-    def _mapped(self) -> Grid:
-        return replace(self.working, channels=self.metadata.classes)
+    def _mapped(self, name: str) -> Grid:
+        return replace(self.working, channels=self.metadata.maps[name])
 
     def _create_scratch(self, where: Path, dtype: DTypeLike) -> None:
         """Create an empty array in one step, even if several processes do so at once."""

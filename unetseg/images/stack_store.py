@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from unetseg.images.kept_maps import NO_MAPS, MapSpec, as_stored, map_path, meaning
 from unetseg.images.lazy import LazyImage
 from unetseg.images.marks import Mark
 from unetseg.images.rescale import nearest_resized
@@ -16,10 +18,10 @@ from unetseg.images.whole import label_dtype, write_pages
 
 
 class StackStore:
-    """Labels (planes, y, x) of an image, predicted at `yx` pixels, and optionally probabilities.
+    """Labels (planes, y, x) of an image, predicted at `yx` pixels, and the maps that are kept beside them.
 
     path: the TIFF that `finish` writes, None for none. Intermediate values are kept for one plane at a
-    time. classes: more than 0 to keep that many probability maps, of dtype `probabilities`.
+    time.
     """
 
     def __init__(
@@ -29,13 +31,11 @@ class StackStore:
         yx: tuple[int, int],
         *,
         dtype: DTypeLike,
-        classes: int = 0,
-        probabilities: DTypeLike = np.float32,
+        maps: Mapping[str, MapSpec] = NO_MAPS,
     ) -> None:
         self.path, self.image, self.yx = path, image, yx
         self.labels = np.zeros((len(image.planes), *yx), dtype)
-        size = yx if classes else (0, 0)
-        self.maps = np.zeros((len(image.planes), classes, *size), probabilities)
+        self.maps = {name: np.zeros((len(image.planes), k, *yx), kind) for name, (k, kind) in maps.items()}
         self._scratch: dict[str, PlaneArrays] = {}
 
     def write(self, plane: int, y: slice, x: slice, labels: NDArray[Any]) -> None:
@@ -46,16 +46,15 @@ class StackStore:
         """The labels of a region."""
         return self.labels[plane, y, x]
 
-    def write_probabilities(self, plane: int, y: slice, x: slice, maps: NDArray[Any]) -> NDArray[Any]:
-        """Store probabilities (k, y, x) in 0…1, as uint8 rounded to 1/255; returns what is stored."""
-        whole = self.maps.dtype == np.uint8
-        stored: NDArray[Any] = (np.rint(maps * 255) if whole else maps).astype(self.maps.dtype)
-        self.maps[plane, :, y, x] = stored
+    def write_map(self, name: str, plane: int, y: slice, x: slice, values: NDArray[Any]) -> NDArray[Any]:
+        """Store values (k, y, x) in 0…1 of a map, as uint8 rounded to 1/255; returns what is stored."""
+        stored = as_stored(values, self.maps[name].dtype)
+        self.maps[name][plane, :, y, x] = stored
         return stored
 
-    def read_probabilities(self, plane: int, y: slice, x: slice) -> NDArray[Any]:
-        """Probabilities (k, y, x) as they are stored."""
-        return self.maps[plane, :, y, x]
+    def read_map(self, name: str, plane: int, y: slice, x: slice) -> NDArray[Any]:
+        """Values (k, y, x) of a map as they are stored."""
+        return self.maps[name][plane, :, y, x]
 
     def scratch(self, name: str, dtype: DTypeLike) -> PlaneArrays:
         """An array (y, x) of that name for each plane, initially zero."""
@@ -67,17 +66,18 @@ class StackStore:
             arrays.planes.pop(plane, None)
 
     def finish(self, image: LazyImage | None, mark: Mark) -> None:
-        """Bring the labels to the image's size and write them, after the probabilities, which keep theirs."""
+        """Bring the labels to the image's size and write them, after the maps, which keep theirs."""
         self.labels = nearest_resized(self.labels, self.image.shape[1:])
         if self.path is None:
             return
-        if self.maps.shape[1]:
-            self._write_maps(probabilities_path(self.path), mark)
+        for name, values in self.maps.items():
+            about = mark | {"meaning": meaning(name, values.dtype)}
+            self._write_map(map_path(self.path, name), values, about)
         write_pages(self.path, label_dtype(self.labels), self.image, mark)
 
-    def _write_maps(self, path: Path, mark: Mark) -> None:
-        """The probabilities, with the size and pixel size of the image in their mark."""
-        maps = self.maps[:, 1] if self.maps.shape[1] == 2 else self.maps
+    def _write_map(self, path: Path, values: NDArray[Any], mark: Mark) -> None:
+        """A map (n, k, y, x), of 2 channels the last one; its mark has the image's size and pixel size."""
+        maps = values[:, -1] if values.shape[1] <= 2 else values
         size, um = self.image.shape[1:], self.image.spacing_um
         scale = replace(
             self.image.scale, yx_um=um and (um[0] * size[0] / self.yx[0], um[1] * size[1] / self.yx[1])
@@ -103,15 +103,3 @@ class PlaneArrays:
         if plane not in self.planes:  # if two threads create it at the same time, the first one wins
             self.planes.setdefault(plane, np.zeros(self.yx, self.dtype))
         return self.planes[plane]
-
-
-def probabilities_path(labels: Path) -> Path:
-    """Where probabilities go, beside the labels.
-
-    >>> probabilities_path(Path("a_labels.tif")).name, probabilities_path(Path("b.nii.gz")).name
-    ('a_probabilities.tif', 'b_probabilities.nii.gz')
-    """
-    ending = next((e for e in (".nii.gz", ".nii") if labels.name.lower().endswith(e)), labels.suffix)
-    stem = labels.name[: len(labels.name) - len(ending)]
-    name = stem.removesuffix("_labels").removesuffix("_classes") or stem
-    return labels.with_name(f"{name}_probabilities{ending}")

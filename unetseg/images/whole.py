@@ -127,6 +127,8 @@ def _write(path: Path, pages: NDArray[Any], axes: str, scale: Scale, mark: Mark 
         options = {"ome": True, "metadata": ome_metadata(axes, scale), **resolution_per_cm(scale)}
     else:
         options = {"metadata": {"axes": axes}, **resolution_per_cm(scale)}
+    if "imagej" in options and mark is not None and "meaning" in mark:
+        options["metadata"]["Info"] = mark["meaning"]  # Fiji: Image > Show Info
     options["extratags"] = tiff_tags(mark)
     with replacing(path) as temporary:
         tifffile.imwrite(temporary, pages, compression="zlib", photometric="minisblack", **options)

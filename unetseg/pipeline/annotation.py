@@ -20,6 +20,7 @@ from unetseg.images.whole import read_stack, write_stack
 from unetseg.pipeline.auto import DERIVED, derive_settings, downsampling, largest_crop
 from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.settings import DataSettings, Experiment, LabelSettings, TargetSettings, TrainSettings
+from unetseg.uncertainty import entropy
 
 Zero = Literal["not annotated", "background"]
 NOT_ANNOTATED, BACKGROUND, OBJECT = 0, 1, 2
@@ -132,9 +133,8 @@ def _crop(experiment: Experiment, side: int) -> tuple[int, ...]:
 
 
 def uncertainty(model: Model, image: NDArray[Any]) -> float:
-    """How uncertain the model is about an image (c, y, x), 0…1: the mean entropy of its pixels' classes."""
-    maps = np.clip(model.probabilities(image, "image", PredictSettings()), 1e-7, 1)
-    return float(-(maps * np.log(maps)).sum(0).mean() / np.log(len(maps)))
+    """How uncertain the model is about an image (c, y, x), 0…1: the mean entropy of its pixels."""
+    return float(entropy(model.probabilities(image, "image", PredictSettings())).mean())
 
 
 def most_uncertain(

@@ -23,7 +23,9 @@ from unetseg.measurements import Columns, measure_objects
 from unetseg.tasks.pairing import pair_names
 
 TABLES = (".csv", ".parquet")
-COLUMN = re.compile(r"file|frame|id|solidity|eccentricity|touches_border|\w+_(px|um|um2|um3|deg|c\d+)")
+COLUMN = re.compile(
+    r"file|frame|id|solidity|eccentricity|touches_border|uncertainty|\w+_(px|um|um2|um3|deg|c\d+)"
+)
 
 
 @dataclass(frozen=True)

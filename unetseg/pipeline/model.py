@@ -20,6 +20,7 @@ from unetseg.calibration import calibrated
 from unetseg.device import one_thread
 from unetseg.errors import UserError
 from unetseg.inference.batch_size import fitting_batch
+from unetseg.inference.dropout_draws import DropoutDraws
 from unetseg.inference.engines import InferenceNet, choose_engine, describe_engine, prepare
 from unetseg.inference.memory import choose_grid
 from unetseg.inference.predict import predict
@@ -235,6 +236,14 @@ def pruned(model: Model, level: int) -> Model:
         raise UserError(f"level {level}: a network {name!r} cannot be pruned, only 'unet++' can.")
     options = {**model.recipe.net, "depth": level, "deep_supervision": False}
     return replace(model, recipe=replace(model.recipe, net=options), net=model.net.pruned(level))
+
+
+def with_dropout_draws(model: Model, draws: int) -> Model:
+    """The model with the mean of so many draws of its network's dropout; see `DropoutDraws`.
+
+    Raises UserError for a network without dropout.
+    """
+    return replace(model, net=DropoutDraws(model.net, draws))
 
 
 def save_model(path: Path, recipe: Recipe, net: Net, metadata: dict[str, Any]) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from unetseg.errors import UserError
 from unetseg.images.formats import is_volume_file
+from unetseg.images.kept_maps import PROBABILITIES, UNCERTAINTY, MapType
 from unetseg.pipeline.model import DEFAULT_MEMORY, PredictSettings
 from unetseg.pipeline.result_names import Target
 
-ProbabilityType = Literal["uint8", "float16", "float32"]
 LABELS = (
     "threshold",
     "seed_threshold",
@@ -36,19 +36,21 @@ OF_IMAGES = (
 class PredictOptions:
     """The options of a prediction, named as on the command line; the defaults are those of the command.
 
-    measure requests a table of the objects, roi their outlines as one of `exports.FORMATS`.
+    uncertainty requests its map and a table of the objects' means, measure a table of the objects, roi their
+    outlines as one of `exports.FORMATS`.
     series, pyramid_level, channel, plane and axes choose what is read from a file; grey converts RGB;
     pixel_size (µm) replaces the file's own. scale is the factor by which the image is resized for the
     network; rescale takes it from the pixel sizes of image and training; diameter is that of the objects
     in pixels, for models that were trained at one object size. threshold … test_time_augmentation, if
     given, replace the model's label settings; label_type is one of `model.LABEL_TYPES`. memory in bytes,
     tile in pixels (0 = from memory), batch in tiles (0 = from a GPU's free memory). trust_code: run a
-    package's TorchScript.
+    package's TorchScript. dropout_draws: average over so many draws of the network's dropout (None: none).
     """
 
     challenge: bool = False
     probabilities: bool = False
-    probability_type: ProbabilityType | None = None
+    uncertainty: bool = False
+    probability_type: MapType | None = None
     pictures: bool = False
     measure: bool = False
     roi: str | None = None
@@ -80,6 +82,7 @@ class PredictOptions:
     median_radius: int | None = None
     test_time_augmentation: int | None = None
     others: tuple[Path, ...] = ()
+    dropout_draws: int | None = None
     level: int | None = None
     trust_code: bool = False
 
@@ -109,6 +112,17 @@ class PredictOptions:
         given = {option: getattr(self, option) for option in LABELS}
         return {setting: value for setting, value in given.items() if value is not None}
 
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """The maps that are written beside the labels."""
+        asked = {PROBABILITIES: self.probabilities, UNCERTAINTY: self.uncertainty}
+        return tuple(name for name, wanted in asked.items() if wanted)
+
+    @property
+    def uncertain_objects(self) -> bool:
+        """Whether the uncertainty of each object is wanted; a mask has no objects."""
+        return self.uncertainty and self.label_type != "mask"
+
     def check(self, target: Target, *, volumes: bool) -> None:
         """Raise UserError, naming the option, for an option that this result does not take."""
         given = {f.name for f in fields(self) if getattr(self, f.name) != f.default}
@@ -123,11 +137,11 @@ class PredictOptions:
         if volumes:
             for names in OF_IMAGES:
                 yield names, "a network of volumes predicts each file as a whole and does not take it"
-        if not self.probabilities:
-            yield ["probability_type"], "goes with --probabilities"
+        if not self.probabilities and not self.uncertainty:
+            yield ["probability_type"], "goes with --probabilities and --uncertainty"
         if self.challenge:
             reason = "a challenge's result only holds label images"
-            yield ["probabilities", "pictures", "measure", "roi"], reason
+            yield ["probabilities", "uncertainty", "pictures", "measure", "roi"], reason
         if self.label_type == "mask":
             yield ["measure", "roi"], "a mask has no object ids; leave out --as mask"
         if self.skip_damaged:
@@ -137,7 +151,8 @@ class PredictOptions:
         if not zarr:
             yield ["copy_image"], f"needs an OME-Zarr (--out NAME.ome.zarr), not {out}"
         if target.streamed and not zarr:
-            yield ["probabilities"], f"an OME-TIFF only holds labels; give --out NAME.ome.zarr, not {out}"
+            reason = f"an OME-TIFF only holds labels; give --out NAME.ome.zarr, not {out}"
+            yield ["probabilities", "uncertainty"], reason
         if not target.streamed:
             reason = f"several processes write an OME-Zarr or OME-TIFF (--out NAME.ome.zarr), not {out}"
             yield ["workers", "scheduler"], reason

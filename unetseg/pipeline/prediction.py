@@ -9,17 +9,18 @@ from pathlib import Path
 from unetseg.device import choose_device
 from unetseg.errors import UserError
 from unetseg.images import LazyImage, open_image
+from unetseg.images.kept_maps import MapType, map_path
 from unetseg.images.marks import existing_mark
-from unetseg.images.stack_store import probabilities_path
+from unetseg.inference.dropout_draws import DropoutDraws
 from unetseg.inference.exported_net import ExportedNet
 from unetseg.pipeline.events import Note
 from unetseg.pipeline.exporting import outlines_path
 from unetseg.pipeline.image_notes import image_notes
 from unetseg.pipeline.measuring import check_table_name
-from unetseg.pipeline.model import Model, average_models, labelled_as, pruned
+from unetseg.pipeline.model import Model, average_models, labelled_as, pruned, with_dropout_draws
 from unetseg.pipeline.object_size import ALLOWED_SCALES, as_factors, scale_of_image
-from unetseg.pipeline.predict_options import PredictOptions, ProbabilityType
-from unetseg.pipeline.result_exports import table_path, write_outlines
+from unetseg.pipeline.predict_options import PredictOptions
+from unetseg.pipeline.result_exports import table_paths, write_outlines
 from unetseg.pipeline.result_names import Target, challenge_targets, find_targets
 from unetseg.pipeline.result_picture import picture_path, write_result_picture
 from unetseg.pipeline.result_source import open_source
@@ -44,10 +45,8 @@ def choose_targets(model: Model, images: Sequence[Path], out: Path, options: Pre
     of one name, and results that would replace a file that is not ours.
     """
     volumes = model.net.dims == 3
-    if (options.workers > 1 or options.scheduler) and any(
-        isinstance(m.net, ExportedNet) for m in (model, *model.others)
-    ):
-        raise UserError("--workers: a bioimage.io package is predicted by one process. Leave the option out.")
+    if options.workers > 1 or options.scheduler:
+        _check_workers(model)
     if options.challenge:
         targets = challenge_targets(images, out)
     else:
@@ -58,8 +57,8 @@ def choose_targets(model: Model, images: Sequence[Path], out: Path, options: Pre
             raise UserError(f"{target.out}: a 3D network writes TIFF or NIfTI. Give a folder.")
         for path in _results(target, options):
             existing_mark(path)
-    if options.measure:
-        check_table_name(table_path(out))
+    for table in table_paths(out, options).values():
+        check_table_name(table)
     return targets
 
 
@@ -127,14 +126,16 @@ def make_request(model: Model, target: Target, options: PredictOptions) -> Reque
     """The request for one image."""
     image = open_source(target, options)
     mask = None if options.mask is None else open_image(options.mask)
-    default: ProbabilityType = "uint8" if target.streamed else "float32"
+    kept: MapType = options.probability_type or ("uint8" if target.streamed else "float32")
     return Request.of(
         model,
         image,
         options.settings,
         skipping=Skipping(options.skip_below, mask, options.skip_damaged),
         outputs=OptionalOutputs(
-            (options.probability_type or default) if options.probabilities else None, options.copy_image
+            probabilities=kept if options.probabilities else None,
+            image=options.copy_image,
+            uncertainty=kept if options.uncertainty else None,
         ),
         scale=_scale(image, model, options),
         chunked=target.streamed,
@@ -172,8 +173,8 @@ def _scale(image: LazyImage, model: Model, options: PredictOptions) -> tuple[flo
 def _results(target: Target, options: PredictOptions) -> list[Path]:
     """The files that a prediction writes; an existing one must be ours."""
     paths = [target.out]
-    if options.probabilities and not target.streamed:
-        paths.append(probabilities_path(target.out))
+    if not target.streamed:
+        paths += [map_path(target.out, name) for name in options.maps]
     if options.pictures:
         paths.append(picture_path(target.out))
     if options.roi:
@@ -185,4 +186,15 @@ def _one_model(run: Path, options: PredictOptions) -> Model:
     model = read_model(run, choose_device(options.device), trust_code=options.trust_code)
     if options.level is not None:
         model = pruned(model, options.level)
+    if options.dropout_draws is not None:
+        model = with_dropout_draws(model, options.dropout_draws)
     return labelled_as(model.with_labels(**options.labels), options.label_type)
+
+
+def _check_workers(model: Model) -> None:
+    """Raise UserError for a model that cannot be sent to other processes."""
+    nets = [m.net for m in (model, *model.others)]
+    if any(isinstance(net, ExportedNet) for net in nets):
+        raise UserError("--workers: a bioimage.io package is predicted by one process. Leave the option out.")
+    if any(isinstance(net, DropoutDraws) for net in nets):
+        raise UserError("--workers: --dropout-draws are computed by one process. Leave one of them out.")

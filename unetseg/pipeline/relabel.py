@@ -15,12 +15,12 @@ from unetseg.errors import UserError
 from unetseg.files import plain_stem
 from unetseg.images import LazyImage, open_image
 from unetseg.images.formats import image_files, is_volume_file
+from unetseg.images.kept_maps import PROBABILITIES
 from unetseg.images.lazy import fingerprint
 from unetseg.images.marks import FILE as MARK_FILE
 from unetseg.images.marks import Mark, existing_mark, read_mark
 from unetseg.images.ngff import read_attributes
 from unetseg.images.nifti import read_volume, volume_ending, write_volume
-from unetseg.images.ome_zarr import PROBABILITIES
 from unetseg.images.whole import label_dtype
 from unetseg.images.zarrs import is_zarr
 from unetseg.pipeline.model import Model, in_files

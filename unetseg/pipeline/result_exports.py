@@ -1,8 +1,8 @@
-"""What `predict` makes of its labels beside them: outlines for other programs, and a table."""
+"""What `predict` makes of its labels beside them: outlines for other programs, and tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from unetseg.files import plain_stem
@@ -13,8 +13,10 @@ from unetseg.pipeline.measuring import Measured, measure_pages, measure_volume
 from unetseg.pipeline.predict_options import PredictOptions
 from unetseg.pipeline.result_names import FILES, Target
 from unetseg.pipeline.result_source import open_source
+from unetseg.pipeline.uncertain_objects import uncertain_objects
 
-TABLE = "measurements.csv"
+MEASUREMENTS, UNCERTAINTIES = "measurements.csv", "uncertainty.csv"
+"""Names of the tables."""
 
 
 def write_outlines(labels: Path, kind: str) -> None:
@@ -27,20 +29,40 @@ def write_outlines(labels: Path, kind: str) -> None:
         export_labels(labels, out, kind)
 
 
-def measure_result(target: Target, options: PredictOptions, *, volumes: bool) -> Iterator[Measured]:
-    """The objects of a complete result, page by page, with the grey values of its image."""
+def result_tables(target: Target, options: PredictOptions, *, volumes: bool) -> dict[str, list[Measured]]:
+    """The objects of a complete result, page by page, for each table that is wanted, by its name."""
+    tables: dict[str, list[Measured]] = {}
+    if options.uncertain_objects:
+        tables[UNCERTAINTIES] = uncertain_objects(target.out, volumes=volumes)
+    if options.measure:
+        more = [one.columns for one in tables.get(UNCERTAINTIES, [])]
+        found = _measured(target, options, volumes=volumes)
+        pairs = zip(found, more or [{}] * len(found), strict=True)
+        tables[MEASUREMENTS] = [replace(one, columns=one.columns | extra) for one, extra in pairs]
+    return tables
+
+
+def table_paths(out: Path, options: PredictOptions) -> dict[str, Path]:
+    """Where the tables of a prediction into `out`, a folder or a single result, go, by their names."""
+    asked = {MEASUREMENTS: options.measure, UNCERTAINTIES: options.uncertain_objects}
+    return {name: _table_path(out, name) for name, wanted in asked.items() if wanted}
+
+
+def _measured(target: Target, options: PredictOptions, *, volumes: bool) -> list[Measured]:
+    """The objects of a complete result with the grey values of its image."""
     if volumes:
-        yield measure_volume(target.out, target.image)
-    else:
-        yield from measure_pages(target.out, open_source(target, options))
+        return [measure_volume(target.out, target.image)]
+    return list(measure_pages(target.out, open_source(target, options)))
 
 
-def table_path(out: Path) -> Path:
-    """Where the table of a prediction into `out`, a folder or a single result, goes.
+def _table_path(out: Path, name: str) -> Path:
+    """The table of that name.
 
-    >>> table_path(Path("predictions")).as_posix(), table_path(Path("a.ome.zarr")).name
-    ('predictions/measurements.csv', 'a_measurements.csv')
+    >>> _table_path(Path("predictions"), "measurements.csv").as_posix()
+    'predictions/measurements.csv'
+    >>> _table_path(Path("a.ome.zarr"), "uncertainty.csv").name
+    'a_uncertainty.csv'
     """
     if out.name.lower().endswith(FILES) or is_zarr(out):
-        return out.with_name(f"{plain_stem(out).removesuffix('_labels')}_{TABLE}")
-    return out / TABLE
+        return out.with_name(f"{plain_stem(out).removesuffix('_labels')}_{name}")
+    return out / name

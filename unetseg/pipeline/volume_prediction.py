@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from unetseg import __version__
 from unetseg.figures import write_overlay
 from unetseg.files import remove_leftovers
+from unetseg.images.kept_maps import PROBABILITIES, map_path, meaning
 from unetseg.images.lazy import fingerprint
 from unetseg.images.marks import Mark, existing_mark
 from unetseg.images.nifti import read_volume, write_volume
-from unetseg.images.stack_store import probabilities_path
 from unetseg.images.whole import Stack, label_dtype
 from unetseg.locks import locked
 from unetseg.pipeline.events import Note
@@ -27,12 +27,13 @@ from unetseg.pipeline.result_names import Target
 from unetseg.pipeline.result_picture import picture_path
 from unetseg.streaming.journal import check_same
 from unetseg.streaming.work import Resumed, Summary, TileDone
+from unetseg.uncertainty import entropy
 
 
 def predict_volume(
     model: Model, target: Target, options: PredictOptions
 ) -> Iterator[Note | Resumed | TileDone | Summary]:
-    """Labels of a volume (and probabilities, a picture); only a summary if they exist already."""
+    """Labels of a volume (and maps, a picture); only a summary if they exist already."""
     with locked(target.out):
         remove_leftovers(target.out.parent)
         settings = _settings(model, target, options)
@@ -77,9 +78,11 @@ def _write(
     mark: Mark,
 ) -> None:
     """The labels last: if they exist, everything else does."""
-    if options.probabilities:
+    for name in options.maps:
         maps = probabilities[1] if len(probabilities) == 2 else probabilities
-        write_volume(probabilities_path(target.out), maps, source, mark)
+        values = maps if name == PROBABILITIES else entropy(probabilities)
+        about = mark | {"meaning": meaning(name, values.dtype)}
+        write_volume(map_path(target.out, name), values, source, about)
     write_volume(target.out, label_dtype(labels), source, mark)
     if options.pictures:
         noun = "classes" if labels.dtype == np.uint8 else "objects"
@@ -99,11 +102,11 @@ def _settings(model: Model, target: Target, options: PredictOptions) -> dict[str
         **asdict(options.settings),
         "engine": model.engines(options.settings),
         "device": model.device.type,
-        "probabilities": options.probabilities,
+        "maps": list(options.maps),
     }
 
 
 def _beside(target: Target, options: PredictOptions) -> list[Path]:
     """What is written beside the labels."""
-    paths = [probabilities_path(target.out)] if options.probabilities else []
+    paths = [map_path(target.out, name) for name in options.maps]
     return [*paths, picture_path(target.out)] if options.pictures else paths

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from unetseg.errors import UserError
 from unetseg.images import LazyImage
+from unetseg.images.kept_maps import PROBABILITIES, UNCERTAINTY, MapSpec, MapType
 from unetseg.images.rescale import nearest, rescaled
 from unetseg.inference.engines import describe_engine
 from unetseg.pipeline.model import Model, PredictSettings
@@ -34,10 +35,10 @@ class Store(Protocol):
     def read(self, plane: int, y: slice, x: slice) -> Map:
         """Labels of any region."""
 
-    def write_probabilities(self, plane: int, y: slice, x: slice, maps: Map) -> Map:
-        """Write (k, y, x) on chunk borders; returns the values as they are stored."""
+    def write_map(self, name: str, plane: int, y: slice, x: slice, values: Map) -> Map:
+        """Write (k, y, x) of a map on chunk borders; returns the values as they are stored."""
 
-    def read_probabilities(self, plane: int, y: slice, x: slice) -> Map:
+    def read_map(self, name: str, plane: int, y: slice, x: slice) -> Map:
         """The values as they are stored."""
 
     def scratch(self, name: str, dtype: DTypeLike) -> Any:
@@ -52,10 +53,16 @@ class Store(Protocol):
 
 @dataclass(frozen=True)
 class OptionalOutputs:
-    """What a result holds besides labels: probabilities of a dtype (None: none), a copy of the image."""
+    """What a result holds besides labels: maps of a dtype (None: none), a copy of the image."""
 
-    probabilities: Literal["uint8", "float16", "float32"] | None = None
+    probabilities: MapType | None = None
     image: bool = False
+    uncertainty: MapType | None = None
+
+    def maps(self, classes: int) -> dict[str, MapSpec]:
+        """The maps of a model of so many classes, by name."""
+        asked = ((PROBABILITIES, classes, self.probabilities), (UNCERTAINTY, 1, self.uncertainty))
+        return {name: MapSpec(channels, dtype) for name, channels, dtype in asked if dtype is not None}
 
 
 @dataclass(frozen=True)
@@ -161,8 +168,14 @@ class Request:
             "mask": None if self.skipping.mask is None else self.skipping.mask.identity,
             "skip-damaged": self.skipping.damaged,
             "probabilities": self.outputs.probabilities,
+            "uncertainty": self.outputs.uncertainty,
             "copy-image": self.outputs.image,
         }
+
+    @property
+    def maps(self) -> dict[str, MapSpec]:
+        """The maps that are kept beside the labels."""
+        return self.outputs.maps(self.model.recipe.classes)
 
     @property
     def scratch(self) -> tuple[tuple[str, DTypeLike], ...]:
@@ -231,8 +244,8 @@ class PlaneJob:
         if step == "flood":
             names = ["flooded"]
         data = [self.scratch(name, region) for name in names] or [job.store.read(self.number, *region)]
-        if step == "predict" and job.outputs.probabilities:
-            data.append(job.store.read_probabilities(self.number, *region))
+        if step == "predict":
+            data += [job.store.read_map(name, self.number, *region) for name in job.maps]
         return data
 
     def scratch(self, name: str, window: Region) -> Map:

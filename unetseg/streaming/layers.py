@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from unetseg.errors import UserError
 from unetseg.images import LazyImage
+from unetseg.images.kept_maps import PROBABILITIES
 from unetseg.images.ome_zarr import open_labels
 from unetseg.images.rescale import nearest_resized
 from unetseg.pipeline.model import Model, PredictSettings
@@ -105,7 +106,8 @@ def _in_memory(
     events = make_result(request.job(store, MemoryJournal()))
     if not _finished(request, events, shown, progress, stopped):
         return None
-    kept = KeptProbabilities(request.model, store.maps, source.shape[1:]) if store.maps.size else None
+    maps = store.maps.get(PROBABILITIES)
+    kept = None if maps is None else KeptProbabilities(request.model, maps, source.shape[1:])
     return LayerLabels(store.labels.reshape(shape), kept)
 
 

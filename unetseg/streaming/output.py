@@ -19,9 +19,10 @@ from unetseg import __version__
 from unetseg.errors import UserError
 from unetseg.files import remove_leftovers
 from unetseg.images.disk_space import PYRAMID, check_space, label_bytes
+from unetseg.images.kept_maps import map_path
 from unetseg.images.marks import Mark, existing_mark
 from unetseg.images.ome_zarr import SCRATCH, LabelStore, check_unfinished, tidy, unfinished
-from unetseg.images.stack_store import StackStore, probabilities_path
+from unetseg.images.stack_store import StackStore
 from unetseg.images.tiff_pyramid import TiffPyramidStore
 from unetseg.locks import locked
 from unetseg.streaming.job import Job, Request
@@ -74,10 +75,10 @@ def open_job(request: Request, out: Path, *, overwrite: bool = False) -> Job | S
     mark = existing_mark(out)
     if is_streamed(out):
         return _streamed_job(request, out, mark, overwrite=overwrite)
-    beside = existing_mark(probabilities_path(out)) if request.outputs.probabilities else mark
+    beside = [existing_mark(map_path(out, name)) for name in request.maps]
     if mark is not None and not overwrite:
         check_same(out, mark["settings"], request.settings)
-        if beside is not None:
+        if None not in beside:
             return Summary.of(mark["summary"])
     return request.job(stack_store(request, out), MemoryJournal())
 
@@ -125,30 +126,26 @@ def _streamed_job(request: Request, out: Path, mark: Mark | None, *, overwrite: 
 
 def _create(request: Request, out: Path) -> LabelStore:
     """An empty store."""
-    recipe, probabilities = request.model.recipe, request.outputs.probabilities
-    classes = recipe.kind == "classes"
+    classes = request.model.recipe.kind == "classes"
     return (LabelStore if _is_zarr(out) else TiffPyramidStore).create(
         out,
         request.source,
         chunk=request.plan.chunk,
         kind="classes" if classes else "labels",
         dtype=np.uint8 if classes else np.uint32,
-        classes=recipe.classes if probabilities else 0,
-        probabilities=probabilities or "uint8",
+        maps=request.maps,
         predicted=request.image.shape[1:],
     )
 
 
 def stack_store(request: Request, out: Path | None) -> StackStore:
     """An empty store in memory, written to `out`, if given, when it is complete."""
-    recipe, probabilities = request.model.recipe, request.outputs.probabilities
     return StackStore(
         out,
         request.source,
         request.image.shape[1:],
-        dtype=np.uint8 if recipe.kind == "classes" else np.uint32,
-        classes=recipe.classes if probabilities else 0,
-        probabilities=probabilities or "float32",
+        dtype=np.uint8 if request.model.recipe.kind == "classes" else np.uint32,
+        maps=request.maps,
     )
 
 
@@ -157,8 +154,7 @@ def _bytes_needed(request: Request) -> int:
     c, y, x = request.image.shape
     pixels = len(request.image.planes) * y * x
     core = 4 * pixels if request.labels.seed_threshold > 0 else 0
-    kept = request.outputs.probabilities
-    maps = pixels * request.model.recipe.classes * np.dtype(kept).itemsize if kept else 0
+    maps = pixels * sum(k * np.dtype(kind).itemsize for k, kind in request.maps.values())
     copy = pixels * c * request.source.dtype.itemsize if request.outputs.image else 0
     return 3 * label_bytes(pixels) + core + int((maps + copy) * PYRAMID)
 

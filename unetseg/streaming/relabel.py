@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from unetseg.images import LazyImage
+from unetseg.images.kept_maps import as_fractions
 from unetseg.pipeline.model import DEFAULT_MEMORY, Model
 from unetseg.streaming.job import LABELS_ALONE, NOTHING_SKIPPED, PlaneJob, Request
 from unetseg.streaming.plan import CHUNK, Plan
@@ -52,7 +53,7 @@ def as_probabilities(stored: NDArray[np.generic]) -> NDArray[np.float32]:
     >>> as_probabilities(np.array([[0, 255]], np.uint8)).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
-    maps = stored.astype(np.float32) / np.float32(255 if stored.dtype == np.uint8 else 1)
+    maps = as_fractions(stored)
     return np.concatenate([1 - maps, maps]) if len(maps) == 1 else maps
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from skimage.segmentation import expand_labels
 
 from unetseg.calibration import calibrated
+from unetseg.images.kept_maps import PROBABILITIES
 from unetseg.inference.predict import stream
 from unetseg.inference.reduce import Reduce, everything, most_probable, not_first_class, second_class
 from unetseg.pipeline.model import Model, PredictSettings, in_files
@@ -30,6 +31,7 @@ from unetseg.streaming.source import NetworkInput, Pixels, Region, Repaired
 from unetseg.streaming.stitch import TileComponents, split
 from unetseg.streaming.threads import PixelBudget
 from unetseg.tiles import Tile, TileGrid, inside, read_mirrored, widened
+from unetseg.uncertainty import entropy
 
 Map = NDArray[Any]
 Kept = dict[int, NDArray[np.bool_]]
@@ -63,7 +65,7 @@ def keep_prediction(
         sums, columns = _keep_classes(plane, index, found, keep), Record()
     else:
         sums, columns = _keep_components(plane, index, found, keep)
-    sums += _keep_probabilities(plane, index, found, keep)
+    sums += _keep_maps(plane, index, found, keep)
     plane.write_record("predict", index, {**record, **columns, "checksums": np.array(sums)})
 
 
@@ -103,7 +105,7 @@ def reduction(job: Request) -> Reduce:
     """What the device makes of probabilities: the class or the foreground, where no more is needed."""
     recipe, labels = job.model.recipe, job.labels
     changed = recipe.calibration or recipe.downsample > 1 or labels.median_radius or job.model.others
-    if changed or job.outputs.probabilities is not None:
+    if changed or job.maps:
         return everything
     if recipe.kind == "classes":
         own = recipe.classes == 2 and labels.threshold != 0.5
@@ -235,15 +237,18 @@ def _keep_components(
     return [checksum(arrays[name]) for name, _ in plane.job.scratch], columns
 
 
-def _keep_probabilities(plane: PlaneJob, index: int, maps: Map | None, keep: NDArray[np.bool_]) -> list[int]:
-    """Write a tile's probabilities (0 where none are wanted), if they are kept; returns their checksum."""
-    if plane.job.outputs.probabilities is None:
-        return []
-    found = np.zeros((plane.job.model.recipe.classes, *keep.shape), np.float32)
-    if maps is not None:
-        np.copyto(found, maps, where=keep)
-    region = plane.partition[index]
-    return [checksum(plane.job.store.write_probabilities(plane.number, *region, found))]
+def _keep_maps(plane: PlaneJob, index: int, found: Map | None, keep: NDArray[np.bool_]) -> list[int]:
+    """Write a tile's maps that are kept (0 where nothing is predicted); returns their checksums.
+
+    found: the probabilities (k, y, x).
+    """
+    sums, region = [], plane.partition[index]
+    for name, spec in plane.job.maps.items():
+        values = np.zeros((spec.channels, *keep.shape), np.float32)
+        if found is not None:
+            np.copyto(values, found if name == PROBABILITIES else entropy(found)[None], where=keep)
+        sums.append(checksum(plane.job.store.write_map(name, plane.number, *region, values)))
+    return sums
 
 
 def _columns(name: str, table: TileComponents) -> Record:
