@@ -108,7 +108,7 @@ def test_the_installed_command_ends_with_2_and_one_line() -> None:
 # Mistakes -----------------------------------------------------------------------------------------
 
 MISTAKES = {
-    "trian x.toml": "No such command 'trian'. Did you mean 'train'? See unetseg --help.",
+    "trian x.toml": "No such command 'trian'. (Did you mean one of: 'track', 'train'?) See unetseg --help.",
     "train --dta x": "'--data'",
     "train": "give one of: an EXPERIMENT.toml, --data FOLDER, or --resume RUN.",
     "train x.toml --data FOLDER": "give one of",

@@ -61,6 +61,7 @@ HOMES = {
     "elasticdeform": {"augment"},
     "filelock": {"locks"},
     "jinja2": {"report"},
+    "laptrack": {"pipeline"},
     "magicgui": {"napari"},
     "matplotlib": {"figures"},
     "monai": {"nets"},
@@ -141,7 +142,7 @@ def test_the_default_path_needs_no_optional_package() -> None:
         "unetseg.reproduce.demo, unetseg.pipeline.evaluate, unetseg.report, unetseg.sharing.export\n"
         "print(*sorted({m.split('.')[0] for m in sys.modules} "
         "& {'albumentations', 'cv2', 'elasticdeform', 'monai', 'nibabel', 'edt', 'ctc_metrics', 'zarr', "
-        "'dask', 'distributed', 'pooch', 'requests', 'bioimageio', 'onnx', 'onnxruntime'}))"
+        "'dask', 'distributed', 'pooch', 'requests', 'bioimageio', 'onnx', 'onnxruntime', 'laptrack'}))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == []

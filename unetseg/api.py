@@ -14,6 +14,7 @@ from unetseg.errors import UserError
 from unetseg.images import open_image
 from unetseg.images.arrays import array_image
 from unetseg.images.ome_zarr import open_labels
+from unetseg.images.whole import label_dtype
 from unetseg.models import find_model
 from unetseg.pipeline.annotation import (
     annotated_experiment,
@@ -24,6 +25,7 @@ from unetseg.pipeline.annotation import (
 from unetseg.pipeline.auto import derive_experiment as _derive_experiment
 from unetseg.pipeline.auto import resolve_file
 from unetseg.pipeline.decisions import same_request
+from unetseg.pipeline.linking import LinkSettings, link_objects
 from unetseg.pipeline.measuring import summarise, write_measurements
 from unetseg.pipeline.measuring_arrays import export_array, measure_array
 from unetseg.pipeline.model import (
@@ -40,6 +42,8 @@ from unetseg.pipeline.run_experiment import Event, run_experiment
 from unetseg.pipeline.tune_run import TuneResult, tune_model
 from unetseg.run import Run
 from unetseg.scores import score
+from unetseg.scores.overlap import check_labels
+from unetseg.scores.tracks import Track
 from unetseg.settings import Experiment
 from unetseg.sharing.description import About
 from unetseg.sharing.export import Export, Format, export_model
@@ -55,6 +59,8 @@ __all__ = [
     "Export",
     "Prediction",
     "Step",
+    "Track",
+    "Tracked",
     "annotated_experiment",
     "annotation_classes",
     "average",
@@ -73,6 +79,7 @@ __all__ = [
     "relabel",
     "score",
     "summarise",
+    "track",
     "train",
     "tune",
     "with_label_settings",
@@ -86,6 +93,13 @@ class Prediction(NamedTuple):
 
     labels: NDArray[Any]
     probabilities: NDArray[np.float32]
+
+
+class Tracked(NamedTuple):
+    """labels (t, *yx) with the ids of the tracks, uint16 or uint32; tracks: see `Track`."""
+
+    labels: NDArray[Any]
+    tracks: tuple[Track, ...]
 
 
 def read_experiment(path: str | Path, *, fold: str | None = None) -> Experiment:
@@ -219,6 +233,32 @@ def relabel(model: Model, probabilities: NDArray[np.float32], **labels: Any) -> 
     its probabilities were brought to the image's size.
     """
     return relabelled(model, **labels).labels(as_probabilities(probabilities))
+
+
+def track(
+    labels: NDArray[Any],
+    *,
+    spacing: tuple[float, ...] | None = None,
+    max_distance: float | None = None,
+    max_gap: int = 3,
+    divisions: bool = True,
+) -> Tracked:
+    """Follow the objects of a film, as `unetseg track` does; needs the package laptrack.
+
+    labels: (t, y, x) or (t, z, y, x) object ids, 0 background, numbered independently in every frame.
+    spacing: pixel size along y, x or z, y, x, where they differ; max_distance: in pixels along x, that an
+    object moves between frames at most, by default judged by the objects; max_gap: frames in which
+    one may be missing; divisions: whether objects divide.
+    """
+    if labels.ndim not in (3, 4) or len(labels) < 2:
+        raise UserError(
+            f"labels of shape {labels.shape}: give a film, (t, y, x) or (t, z, y, x), of 2 frames."
+        )
+    check_labels(labels, "film", lowest=0)
+    frames = labels.astype(np.int64)
+    settings = LinkSettings(max_distance, max_gap, divisions)
+    found = link_objects(((frame, None) for frame in frames), settings, spacing)
+    return Tracked(label_dtype(np.stack([found.relabel(f, t) for t, f in enumerate(frames)])), found.tracks)
 
 
 def export(

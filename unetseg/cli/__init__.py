@@ -16,6 +16,7 @@ from unetseg.cli.predict_commands import predict
 from unetseg.cli.relabel_commands import relabel
 from unetseg.cli.score_commands import nets, report, score
 from unetseg.cli.settings_commands import settings
+from unetseg.cli.track_commands import track
 from unetseg.cli.train_commands import demo, reproduce, show, train
 from unetseg.cli.tune_commands import tune
 from unetseg.errors import UserError, first_line, ran_out_of_memory
@@ -37,6 +38,7 @@ __all__ = [
     "score",
     "settings",
     "show",
+    "track",
     "train",
     "tune",
 ]

@@ -14,7 +14,7 @@ from unetseg import __version__
 from unetseg.allocator import WITH_TORCH, WITHOUT_TORCH, check_address_space, keep_freed_memory
 from unetseg.files import check_name
 
-LIGHT = {"data", "export-labels", "measure", "models", "score"}
+LIGHT = {"data", "export-labels", "measure", "models", "score", "track"}
 """Commands that do not load PyTorch, so that they run in a third of the memory."""
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
 

@@ -13,6 +13,7 @@ from unetseg.errors import UserError
 from unetseg.images.whole import Stack
 from unetseg.tasks.label_formats import holds_objects, read_labels
 from unetseg.tasks.label_planes import MOST_ID, label_plane
+from unetseg.tasks.label_statistics import LabelStatistics, label_statistics
 
 
 def read_label_file(path: Path, *, volumes: bool = False, like: Stack | None = None) -> Stack:
@@ -54,6 +55,20 @@ def one_plane(found: Stack, z: int) -> Stack:
     if z >= len(found.pixels):
         raise UserError(f"{found.path}: has {len(found.pixels)} planes, but the truth annotates plane {z}.")
     return replace(found, pixels=found.pixels[z : z + 1])
+
+
+def check_no_image(pixels: NDArray[Any], name: str) -> LabelStatistics:
+    """The statistics of label pixels (c, *yx).
+
+    Raises UserError for grey values, so that an image given instead of its labels is noticed.
+    """
+    found = label_statistics(pixels, (), name)
+    if found.grey:
+        raise UserError(
+            f"{name}: {len(found.values)} values in {found.components} pieces: an image, not labels. "
+            "Give the label image that was predicted from it."
+        )
+    return found
 
 
 def size_text(stack: Stack) -> str:

@@ -16,7 +16,7 @@ from unetseg.evaluation.by_kind import Pair, score_pairs
 from unetseg.evaluation.challenge_folders import score_challenge
 from unetseg.evaluation.challenges import inside_border
 from unetseg.evaluation.em_sections import is_probability_map, score_sections
-from unetseg.evaluation.label_files import one_plane, read_label_pair, size_text
+from unetseg.evaluation.label_files import check_no_image, one_plane, read_label_pair, size_text
 from unetseg.evaluation.paired_predictions import CHALLENGE_TRUTH, FilePair, pair_files, pair_stem
 from unetseg.evaluation.scoring import Scoring
 from unetseg.evaluation.truth_meaning import by_rank, ids_agree, truth_rule
@@ -155,7 +155,7 @@ def _pairs(files: Sequence[FilePair], rule: LabelRule, data: DataSettings) -> It
 def _challenge_pair(true: Stack, found: Stack) -> Pair:
     """A frame of a challenge: a plane, partly annotated perhaps, or a volume, whose objects are 3-D."""
     if len(true.pixels) == 1:
-        _check_labels(found.pixels[0], str(found.path))
+        check_no_image(found.pixels[0], str(found.path))
         plane = label_plane(found.pixels[0], str(found.path)).astype(np.int32)
         return true.path.stem, read_truth(true.path), plane
     volumes = [np.stack([label_plane(page, str(s.path)) for page in s.pixels]) for s in (true, found)]
@@ -174,20 +174,10 @@ def _counted(
 def _predicted(pixels: np.ndarray, rule: LabelRule, name: str) -> np.ndarray:
     """Predicted labels (*yx) as they are; a 0/255 mask against a mask truth becomes components."""
     if rule.kind != "classes":
-        _check_labels(pixels, name)
+        check_no_image(pixels, name)
     if rule.meaning == "mask":
         mask = label_statistics(pixels, (), name)
         if mask.soft or len(mask.values) <= 1 or rule.kind == "classes":
             threshold = sum(mask.soft) / 2 if mask.soft else 0
             return replace(rule, threshold=threshold, not_annotated=()).read(pixels, name)
     return label_plane(pixels, name).astype(np.int32)
-
-
-def _check_labels(pixels: np.ndarray, name: str) -> None:
-    """Raise UserError for grey values, so that an image given instead of its labels is not scored."""
-    found = label_statistics(pixels, (), name)
-    if found.grey:
-        raise UserError(
-            f"{name}: {len(found.values)} values in {found.components} pieces: an image, not labels. "
-            "Give the label image that was predicted from it."
-        )

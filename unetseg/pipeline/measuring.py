@@ -125,10 +125,13 @@ def summarise(tables: Sequence[Measured]) -> Summary:
     return Summary(sum(counts), np.nan, "", counts)
 
 
-def open_labels_of(path: Path) -> LazyImage:
-    """A label image, read by regions: a file, or the labels inside a result in OME-Zarr."""
+def open_labels_of(path: Path, axes: str | None = None) -> LazyImage:
+    """A label image, read by regions: a file, or the labels inside a result in OME-Zarr.
+
+    axes: letters such as "TYX" instead of the file's own.
+    """
     inside = [path / "labels" / name for name in ("labels", "classes")]
-    found = open_image(next((p for p in inside if p.is_dir()), path) if is_zarr(path) else path)
+    found = open_image(next((p for p in inside if p.is_dir()), path) if is_zarr(path) else path, axes=axes)
     if found.shape[0] != 1 or found.dtype.kind not in "uib":
         raise UserError(
             f"{path}: {found.shape[0]} channels of {found.dtype}; a label image has one channel of whole "

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,14 +52,14 @@ def seg_objects(
 def seg_jaccards(pairs: Overlap) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """`seg_objects` from an existing overlap table."""
     objects = all_objects(pairs)
-    rows, columns, shared = _matches(objects)
+    rows, columns, shared = match_objects(objects)
     jaccards = np.zeros(len(objects.truth_ids))
     union = objects.truth_areas[rows] + objects.predicted_areas[columns] - shared
     jaccards[rows] = shared / union
     return objects.truth_ids, jaccards
 
 
-def _matches(
+def match_objects(
     objects: Objects,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Indices of matched true and predicted objects, and their shared area: (matches,) each."""
@@ -78,6 +78,20 @@ class Detections:
     misses: int
     false_alarms: int
 
+    @classmethod
+    def of(cls, objects: Objects, detected: int, detecting: int) -> Self:
+        """Of a frame with so many detected true objects, and so many predicted ones that detect any."""
+        true, found = len(objects.truth_ids), len(objects.predicted_ids)
+        return cls(true, detected - detecting, true - detected, found - detecting)
+
+    def __add__(self, other: Detections) -> Detections:
+        return Detections(
+            self.references + other.references,
+            self.splits + other.splits,
+            self.misses + other.misses,
+            self.false_alarms + other.false_alarms,
+        )
+
 
 def detections(truth: NDArray[Any], predicted: NDArray[Any]) -> Detections:
     """The corrections that one frame needs for each true marker to be detected once.
@@ -86,14 +100,8 @@ def detections(truth: NDArray[Any], predicted: NDArray[Any]) -> Detections:
     splits; a marker without an S is a miss; an S without a marker is a false alarm.
     """
     objects = all_objects(overlap(truth, predicted))
-    rows, columns, _ = _matches(objects)
-    detecting = len(np.unique(columns))
-    return Detections(
-        references=len(objects.truth_ids),
-        splits=len(rows) - detecting,
-        misses=len(objects.truth_ids) - len(rows),
-        false_alarms=len(objects.predicted_ids) - detecting,
-    )
+    rows, columns, _ = match_objects(objects)
+    return Detections.of(objects, len(rows), len(np.unique(columns)))
 
 
 def det(pairs: Frames) -> float:
@@ -102,22 +110,23 @@ def det(pairs: Frames) -> float:
     DET = 1 - min(AOGM-D, AOGM-D0) / AOGM-D0, where AOGM-D is the weighted sum of the corrections
     in all frames and AOGM-D0 that of an empty result: every marker missed.
     """
-    counts = [detections(truth, predicted) for truth, predicted in pairs]
-    return detection_score(
-        Detections(
-            references=sum(count.references for count in counts),
-            splits=sum(count.splits for count in counts),
-            misses=sum(count.misses for count in counts),
-            false_alarms=sum(count.false_alarms for count in counts),
-        )
-    )
+    return detection_score(sum((detections(truth, found) for truth, found in pairs), Detections(0, 0, 0, 0)))
 
 
 def detection_score(counts: Detections) -> float:
     """DET of the counts of all frames together, see `det`."""
-    worst = MISS_COST * counts.references
-    cost = SPLIT_COST * counts.splits + MISS_COST * counts.misses + FALSE_ALARM_COST * counts.false_alarms
-    return 1 - min(cost, worst) / worst if worst else float("nan")
+    worst = detection_worst(counts)
+    return 1 - min(detection_cost(counts), worst) / worst if worst else float("nan")
+
+
+def detection_cost(counts: Detections) -> float:
+    """AOGM-D: the weighted sum of the corrections."""
+    return SPLIT_COST * counts.splits + MISS_COST * counts.misses + FALSE_ALARM_COST * counts.false_alarms
+
+
+def detection_worst(counts: Detections) -> float:
+    """AOGM-D of an empty result."""
+    return MISS_COST * counts.references
 
 
 def op_csb(seg_score: float, det_score: float) -> float:
