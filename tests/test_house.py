@@ -55,6 +55,11 @@ MAY_IMPORT = {
 }
 FLOORS = {"ground": GROUND, "files": FILES, "torch": TORCH, "app": APP, "door": DOOR}
 HOMES = {
+    "bioio": {"images"},
+    "bioio_base": {"images"},
+    "liffile": {"images"},
+    "nd2": {"images"},
+    "pylibCZIrw": {"images"},
     "bioimageio": {"sharing"},
     "albumentations": {"augment"},
     "click": {"cli"},

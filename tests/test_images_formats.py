@@ -17,7 +17,7 @@ def test_images_by_name_without_hidden_files_and_folders(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("name", "remedy"),
-    [("a.jpg", "JPEG is lossy"), ("a.CZI", "Process > Batch > Convert"), ("a.npy", "move")],
+    [("a.jpg", "JPEG is lossy"), ("a.jp2", "Process > Batch > Convert"), ("a.npy", "move")],
 )
 def test_images_of_other_formats_are_never_missed(tmp_path: Path, name: str, remedy: str) -> None:
     (tmp_path / name).touch()

@@ -106,7 +106,7 @@ COMMON = (
     metavar="MICROMETRES",
     help="Pixel size of the image, instead of the one in its file.",
 )
-@_input("--series", type=click.IntRange(0), help="Image series, if the file has several.")
+@_input("--series", "--scene", type=click.IntRange(0), help="Image series or scene, if the file has several.")
 @_input(
     "--pyramid-level", type=click.IntRange(0), default=0, help="Level of an image pyramid; 0 is full size."
 )

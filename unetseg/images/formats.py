@@ -13,14 +13,15 @@ LOSSY_ENDINGS = (".jpg", ".jpeg")
 """Read for prediction alone: compression changes grey values, and the values of labels."""
 VOLUME_ENDINGS = (".nii", ".nii.gz")
 PICTURE_ENDINGS = (*LOSSY_ENDINGS, ".jp2", ".bmp", ".gif", ".webp")
-MICROSCOPE_ENDINGS = (".czi", ".lif", ".lsm", ".nd2", ".oib", ".oif", ".vsi", ".svs", ".ims", ".stk")
+MICROSCOPE_ENDINGS = (".czi", ".lif", ".lsm", ".nd2", ".oib", ".oif", ".vsi", ".svs", ".ims", ".stk", ".dv")
+"""Read with the extra `formats`, see `microscopes`."""
 SCANNER_ENDINGS = (".dcm", ".nrrd", ".mha", ".npy", ".h5")
-FOREIGN_ENDINGS = (*PICTURE_ENDINGS, *MICROSCOPE_ENDINGS, *SCANNER_ENDINGS)
+FOREIGN_ENDINGS = (*PICTURE_ENDINGS, *SCANNER_ENDINGS)
 """Images of other formats: an error in a folder of images, so that none is skipped silently."""
 
 
 def check_readable(path: Path, *, lossy: bool = False) -> None:
-    """Raise UserError unless the path is a TIFF or PNG file, or with `lossy` a JPEG file."""
+    """Raise UserError unless the path is a TIFF, PNG or microscope's file, or with `lossy` a JPEG file."""
     check_name(path)
     if path.is_dir():
         raise UserError(f"{path}: is a folder; an image file is expected.")
@@ -36,7 +37,7 @@ def check_readable(path: Path, *, lossy: bool = False) -> None:
             f"{path}: labels of Cellpose, which are read where labels are (show, data, train, score). "
             "Elsewhere, use File > Save masks as PNG/tif in Cellpose, which writes NAME_cp_masks."
         )
-    if path.suffix.lower() not in (*ENDINGS, *(LOSSY_ENDINGS if lossy else ())):
+    if path.suffix.lower() not in (*ENDINGS, *MICROSCOPE_ENDINGS, *(LOSSY_ENDINGS if lossy else ())):
         raise UserError(f"{path}: cannot read {path.suffix or 'such'} files. {_convert(path.suffix.lower())}")
 
 
@@ -57,7 +58,8 @@ def image_files(folder: Path, *, lossy: bool = False) -> list[Path]:
             raise UserError(
                 f"{path}: {ending} images cannot be read. {_convert(ending)} Or move the file away."
             )
-    return [p for p in files if p.suffix.lower() in ENDINGS or is_volume_file(p) or is_lossy(p)]
+    readable = (*ENDINGS, *MICROSCOPE_ENDINGS)
+    return [p for p in files if p.suffix.lower() in readable or is_volume_file(p) or is_lossy(p)]
 
 
 def is_cellpose(path: Path) -> bool:
@@ -68,6 +70,11 @@ def is_cellpose(path: Path) -> bool:
 def is_tiff(path: Path) -> bool:
     """Whether the file's name is that of a TIFF."""
     return path.suffix.lower() in TIFF_ENDINGS
+
+
+def is_microscope(path: Path) -> bool:
+    """Whether the file's name is that of a microscope's format."""
+    return path.suffix.lower() in MICROSCOPE_ENDINGS
 
 
 def is_lossy(path: Path) -> bool:

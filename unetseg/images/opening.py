@@ -1,4 +1,4 @@
-"""Any image, read region by region: TIFF, Zarr, OME-Zarr, and PNG (decoded whole)."""
+"""Any image, read region by region: TIFF, Zarr, OME-Zarr, microscopes' files, and PNG (decoded whole)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from unetseg.errors import UserError, reading
 from unetseg.images.chunks import ChunkCache
-from unetseg.images.formats import check_readable, is_tiff
+from unetseg.images.formats import check_readable, is_microscope, is_tiff
 from unetseg.images.lazy import Choice, LazyImage, Read, fingerprint
+from unetseg.images.microscopes import open_microscope
 from unetseg.images.png import read_picture
 from unetseg.images.scale import chosen_axes
 from unetseg.images.tiff import open_tiff
@@ -32,7 +33,7 @@ def open_image(
     damaged: bool = False,
     cache_bytes: int = CACHE_BYTES,
 ) -> LazyImage:
-    """The image of a TIFF, Zarr, OME-Zarr or PNG file; only metadata is read yet.
+    """The image of a TIFF, Zarr, OME-Zarr, PNG or microscope's file; only metadata is read yet.
 
     series: one of several images in a file, None for all if they are alike; level: of its pyramid, 0 is
     full size; channels and planes: only these, by number and by name; axes: letters such as "ZCYX" if
@@ -53,10 +54,17 @@ def open_chosen(path: Path, choice: Choice, cache_bytes: int = CACHE_BYTES) -> L
             image = open_zarr(path, choice, cache)
     else:
         check_readable(path, lossy=True)
-        tiff = is_tiff(path)
-        with reading(path, "TIFF" if tiff else "PNG"):
-            image = open_tiff(path, choice, cache) if tiff else _in_memory(path, choice)
+        with reading(path, "TIFF" if is_tiff(path) else path.suffix[1:].upper()):
+            image = _open_file(path, choice, cache)
     return _with_channels(image, choice.channels)
+
+
+def _open_file(path: Path, choice: Choice, cache: ChunkCache) -> LazyImage:
+    if is_tiff(path):
+        return open_tiff(path, choice, cache)
+    if is_microscope(path):
+        return open_microscope(path, choice, cache)
+    return _in_memory(path, choice)
 
 
 @dataclass
