@@ -132,7 +132,7 @@ def monai(case: Case) -> Step:
 
     keys = ["image", "classes", "weight"]
     data = [
-        {"image": e.image, "classes": e.classes[None].astype(np.float32), "weight": e.weight[None]}
+        {"image": e.image, "classes": e.target[None].astype(np.float32), "weight": e.weight[None]}
         for e in examples()
     ]
     chain = Compose(_monai_transforms(keys, case.crop))

@@ -105,7 +105,7 @@ def targets(sample: Sample) -> Figure:
     figure = Figure((12, 6.6), layout="compressed")
     for column, (name, settings) in zip(figure.subplots(2, 4).T, TARGETS.items(), strict=True):
         (example,) = examples(sample, settings)
-        classes, weight = (v[30:190, 40:200] for v in (example.classes, example.weight))
+        classes, weight = (v[30:190, 40:200] for v in (example.target, example.weight))
         _show(column[0], colours(classes.astype(np.int32)), name)
         shown = column[1].imshow(weight, cmap="magma", vmin=0, vmax=12)
         column[1].set_axis_off()

@@ -47,7 +47,7 @@ def make(start: int = 0, seed: int = 3, **changes: Any) -> Any:
 
 
 def equal(a: Batch, b: Batch) -> bool:
-    return all(torch.equal(getattr(a, k), getattr(b, k)) for k in ("images", "classes", "weight"))
+    return all(torch.equal(getattr(a, k), getattr(b, k)) for k in ("images", "target", "weight"))
 
 
 def test_starting_later_gives_the_same_batches() -> None:
@@ -78,7 +78,7 @@ def test_a_valid_net_gets_the_central_targets() -> None:
     whole = [torch.cat([getattr(s, key) for s in sources]) for key in ("images", "targets")]
     images, targets = apply(upload(pack(draws), CPU), *whole, torch.tensor([(40, 50)] * 2), (24, 24))
     assert torch.equal(images, cut.images)
-    assert torch.equal(targets[:, 0, 8:16, 8:16].long(), cut.classes)
+    assert torch.equal(targets[:, 0, 8:16, 8:16].long(), cut.target)
     assert torch.equal(targets[:, 1, 8:16, 8:16], cut.weight)
 
 
@@ -102,7 +102,7 @@ def test_an_albumentations_pipeline_is_applied_first_and_replayed(tmp_path: Path
     plain = next(make(data=data, augment=settings))
     piped = next(make(data=data, augment=replace(settings, albumentations=str(path))))
     assert torch.allclose(piped.images, plain.images.transpose(2, 3), atol=1e-5)
-    assert torch.equal(piped.classes, plain.classes.transpose(1, 2))
+    assert torch.equal(piped.target, plain.target.transpose(1, 2))
     assert torch.allclose(piped.weight, plain.weight.transpose(1, 2))
     albumentations.save(albumentations.Compose([albumentations.RandomCrop(24, 24)]), str(path))
     settings = replace(AugmentSettings(), albumentations=str(path))
@@ -130,19 +130,19 @@ def test_a_wrong_albumentations_file_is_the_users_error(tmp_path: Path) -> None:
 RARE = Example(
     "rare", np.zeros((1, 40, 50), np.float32), np.zeros((40, 50), np.uint8), np.ones((40, 50), np.float32)
 )
-RARE.classes[3, 4], RARE.classes[20:30, 20:30], RARE.classes[:, 45:] = 1, 2, 3
+RARE.target[3, 4], RARE.target[20:30, 20:30], RARE.target[:, 45:] = 1, 2, 3
 RARE.weight[:, 45:] = 0  # so class 3 is not there to be learnt, nor is the background below it
 
 
 @pytest.mark.parametrize("settings", [NO_AUGMENT, AugmentSettings(scale=0.3)], ids=["plain", "elastic"])
 def test_balanced_crops_lie_around_pixels_of_every_class_alike(settings: AugmentSettings) -> None:
     """A third each for 1, 100 and 1699 pixels, none of weight 0, whatever moves the rest of the crop."""
-    data = [replace(RARE, image=RARE.classes[None].astype(np.float32))]
+    data = [replace(RARE, image=RARE.target[None].astype(np.float32))]
     train = TrainSettings(batch=64, class_balanced_crops=True)
     footprint = Footprint((11, 11), (1, 1), True, (0, 0))
     made = make(data=data, augment=settings, footprint=footprint, crop=(23, 23), train=train)
     centres = [next(made) for _ in range(30)]
-    classes = torch.cat([b.classes for b in centres]).flatten()
+    classes = torch.cat([b.target for b in centres]).flatten()
     assert classes.shape == (1920,)
     assert torch.cat([b.weight for b in centres]).min() > 0
     shares = torch.bincount(classes, minlength=4) / len(classes)
@@ -151,13 +151,13 @@ def test_balanced_crops_lie_around_pixels_of_every_class_alike(settings: Augment
 
 def test_balanced_centres_are_every_pixel_of_a_class_alike() -> None:
     """Each of the 100 pixels of class 2 is as likely; the count lies within five standard deviations."""
-    places = [class_places(RARE.classes, RARE.weight)]
+    places = [class_places(RARE.target, RARE.weight)]
     assert [len(p) for p in places[0]] == [1699, 1, 100]
     centres = [
         draws_of_batch(NO_AUGMENT, [(40, 50)], (1, 1), 1, seed=1, n=n, places=places)[1][0].centre
         for n in range(6000)
     ]
-    inside = [tuple(c) for c in centres if RARE.classes[tuple(c.astype(int))] == 2]
+    inside = [tuple(c) for c in centres if RARE.target[tuple(c.astype(int))] == 2]
     counts = np.unique(inside, axis=0, return_counts=True)[1]
     assert len(counts) == 100
     assert np.abs(counts - len(inside) / 100).max() < 5 * (len(inside) / 100) ** 0.5
@@ -172,7 +172,7 @@ def test_balanced_batches_are_a_function_of_seed_and_number() -> None:
 
 
 def test_an_even_balanced_crop_is_not_interpolated() -> None:
-    places = [class_places(RARE.classes, RARE.weight)]
+    places = [class_places(RARE.target, RARE.weight)]
     (drawn,) = draws_of_batch(NO_AUGMENT, [(40, 50)], (4, 5), 1, seed=1, n=0, places=places)[1]
     assert (drawn.centre % 1).tolist() == [0.5, 0.0]
 

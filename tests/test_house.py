@@ -213,7 +213,18 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 
 CONTRACT = {"unetseg.nets", "unetseg.nets.contract", "unetseg.nets.footprint"}
-CLASSES = {"UNet", "UNet3d", "UNetPlusPlus", "VNet", "FCN8s", "FCN16s", "FCN32s", "Window", "WindowSP"}
+CLASSES = {
+    "UNet",
+    "UNet3d",
+    "UNetPlusPlus",
+    "VNet",
+    "FCN8s",
+    "FCN16s",
+    "FCN32s",
+    "Window",
+    "WindowSP",
+    "DilatedUNet",
+}
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if room(p) not in ("nets", "inference")], ids=named)

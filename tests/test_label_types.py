@@ -14,7 +14,8 @@ from unetseg import api
 from unetseg.errors import UserError
 from unetseg.normalise import Normalisation
 from unetseg.pipeline.dataset import read_dataset
-from unetseg.pipeline.model import Model, PredictSettings, in_files, labelled_as
+from unetseg.pipeline.model import Model, PredictSettings, in_files
+from unetseg.pipeline.model_variants import labelled_as
 from unetseg.pipeline.predict_options import PredictOptions
 from unetseg.pipeline.prediction import choose_targets, predict_target
 from unetseg.pipeline.recipe import Recipe, new_net
@@ -99,4 +100,4 @@ def test_scribbles_are_learnt_as_two_classes_and_no_third(tmp_path: Path) -> Non
     assert (found.classes, found.kind, found.values) == (2, "classes", (1, 2))
     example = found.examples[0]
     assert np.array_equal(example.weight > 0, scribbles > 0)
-    assert np.array_equal(example.classes[scribbles > 0], scribbles[scribbles > 0] - 1)
+    assert np.array_equal(example.target[scribbles > 0], scribbles[scribbles > 0] - 1)

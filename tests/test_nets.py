@@ -34,6 +34,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("v-net", {"width": 2, "depth": 1, "flat_levels": 1, "layers": "monai", "activation": "elu"}),
     ("unet++", {"width": 3, "depth": 2, "deep_supervision": False}),
     ("unet++", {"width": 3, "depth": 3, "norm": "batch"}),
+    ("dilated-unet", {"width": 3, "depth": 1, "norm": "none"}),
+    ("dilated-unet", {"width": 3, "depth": 3}),
     ("fcn-32s", {"width": 2, "norm": "batch"}),
     ("fcn-16s", {"width": 2, "norm": "batch"}),
     ("fcn-8s", {"width": 2}),

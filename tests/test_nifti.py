@@ -222,7 +222,7 @@ def test_slices_that_nobody_annotated_have_no_influence(tmp_path: Path) -> None:
     weights = np.ones(2, np.float32)
     example = make_example(sample, image[None].astype(np.float32), TargetSettings(), weights)
     logits = torch.randn(1, 2, *labels.shape, requires_grad=True)
-    classes, weight = torch.from_numpy(example.classes)[None], torch.from_numpy(example.weight)[None]
+    classes, weight = torch.from_numpy(example.target)[None], torch.from_numpy(example.weight)[None]
     LOSSES["cross-entropy"](logits, classes, weight).backward()
     assert logits.grad is not None
     moved = logits.grad.abs().sum((0, 1, 3, 4)).numpy() > 0

@@ -50,7 +50,7 @@ def test_a_recipe_comes_back() -> None:
         ("recipe", None, "no table of settings"),
         ("recipe/kind", "x/../../../precious/thesis", "kind = "),
         ("recipe/kind", ["instances"], "kind = "),
-        ("recipe/classes", 1, "classes = 1: must be greater than or equal to 2"),
+        ("recipe/classes", 1, "classes is 1; 2 or more are expected"),
         ("recipe/downsample", 0, "downsample = 0: must be greater than or equal to 1"),
         ("recipe/downsample", 10**9, "downsample = 1000000000: must be less than or equal to 16"),
         ("recipe/labels/test_time_augmentation", 3, "labels.test_time_augmentation = 3: must be 1, 4 or 8"),

@@ -142,7 +142,7 @@ def test_an_example_ignores_what_is_not_annotated(kind: Any) -> None:
     image = np.zeros((1, 1, 7), np.float32)
     sample = labelled([[0, 1, 1, 0, 0, -1, -1]], kind)
     example = make_example(sample, image, TargetSettings(), np.array([1, 2], np.float32))
-    assert example.classes.dtype == np.uint8
+    assert example.target.dtype == np.uint8
     assert example.weight.dtype == np.float32
     assert (example.weight[0] > 0).tolist() == [True] * 5 + [False] * 2
 
@@ -177,5 +177,5 @@ def test_touching_objects_are_separated_once_a_sample(monkeypatch: pytest.Monkey
         sample, np.zeros((1, 12, 12), np.float32), TargetSettings(), np.ones(2, np.float32)
     )
     assert len(calls) == 1
-    np.testing.assert_array_equal(example.classes, separate_touching(labels) > 0)
-    assert counts.tolist() == np.bincount(example.classes.ravel()).tolist()
+    np.testing.assert_array_equal(example.target, separate_touching(labels) > 0)
+    assert counts.tolist() == np.bincount(example.target.ravel()).tolist()

@@ -95,7 +95,7 @@ def test_only_what_is_annotated_is_learnt_with_the_rims_as_background(challenge:
     truth = np.asarray(cells(16, 3).labels) > 0
     known = example.weight > 0
     assert known[truth].all()
-    assert set(np.unique(example.classes[known])) == {0, 1}
+    assert set(np.unique(example.target[known])) == {0, 1}
     others = (np.asarray(cells().labels) > 0) & ~truth
     assert not known[others].any()
 
@@ -107,7 +107,7 @@ def test_background_near_the_edge_is_not_learnt_and_the_truth_to_score_by_stays(
     parts = {"train": ("a",), "validate": ("b",)}
     data = DataSettings(root=str(tmp_path), **parts, unannotated_border=20, downsample=2)
     found = read_dataset(Experiment(data=data, net={**NET}))
-    learnt = np.argwhere((found.examples[0].weight > 0) & (found.examples[0].classes == 0))
+    learnt = np.argwhere((found.examples[0].weight > 0) & (found.examples[0].target == 0))
     assert (learnt.min(), learnt.max()) == (10, 37)
     assert (np.asarray(found.validate[0].labels) >= 0).all()
 

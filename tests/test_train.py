@@ -167,7 +167,7 @@ def test_several_heads_are_trained_by_the_mean_of_their_losses() -> None:
         train=settings, seed=7, start=0, device=CPU,
     )  # fmt: skip
     batch = next(source)
-    one, two = (weighted_cross_entropy(x, batch.classes, batch.weight) for x in by_hand(batch.images))
+    one, two = (weighted_cross_entropy(x, batch.target, batch.weight) for x in by_hand(batch.images))
     ((one + two) / 2).backward()
     assert step.loss == pytest.approx(((one + two) / 2).item(), rel=1e-5)
     for after, before in zip(net.parameters(), by_hand.parameters(), strict=True):

@@ -28,14 +28,8 @@ from unetseg.pipeline.decisions import same_request
 from unetseg.pipeline.linking import LinkSettings, link_objects
 from unetseg.pipeline.measuring import summarise, write_measurements
 from unetseg.pipeline.measuring_arrays import export_array, measure_array
-from unetseg.pipeline.model import (
-    DEFAULT_MEMORY,
-    Model,
-    PredictSettings,
-    average_models,
-    labelled_as,
-    pruned,
-)
+from unetseg.pipeline.model import DEFAULT_MEMORY, Model, PredictSettings
+from unetseg.pipeline.model_variants import average_models, labelled_as, pruned
 from unetseg.pipeline.object_size import as_factors, predict_at_object_size, scale_of_image
 from unetseg.pipeline.relabel import relabelled
 from unetseg.pipeline.run_experiment import Event, run_experiment
@@ -77,6 +71,7 @@ __all__ = [
     "pruned",
     "read_experiment",
     "relabel",
+    "restore",
     "score",
     "summarise",
     "track",
@@ -182,16 +177,21 @@ def predict(
     engine: the library that runs the network, "torch", "openvino" or "onnxruntime"; "auto" is the fastest
     one installed. The results of two engines differ in the last digits.
     """
-    if not np.isfinite(image).all():
-        raise UserError("the image holds NaN or infinite pixels. Replace them first.")
-    dims = model.net.dims
-    channels = image[None] if image.ndim == dims else image
-    if channels.ndim != dims + 1:
-        axes = "(y, x) or (c, y, x), one page at a time" if dims == 2 else "(z, y, x) or (c, z, y, x)"
-        raise UserError(f"an image of shape {image.shape}: give {axes}.")
     tiling = PredictSettings(memory=memory, side=tile, engine=engine)
-    found = predict_at_object_size(model, channels, "image", tiling, diameter)
+    found = predict_at_object_size(model, _with_channels(model, image), "image", tiling, diameter)
     return Prediction(found.labels, found.probabilities)
+
+
+def restore(
+    model: Model, image: NDArray[Any], *, memory: int = DEFAULT_MEMORY, tile: int = 0, engine: str = "auto"
+) -> NDArray[np.float32]:
+    """The restored image, float32 in the grey values and shape of image (y, x) or (c, y, x).
+
+    For a model that was trained with target.kind = "restoration". memory, tile and engine: see `predict`.
+    """
+    tiling = PredictSettings(memory=memory, side=tile, engine=engine)
+    found = model.restored(_with_channels(model, image), "image", tiling)
+    return found.reshape(image.shape)
 
 
 def predict_large(
@@ -212,6 +212,7 @@ def predict_large(
     are a numpy array. memory: limit in bytes on what is alive at once; tile, diameter and engine: see
     `predict`.
     """
+    model.check_segments()
     lazy = open_image(Path(image)) if isinstance(image, str | Path) else array_image(image)
     chunked = out is not None and is_streamed(Path(out))
     tiling = PredictSettings(memory=memory, side=tile, engine=engine)
@@ -223,6 +224,18 @@ def predict_large(
     for _ in predict_to(request, Path(out)):
         pass
     return open_labels(Path(out), "classes" if model.recipe.kind == "classes" else "labels")
+
+
+def _with_channels(model: Model, image: NDArray[Any]) -> NDArray[Any]:
+    """The image (c, *yx); raises UserError for other axes, and for pixels that are not finite."""
+    if not np.isfinite(image).all():
+        raise UserError("the image holds NaN or infinite pixels. Replace them first.")
+    dims = model.net.dims
+    channels = image[None] if image.ndim == dims else image
+    if channels.ndim != dims + 1:
+        axes = "(y, x) or (c, y, x), one page at a time" if dims == 2 else "(z, y, x) or (c, z, y, x)"
+        raise UserError(f"an image of shape {image.shape}: give {axes}.")
+    return channels
 
 
 def relabel(model: Model, probabilities: NDArray[np.float32], **labels: Any) -> NDArray[Any]:

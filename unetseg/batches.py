@@ -35,10 +35,13 @@ SOURCE, PLACE = 1, 2
 
 @dataclass(frozen=True)
 class Batch:
-    """images (b, c, *crop) float32, classes (b, *out) int64, weight (b, *out) float32, on a device."""
+    """images (b, c, *crop) float32, target and weight (b, *out) float32, on a device.
+
+    target: classes (b, *out) int64, or in restoration clean images (b, c, *out) float32.
+    """
 
     images: Tensor
-    classes: Tensor
+    target: Tensor
     weight: Tensor
 
 
@@ -46,8 +49,8 @@ class Batch:
 class DeviceExample:
     """One example on a device, or n of one size.
 
-    images (n, c, *yx), targets (n, 2, *yx) with classes and weight, both float32; shapes (n, d) the
-    sizes.
+    images (n, c, *yx), targets (n, t, *yx) with classes (or the channels of a clean image) and weight,
+    both float32; shapes (n, d) the sizes.
     """
 
     images: Tensor
@@ -106,11 +109,12 @@ class Residents:
 
 def load_example(example: Example, device: torch.device) -> DeviceExample:
     """Copy one example to the device."""
-    targets = np.stack([example.classes.astype(np.float32), example.weight])
+    shape = example.weight.shape
+    targets = np.stack([*example.target.astype(np.float32).reshape(-1, *shape), example.weight])
     return DeviceExample(
         torch.from_numpy(example.image)[None].to(device),
         torch.from_numpy(targets)[None].to(device),
-        torch.tensor([example.classes.shape], device=device),
+        torch.tensor([shape], device=device),
     )
 
 
@@ -154,9 +158,9 @@ def batches(
     pipeline = load_albumentations(augment.albumentations) if augment.albumentations else None
     with memory_errors("Use fewer or smaller images, or raise data.downsample."):
         resident = Residents.load(examples, device)
-    shapes = [e.classes.shape for e in examples]
+    shapes = [e.weight.shape for e in examples]
     engine: Engine = apply_with_elasticdeform if augment.engine == "elasticdeform" else apply
-    places = [class_places(e.classes, e.weight) for e in examples] if train.class_balanced_crops else []
+    places = [class_places(e.target, e.weight) for e in examples] if train.class_balanced_crops else []
     learnt, own = footprint.output(crop), own_part(train.batch)
 
     def drawn(n: int) -> tuple[Sequence[int], HostDraws]:
@@ -173,7 +177,7 @@ def batches(
                 changed = [transform_example(pipeline, examples[i], d.noise_seed) for i, d in pairs]
                 resident, sources = Residents([load_example(e, device) for e in changed]), range(len(changed))
             images, targets = _crops(engine, upload(host, device), resident, sources, crop)
-            yield _batch(images, targets, footprint)
+            yield _batch(images, targets, footprint, of_classes=not examples[0].restores)
 
 
 def _by_source(chosen: Sequence[int], draws: Sequence[Draw]) -> tuple[Sequence[int], HostDraws]:
@@ -193,11 +197,12 @@ def _crops(
     return images, targets
 
 
-def _batch(images: Tensor, targets: Tensor, footprint: Footprint) -> Batch:
+def _batch(images: Tensor, targets: Tensor, footprint: Footprint, *, of_classes: bool) -> Batch:
     """Crop the targets to the pixels of the network's output."""
     for axis, n in enumerate(footprint.output(images.shape[2:]), start=2):
         targets = targets.narrow(axis, (targets.shape[axis] - n) // 2, n)
-    return Batch(images, targets[:, 0].long(), targets[:, 1].contiguous())
+    target = targets[:, 0].long() if of_classes else targets[:, :-1].contiguous()
+    return Batch(images, target, targets[:, -1].contiguous())
 
 
 def _example_at(position: int, count: int, seed: int) -> int:

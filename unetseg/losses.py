@@ -1,4 +1,4 @@
-"""Losses of a network's logits against class maps and weight maps."""
+"""Losses of a network's output against a target (class maps, or clean images) and weight maps."""
 
 from __future__ import annotations
 
@@ -45,10 +45,27 @@ def cross_entropy_and_dice(logits: Tensor, classes: Tensor, weight: Tensor) -> T
     return weighted_cross_entropy(logits, classes, weight) + soft_dice(logits, classes, weight)
 
 
+def l1(restored: Tensor, clean: Tensor, weight: Tensor) -> Tensor:
+    """The mean over all pixels of w(x)·|restored − clean|.
+
+    restored, clean (b, c, *yx) float in normalised grey values, weight (b, *yx) float ≥ 0.
+    """
+    return (weight.unsqueeze(1) * (restored.float() - clean).abs()).mean()
+
+
+def l2(restored: Tensor, clean: Tensor, weight: Tensor) -> Tensor:
+    """The mean over all pixels of w(x)·(restored − clean)²; shapes as in `l1`."""
+    return (weight.unsqueeze(1) * (restored.float() - clean) ** 2).mean()
+
+
+BLIND_SPOT = "blind-spot"
+IMAGE_LOSSES: dict[str, Loss] = {"l1": l1, "l2": l2, BLIND_SPOT: l2}
+"""The losses of restoration; "blind-spot" is `l2` of batches made by `augment.blind_spot`."""
 LOSSES: dict[str, Loss] = {
     "cross-entropy": weighted_cross_entropy,
     "soft-dice": soft_dice,
     "cross-entropy+dice": cross_entropy_and_dice,
+    **IMAGE_LOSSES,
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -56,6 +56,21 @@ class Normalisation:
             )
         if len(image) < self.channels:
             image = np.repeat(image, self.channels, axis=0)
+        offset, scale = self._offset_and_scale(image)
+        return ((image - offset) / scale).astype(np.float32)
+
+    def fitted(self, image: NDArray[Any]) -> Normalisation:
+        """The rule with this image's (c, *yx) own offset and scale stored."""
+        offset, scale = (tuple(v.ravel().tolist()) for v in self._offset_and_scale(image))
+        return replace(self, method="training-set", offset=offset, scale=scale)
+
+    def undo(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """Grey values (c, *yx) of normalised ones; only for a rule that is `fitted`."""
+        offset, scale = self._offset_and_scale(values)
+        return (values * scale + offset).astype(np.float32)
+
+    def _offset_and_scale(self, image: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Both (c, 1, …, 1), for an image (c, *yx)."""
         pixels = image.reshape(len(image), -1)
         match self.method:
             case "per-image":
@@ -69,7 +84,7 @@ class Normalisation:
                 offset, scale = np.zeros(len(image)), np.ones(len(image))
         ones = (-1,) + (1,) * (image.ndim - 1)
         scale = np.where(scale > ROUNDING * np.abs(offset), scale, 1.0)  # a constant image becomes 0
-        return ((image - offset.reshape(ones)) / scale.reshape(ones)).astype(np.float32)
+        return offset.reshape(ones), scale.reshape(ones)
 
 
 def fit_normalisation(method: Method, images: Sequence[NDArray[Any]]) -> Normalisation:

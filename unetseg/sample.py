@@ -17,7 +17,8 @@ from unetseg.errors import UserError
 from unetseg.settings import TargetSettings
 from unetseg.targets import border_weights, separate_touching, weight_map
 
-LabelKind = Literal["instances", "classes"]
+LabelKind = Literal["instances", "classes", "restoration"]
+"""What is learnt and predicted: objects with ids, class maps, or clean images ("restoration")."""
 NOT_ANNOTATED = -1
 
 
@@ -28,6 +29,7 @@ class Sample:
     image: (c, *yx), any real dtype. labels: (*yx) int32, or None where there is no truth;
     with kind "instances" 0 is background and k > 0 an object, with kind "classes" the class map;
     -1 is not annotated. spacing_um: pixel size per axis of yx in µm, or None if unknown.
+    clean: with kind "restoration", where it exists, the same scene (c, *yx) with less noise.
     """
 
     name: str
@@ -35,14 +37,26 @@ class Sample:
     labels: NDArray[np.int32] | None
     spacing_um: tuple[float, ...] | None = None
     kind: LabelKind = "instances"
+    clean: NDArray[np.generic] | None = None
 
     def __post_init__(self) -> None:
+        if self.clean is not None and self.clean.shape != self.image.shape:
+            raise UserError(
+                f"{self.name}: the noisy image is {_channels_and_size(self.image)} and the clean one "
+                f"{_channels_and_size(self.clean)}; they must be the same. Register the clean image to the "
+                "noisy one, without cropping or scaling."
+            )
         if self.labels is not None and self.labels.shape != self.image.shape[1:]:
             raise UserError(
                 f"{self.name}: the image is {_size(self.image.shape[1:])} pixels and its label image "
                 f"{_size(self.labels.shape)}; they must be the same size. Export the labels again "
                 "from the same image, without cropping or scaling."
             )
+
+    @property
+    def truth(self) -> NDArray[Any] | None:
+        """What a prediction is compared with: the clean image (c, *yx), or the labels (*yx)."""
+        return self.clean if self.kind == "restoration" else self.labels
 
     @cached_property
     def separated(self) -> NDArray[np.integer[Any]]:
@@ -73,15 +87,21 @@ class Entry:
 
 @dataclass(frozen=True)
 class Example:
-    """What a network learns from: image (c, *yx) float32, classes (*yx) uint8, weight (*yx) float32.
+    """What a network learns from: image (c, *yx) float32, target, weight (*yx) float32.
 
+    target: classes (*yx) uint8, or in restoration a clean image (c, *yx) float32 in the units of `image`.
     A pixel of weight 0 is ignored by every loss; there is no ignore index.
     """
 
     name: str
     image: NDArray[np.float32]
-    classes: NDArray[np.uint8]
+    target: NDArray[Any]
     weight: NDArray[np.float32]
+
+    @property
+    def restores(self) -> bool:
+        """Whether the target is a clean image."""
+        return self.target.ndim == self.image.ndim
 
 
 RIM_PX = 2
@@ -218,6 +238,11 @@ def _labels(sample: Sample) -> NDArray[np.int32]:
 def _fill_blocks(array: NDArray[np.generic], factor: int) -> NDArray[np.generic]:
     width = [(0, 0)] * (array.ndim - 2) + [(0, -n % factor) for n in array.shape[-2:]]
     return np.pad(array, width, mode="symmetric")
+
+
+def _channels_and_size(image: NDArray[np.generic]) -> str:
+    channels = f" with {len(image)} channels" if len(image) > 1 else ""
+    return f"{_size(image.shape[1:])} pixels{channels}"
 
 
 def _size(shape: Sequence[int]) -> str:

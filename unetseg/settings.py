@@ -16,6 +16,7 @@ from unetseg.errors import UserError, did_you_mean
 
 Probability = Annotated[float, Interval(ge=0, le=1)]
 NetOption = int | float | str | bool
+Rectangle = Annotated[tuple[Annotated[int, Interval(ge=0, le=1_000_000_000)], ...], Len(4, 4)]
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,12 @@ class DataSettings:
     this many pixels of it is not learnt; pixels of the images as they are read. Scores do not change.
     object_diameter: every image is resized so that its median labelled object has this
     diameter in pixels (0: images stay as they are); prediction resizes images in the same way.
+    clean: of the task "restoration", the folder in `root` with the clean image of every noisy one in images/.
+    regions: rectangles [y0, y1, x0, x1] in pixels by name, of which restored images are given signal-to-noise
+    and contrast-to-noise ratios; one of them is named "background".
     """
 
-    task: Literal["cell-tracking", "isbi-em", "drive", "folder", "synthetic"] = "folder"
+    task: Literal["cell-tracking", "isbi-em", "drive", "folder", "synthetic", "restoration"] = "folder"
     root: str = ""
     train: tuple[str, ...] = ("*",)
     validate: tuple[str, ...] = ()
@@ -51,19 +55,22 @@ class DataSettings:
     volumes: bool = False
     partly_annotated: bool = False
     unannotated_border: Annotated[int, Interval(ge=0, le=100_000)] = 0
+    clean: str = "clean"
+    regions: dict[str, Rectangle] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class TargetSettings:
-    """What the network learns of objects, and the weight map w_c + w0·exp(−(d1+d2)²/2σ²).
+    """What the network learns: objects, with the weight map w_c + w0·exp(−(d1+d2)²/2σ²), or clean images.
 
     kind: "ridge" (object and background, with a ridge of background between touching objects;
     Ronneberger 2015, eq. 2) or "distance" (a class for each interval of distance to the object's rim,
     divided at `distances_px`: one gives a border and an interior, several a distance map).
-    w0 = 0 leaves out the border weights; balance: w_c from the class frequencies.
+    w0 = 0 leaves out the border weights; balance: w_c from the class frequencies. "restoration": the grey
+    values of the clean image, for the task of that name; the other keys are then not used.
     """
 
-    kind: Literal["ridge", "distance"] = "ridge"
+    kind: Literal["ridge", "distance", "restoration"] = "ridge"
     distances_px: Annotated[tuple[Annotated[float, Interval(gt=0, le=10_000)], ...], Len(1, 16)] = (3.0,)
     w0: Annotated[float, Interval(ge=0, le=1_000_000)] = 10.0
     sigma: Annotated[float, Interval(gt=0, le=10_000)] = 5.0
@@ -81,7 +88,10 @@ class AugmentSettings:
     half-widths (in standard deviations, and of natural logs); noise, blur: upper ends of the
     uniform draws of the standard deviation (in grey-value standard deviations, and in pixels); invert:
     probability that grey values are inverted, x → 1 − x, so that bright objects on dark and dark ones on
-    bright are both learnt (for data.normalise = "percentile", where most grey values lie in 0…1).
+    bright are both learnt (for data.normalise = "percentile", where most grey values lie in 0…1);
+    occlusion: probability that a crop is given a shadow, a rectangle of up to half its side in which grey
+    values are drawn towards the crop's darkest by a random factor (occluding patches, Devalla 2018); in
+    restoration only the noisy image has it.
     """
 
     elastic: Annotated[float, Interval(ge=0, le=10_000)] = 10.0
@@ -97,6 +107,7 @@ class AugmentSettings:
     noise: Annotated[float, Interval(ge=0, le=1_000)] = 0.1
     blur: Annotated[float, Interval(ge=0, le=1_000)] = 0.0
     invert: Probability = 0.0
+    occlusion: Probability = 0.0
     albumentations: str = ""
 
 

@@ -172,7 +172,7 @@ def _one_step(
     with precision_context(train.precision, images.device, fast=not train.deterministic):
         logits = forward(images)
     heads = logits if isinstance(logits, tuple) else (logits,)
-    value = torch.stack([loss(head, batch.classes, batch.weight) for head in heads]).mean()
+    value = torch.stack([loss(head, batch.target, batch.weight) for head in heads]).mean()
     state.scaler.scale(value).backward()
     if train.clip > 0:
         state.scaler.unscale_(state.optimizer)

@@ -25,7 +25,7 @@ class Draw:
     (d, p, …, p) displacements of the control points in pixels of the crop, or None; brightness
     (added) and contrast (factor) in grey-value standard deviations; gamma: exponent; noise, blur:
     standard deviations in grey values and pixels; noise_seed: of the noise itself; invert: whether grey
-    values are inverted, before all other changes of them.
+    values are inverted, before all other changes of them; shadow: a part of the crop that is occluded.
     """
 
     centre: NDArray[np.float64]
@@ -38,6 +38,15 @@ class Draw:
     blur: float
     noise_seed: int
     invert: bool
+    shadow: Shadow | None = None
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """A rectangle of a crop, as slices of its axes yx, that keeps this share of its contrast."""
+
+    where: tuple[slice, ...]
+    kept: float
 
 
 def draw(
@@ -64,6 +73,7 @@ def draw(
         control -= _at_centre(control)
     grey = rng.uniform(-1, 1, 3)
     noise, blur = rng.uniform(0, 1, 2)
+    noise_seed, invert = int(rng.integers(2**31)), bool(rng.random() < augment.invert)
     return Draw(
         centre=centre,
         matrix=matrix,
@@ -73,9 +83,25 @@ def draw(
         gamma=math.exp(grey[2] * augment.gamma),
         noise=float(noise * augment.noise),
         blur=float(blur * augment.blur),
-        noise_seed=int(rng.integers(2**31)),
-        invert=bool(rng.random() < augment.invert),
+        noise_seed=noise_seed,
+        invert=invert,
+        shadow=_shadow(augment, crop, noise_seed),
     )
+
+
+def _shadow(augment: AugmentSettings, crop: Sequence[int], seed: int) -> Shadow | None:
+    """The shadow of a crop from the seed of its noise, so that other draws do not depend on it."""
+    if augment.occlusion == 0:
+        return None
+    rng = np.random.default_rng([seed, 1])
+    if rng.random() >= augment.occlusion:
+        return None
+    where = []
+    for side in crop:
+        length = int(rng.integers(1, max(side // 2, 1) + 1))
+        start = int(rng.integers(0, side - length + 1))
+        where.append(slice(start, start + length))
+    return Shadow(tuple(where), float(rng.uniform()))
 
 
 def _elastic(augment: AugmentSettings, crop: Sequence[int]) -> NDArray[np.float64]:

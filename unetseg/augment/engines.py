@@ -80,7 +80,7 @@ def transform_example(pipeline: Any, example: Example, seed: int) -> Example:
     low, high = example.image.min(), example.image.max()
     extent = np.maximum(high - low, np.float32(1e-6))
     image: NDArray[np.float32] = np.ascontiguousarray(np.moveaxis((example.image - low) / extent, 0, -1))
-    changed = pipeline(image=image, masks=[example.classes, example.weight])
+    changed = pipeline(image=image, masks=[example.target, example.weight])
     classes, weight = changed["masks"]
     moved = np.ascontiguousarray(np.moveaxis(low + extent * changed["image"], -1, 0), dtype=np.float32)
-    return replace(example, image=moved, classes=np.asarray(classes), weight=np.asarray(weight))
+    return replace(example, image=moved, target=np.asarray(classes), weight=np.asarray(weight))

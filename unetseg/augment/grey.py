@@ -1,4 +1,4 @@
-"""Grey-value changes of a batch of normalised crops: inversion, contrast, brightness, gamma, blur, noise."""
+"""Grey-value changes of normalised crops: inversion, contrast, brightness, gamma, shadows, blur, noise."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def change_grey_values(images: Tensor, draws: PackedDraws) -> Tensor:
     """Images (b, c, *yx) float32 with each draw's grey-value changes; unchanged where it has none."""
     images = _gamma(_inverted(images, draws), draws)
     images = images * draws.column("contrast", images.ndim) + draws.column("brightness", images.ndim)
-    images = _blur(images, draws)
+    images = _blur(_shadowed(images, draws), draws)
     return _noise(images, draws)
 
 
@@ -39,6 +39,19 @@ def _gamma(images: Tensor, draws: PackedDraws) -> Tensor:
     low, high = images.amin(axes, keepdim=True), images.amax(axes, keepdim=True)
     extent = (high - low).clamp_min(1e-6)
     return low + extent * ((images - low) / extent).pow(draws.column("gamma", images.ndim))
+
+
+def _shadowed(images: Tensor, draws: PackedDraws) -> Tensor:
+    """Shadows: x → lo + kept·(x − lo) in a rectangle, with lo the darkest value of each channel."""
+    if all(d.shadow is None for d in draws.draws):
+        return images
+    images = images.clone()
+    low = images.amin(tuple(range(2, images.ndim)), keepdim=True)
+    for layer, dark, d in zip(images, low, draws.draws, strict=True):
+        if d.shadow is not None:
+            inside = layer[(slice(None), *d.shadow.where)]
+            inside.sub_(dark).mul_(d.shadow.kept).add_(dark)
+    return images
 
 
 def _blur(images: Tensor, draws: PackedDraws) -> Tensor:

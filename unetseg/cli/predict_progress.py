@@ -136,6 +136,8 @@ class Printing:
         volumes = self.model.net.dims == 3
         classes = self.model.recipe.kind == "classes"
         words = [f"{max(found.objects)} classes" if classes else f"{sum(found.objects)} objects"]
+        if self.model.restores:
+            words = ["restored"]
         if not volumes:
             words.append(f"{_count(len(found.objects), 'page')}, {_count(found.tiles, 'tile')}")
         line = f"{target.out}: {', '.join([*words, *_peculiar(found, saved)])}"

@@ -168,6 +168,15 @@ def table_text(table: FrameTable, most: int = 12) -> str:
     return "\n".join(text)
 
 
+def methods_text(methods: Mapping[str, Mapping[str, float]]) -> str:
+    """The scores of restored images as aligned columns, a row per method."""
+    from unetseg.evaluation.by_kind import number
+
+    names = list(next(iter(methods.values())))
+    rows = [[method, *(number(scores[name]) for name in names)] for method, scores in methods.items()]
+    return columns([["method", *names], *rows])
+
+
 def interval_text(interval: tuple[float, float] | None) -> str:
     """The ends of an interval.
 

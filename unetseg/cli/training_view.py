@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from unetseg.cli.terminal import Progress, Stop, table_text, totals_text
+from unetseg.cli.terminal import Progress, Stop, methods_text, table_text, totals_text
 
 if TYPE_CHECKING:
     from unetseg.pipeline.auto import Resolved
@@ -128,11 +128,17 @@ def show_outcome(run: Run, outcome: Outcome) -> None:
         click.echo(table_text(result.table))
         if result.own:
             click.echo(totals_text(result.own))
+        if result.methods:
+            click.echo(f"compared, means over the images\n{methods_text(result.methods)}")
         if result.errors:
             click.echo(error_sentence(result.errors, result.noun))
         click.echo(f"pictures: {run.pictures}")
     click.echo(f"report: {outcome.report} (open it in a browser)")
-    click.echo(f"next: unetseg predict {path} IMAGE…   writes label images to {run.predictions}")
+    restores = run.experiment.target.kind == "restoration"
+    what = "restored" if restores else "label"
+    click.echo(f"next: unetseg predict {path} IMAGE…   writes {what} images to {run.predictions}")
+    if restores:
+        return
     click.echo("Fiji: open a label image, then Image > Lookup Tables > glasbey. napari: add it as Labels.")
 
 

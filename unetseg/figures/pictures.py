@@ -83,7 +83,7 @@ def write_overlay(
     height = 4.4 * image.shape[1] / image.shape[2]
     figure = Figure(figsize=(4.4 * len(panels), height + 0.35), dpi=110, layout="constrained")
     for axes, (name, picture) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        _panel(axes, picture, name)
+        panel(axes, picture, name)
     save(figure, path)
 
 
@@ -95,7 +95,7 @@ def write_sheet(path: Path, rows: Sequence[Mapping[str, NDArray[Any]]], names: S
     for y, (row, name) in enumerate(zip(rows, names, strict=True)):
         for x, column in enumerate(columns):
             title = column if y == 0 else ""
-            _panel(grid[y, x], row[column], title)
+            panel(grid[y, x], row[column], title)
             if row[column].ndim == 2:
                 figure.colorbar(grid[y, x].images[0], ax=grid[y, x], shrink=0.75, pad=0.02)
         grid[y, 0].set_ylabel(name, fontsize=9, parse_math=False)
@@ -115,7 +115,8 @@ def write_curves(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     left.set(xlabel="step", ylabel="training loss", yscale="log")
     for name in scores[0][1] if scores else []:
         right.plot([s for s, _ in scores], [v[name] for _, v in scores], marker="o", ms=3, label=name)
-    right.set(xlabel="step", ylabel="validation score", ylim=(0, 1))
+    within = all(0 <= v <= 1 for _, values in scores for v in values.values() if v is not None)
+    right.set(xlabel="step", ylabel="validation score", **({"ylim": (0, 1)} if within else {}))
     if scores:
         for text in right.legend(fontsize=8).get_texts():
             text.set_parse_math(False)
@@ -134,7 +135,8 @@ def save(figure: Figure, path: Path) -> None:
         FigureCanvasAgg(figure).print_png(temporary, metadata=PNG_MARK)
 
 
-def _panel(axes: Axes, picture: NDArray[Any], title: str) -> None:
+def panel(axes: Axes, picture: NDArray[Any], title: str) -> None:
+    """A picture (y, x, 3), or a map (y, x) in colours, with its title."""
     axes.imshow(picture, cmap="magma" if picture.ndim == 2 else None, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])

@@ -189,7 +189,7 @@ class LabelStore:
         self.grid.build_pyramid(group, lambda block: np.stack([majority(b, 2) for b in block]))
         for name, values in self._maps.items():
             grid = self._mapped(name)
-            grid.build_pyramid(self.folder / name, _mean)
+            grid.build_pyramid(self.folder / name, halved_mean)
             about = grid.metadata(name, like=self.grid.yx) | {"meaning": meaning(name, values.dtype)}
             write_attributes(self.folder / name, about)
         if image is not None:
@@ -222,7 +222,7 @@ class LabelStore:
         array = grid.create(first, grid.yx, image.dtype)
         for plane, y, x in grid.regions(grid.yx):
             array[grid.place(plane, y, x)] = image.plane(plane)[:, y, x]
-        grid.build_pyramid(self.folder, _mean)
+        grid.build_pyramid(self.folder, halved_mean)
         write_attributes(self.folder, read_attributes(self.folder) | grid.metadata(plain_stem(self.path)))
 
     def _check_aligned(self, y: slice, x: slice) -> None:
@@ -278,7 +278,7 @@ def _source(path: Path, image: LazyImage, kind: LabelGroup) -> str:
     return os.path.relpath(image.path.resolve(), path.absolute() / "labels" / kind) + "/"
 
 
-def _mean(block: NDArray[Any]) -> NDArray[Any]:
+def halved_mean(block: NDArray[Any]) -> NDArray[Any]:
     """Halve (c, y, x) by the mean, in the block's own dtype."""
     halved = shrink_image(block, 2)
     return (np.rint(halved) if block.dtype.kind in "ui" else halved).astype(block.dtype)

@@ -58,7 +58,8 @@ GPU "auto" is always PyTorch."""
 class InferenceNet:
     """A network made ready for inference, which takes batches of tiles.
 
-    engine: its name and version; device: where images are put and logits come from.
+    engine: its name and version; device: where images are put and logits come from; restores: whether its
+    output is an image, and not logits of classes.
     """
 
     forward: Forward
@@ -67,6 +68,7 @@ class InferenceNet:
     footprint: Footprint
     classes: int
     dims: int
+    restores: bool = False
 
     def __call__(self, images: Tensor) -> Tensor:
         """Logits (b, classes, *yx_out), valid until the next call, of images (b, channels, *yx) float32."""

@@ -39,6 +39,8 @@ def predict(
 ) -> NDArray[np.float32]:
     """Softmax probabilities (k, *yx) float32 of an image (c, *yx), normalised as in training.
 
+    Of a network that restores images, the restored image in the same normalised grey values.
+
     The image is extended by mirroring and cut into the tiles of `grid` (made with the net's
     footprint); the result equals the net on the whole extended image to 1e-4. `image` may be
     anything that slices like an array. average: 1, 4 or 8 predictions of flipped (and turned)
@@ -137,7 +139,7 @@ def _kept(group: Sequence[Tile]) -> Region:
 
 
 def _averaged(net: InferenceNet, images: Tensor, keep: Region, average: int) -> Tensor:
-    """Probabilities in the region `keep`, averaged over the first `average` symmetries.
+    """Probabilities, or restored images, in the region `keep`, averaged over the first `average` symmetries.
 
     They are: itself, 3 flips, and the 4 transposed; of volumes the last 4 are flipped along z
     instead: slices are seldom as thick as pixels.
@@ -148,7 +150,8 @@ def _averaged(net: InferenceNet, images: Tensor, keep: Region, average: int) -> 
         logits = net(turned.flip(flips) if flips else turned)
         logits = logits.flip(flips) if flips else logits
         logits = logits.transpose(-1, -2) if turn else logits
-        found = _softmax(logits[(slice(None), slice(None), *keep)])
+        kept = logits[(slice(None), slice(None), *keep)]
+        found = kept.clone() if net.restores else _softmax(kept)
         total = found if total is None else total + found
     return cast(Tensor, total).div_(average)
 

@@ -25,6 +25,7 @@ from unetseg.nets.contract import (
     nearest_sizes,
     parameter_count,
 )
+from unetseg.nets.dilated_unet import DilatedUNet
 from unetseg.nets.fcn import FCN8s, FCN16s, FCN32s
 from unetseg.nets.unet import UNet
 from unetseg.nets.unet3d import UNet3d
@@ -52,6 +53,7 @@ NETS: dict[str, Callable[..., Net]] = {
     "unet": UNet,
     "3d-unet": UNet3d,
     "unet++": UNetPlusPlus,
+    "dilated-unet": DilatedUNet,
     "v-net": VNet,
     "fcn-32s": FCN32s,
     "fcn-16s": FCN16s,

@@ -77,7 +77,7 @@ def common_rules(channels: int, classes: int, width: int, norm: str) -> list[Rul
     """The rules of options that most networks share."""
     return [
         ("channels", channels, channels >= 1, "1 or more"),
-        ("classes", classes, classes >= 2, "2 or more"),
+        ("classes", classes, classes >= 1, "1 or more"),
         ("width", width, width >= 1, "1 or more"),
         ("norm", norm, norm in ("none", "batch"), "'none' or 'batch'"),
     ]

@@ -14,6 +14,8 @@ import torch
 from unetseg.config import choose_fold, find_data, read_with_keys
 from unetseg.errors import UserError
 from unetseg.nets import build_net
+from unetseg.pipeline.auto_restoration import CROP as RESTORATION_CROP
+from unetseg.pipeline.auto_restoration import restoration_settings
 from unetseg.pipeline.dataset import evenly, list_data
 from unetseg.pipeline.recipe import name_and_options
 from unetseg.pipeline.start_from import inherited
@@ -147,12 +149,19 @@ def derive_settings(experiment: Experiment, given: Collection[str]) -> Resolved:
     if set(given) >= DERIVED:
         return Resolved(experiment, told)
     found: Found = {}
-    if "data.task" not in given and experiment.data.root:
+    if "data.task" not in given and experiment.target.kind == "restoration":
+        found["data.task"] = "restoration", "target.kind is"
+        experiment = _with(experiment, found, given)
+    elif "data.task" not in given and experiment.data.root:
         found["data.task"] = guess_task(find_data(experiment.data.root)), "by the files in the folder"
         experiment = _with(experiment, found, given)
     seen = _Seen.of(experiment, given)
-    found |= _of_volumes(seen) if seen.volumes else _of_images(seen)
-    found |= _of_labels(seen)
+    if seen.listing.kind == "restoration":
+        has_clean = any(s.clean is not None for s in seen.samples)
+        found |= restoration_settings(has_clean=has_clean) | _restoration_crop(seen)
+    else:
+        found |= _of_volumes(seen) if seen.volumes else _of_images(seen)
+        found |= _of_labels(seen)
     lines = (f"{key} = {value!r} ({why})" for key, (value, why) in found.items() if key not in given)
     return Resolved(_with(experiment, found, given), (*told, *lines))
 
@@ -207,6 +216,12 @@ def _of_images(seen: _Seen) -> Found:
     if areas:
         found["labels.min_area"] = int(statistics.median(areas) / 10), "a tenth of the median object's area"
     return found
+
+
+def _restoration_crop(seen: _Seen) -> Found:
+    side = min(min(e.shape) for e in seen.entries)
+    crop = largest_crop(seen.experiment.net, (min(RESTORATION_CROP, side),) * 2, len(seen.samples[0].image))
+    return {"train.crop": (crop[:1], f"the smallest image has {side} px per side")}
 
 
 def _of_volumes(seen: _Seen) -> Found:

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from unetseg.errors import UserError, did_you_mean
-from unetseg.losses import LOSSES
+from unetseg.losses import IMAGE_LOSSES, LOSSES
 from unetseg.nets import Net, nearest_sizes
 from unetseg.pipeline.dataset import Dataset, crop_of
 from unetseg.scores import scores_of
 from unetseg.settings import Experiment
+
+RESTORATION_AUGMENT = {
+    "elastic": 0,
+    "rotate": 0,
+    "scale": 0,
+    "shift": 0,
+    "brightness": 0,
+    "contrast": 0,
+    "gamma": 0,
+    "invert": 0,
+    "albumentations": "",
+}
+"""Augmentations that restoration does not take, and their value without effect."""
 
 
 def check_trainable(experiment: Experiment, data: Dataset, net: Net) -> None:
@@ -20,14 +33,38 @@ def check_trainable(experiment: Experiment, data: Dataset, net: Net) -> None:
     allowed = scores_of(data.kind, data.classes)
     if train.select_by not in allowed:
         raise UserError(f"train.select_by = {train.select_by!r}: {did_you_mean(train.select_by, allowed)}")
-    if experiment.labels.calibrate and data.classes != 2:
+    _check_kind(experiment, data)
+    if experiment.labels.calibrate and (data.classes != 2 or data.kind == "restoration"):
         raise UserError(
             f"labels.calibrate: needs two classes, but these data have {data.classes}. Leave it out."
         )
-    axes = data.examples[0].classes.ndim
+    axes = data.examples[0].weight.ndim
     if net.dims != axes:
         raise UserError(f"net.dims = {net.dims}: the images have {axes} axes. Set net.dims = {axes}.")
     _check_crop(experiment, data, net)
+
+
+def _check_kind(experiment: Experiment, data: Dataset) -> None:
+    """Raise UserError where target, loss and augmentation are not all of restoration, or none of them is."""
+    target, loss, restores = experiment.target.kind, experiment.train.loss, data.kind == "restoration"
+    if (target == "restoration") != restores:
+        raise UserError(
+            f'target.kind = "{target}" with data.task = "{experiment.data.task}": "restoration" goes with '
+            "the task of that name. Change one of them."
+        )
+    if (loss in IMAGE_LOSSES) != restores:
+        names = IMAGE_LOSSES if restores else [name for name in LOSSES if name not in IMAGE_LOSSES]
+        raise UserError(f"train.loss = {loss!r}: here the losses are {', '.join(names)}.")
+    if not restores:
+        return
+    if experiment.train.class_balanced_crops:
+        raise UserError("train.class_balanced_crops: clean images have no classes. Remove the key.")
+    for key, plain in RESTORATION_AUGMENT.items():
+        if getattr(experiment.augment, key) != plain:
+            raise UserError(
+                f"augment.{key} = {getattr(experiment.augment, key)!r}: must be {plain!r} in restoration. "
+                "Resampling would smooth the noise, and other grey values would not be the clean image's."
+            )
 
 
 def _check_crop(experiment: Experiment, data: Dataset, net: Net) -> None:
@@ -39,9 +76,9 @@ def _check_crop(experiment: Experiment, data: Dataset, net: Net) -> None:
         raise UserError(f"train.crop = {list(crop)}: {nearest_sizes(net.footprint, crop)}.")
     for example in data.examples:
         out, strides = net.footprint.output(crop), net.footprint.stride
-        sides = zip(out, example.classes.shape, strides, strict=True)
+        sides = zip(out, example.weight.shape, strides, strict=True)
         if any(o > -(-n // s) * s for o, n, s in sides):  # up to a stride beyond it is mirrored
-            size = "×".join(map(str, example.classes.shape))
+            size = "×".join(map(str, example.weight.shape))
             raise UserError(
                 f"train.crop = {list(crop)}: larger than {example.name}, which is {size} pixels "
                 f"(after data.downsample = {experiment.data.downsample}). Choose a smaller crop."

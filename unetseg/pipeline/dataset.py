@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from unetseg.config import find_data
 from unetseg.errors import UserError, some_of
+from unetseg.losses import BLIND_SPOT
 from unetseg.normalise import Normalisation, fit_normalisation
 from unetseg.resample import at_object_diameter
 from unetseg.sample import (
@@ -124,11 +125,33 @@ def learnt_classes(listing: Listing, target: TargetSettings) -> int:
 def make_examples(
     samples: Sequence[Sample], experiment: Experiment, normalisation: Normalisation, classes: int
 ) -> Iterator[Example]:
-    """The samples' examples, weighted by the class frequencies of all of them."""
+    """The samples' examples, weighted by the class frequencies of all of them; clean images have weight 1."""
+    if samples[0].kind == "restoration":
+        blind = experiment.train.loss == BLIND_SPOT
+        yield from (clean_example(s, normalisation, blind=blind) for s in samples)
+        return
     weights = class_weights(samples, classes, experiment.target)
     for sample in samples:
         image = normalisation(sample.image, sample.name)
         yield make_example(sample, image, experiment.target, weights)
+
+
+def clean_example(sample: Sample, normalisation: Normalisation, *, blind: bool) -> Example:
+    """A noisy image with its clean one, both in the noisy one's normalised grey values.
+
+    blind: without clean images; the target is then the noisy image itself, to be hidden spot by spot.
+    """
+    image = normalisation(sample.image, sample.name)
+    weight = np.ones(image.shape[1:], np.float32)
+    if blind:
+        return Example(sample.name, image, image, weight)
+    if sample.clean is None:
+        raise UserError(
+            f"{sample.name}: has no clean image. Put it into the folder of data.clean, or set train.loss = "
+            f'"{BLIND_SPOT}", which needs none.'
+        )
+    clean = normalisation.fitted(sample.image)(sample.clean, sample.name)
+    return Example(sample.name, image, clean, weight)
 
 
 def class_weights(samples: Sequence[Sample], classes: int, target: TargetSettings) -> NDArray[np.float32]:
@@ -181,6 +204,6 @@ def _counted(sample: Sample, digest: hashlib._Hash) -> Sample:
     """The sample, its pixels and labels added to the checksum: so it need not be kept for that."""
     digest.update(sample.name.encode())
     digest.update(np.ascontiguousarray(sample.image).tobytes())
-    if sample.labels is not None:
-        digest.update(np.ascontiguousarray(sample.labels).tobytes())
+    if sample.truth is not None:
+        digest.update(np.ascontiguousarray(sample.truth).tobytes())
     return sample

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from unetseg.figures import write_curves, write_overlay
 from unetseg.images.whole import label_dtype, write_stack
 from unetseg.nets import parameter_count
 from unetseg.pipeline.dataset import evenly, list_data
+from unetseg.pipeline.evaluate_restoration import Methods, evaluate_restoration
 from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.run import Run
 from unetseg.sample import Entry, Sample
@@ -37,7 +38,8 @@ class RunScores:
     """The scores on the test part, or without one on the validation part; `part` says which.
 
     own: the scores of the task's own challenge, such as "det", and of volumes; errors: the mistakes by kind,
-    see `error_counts`, empty for class maps; noun: what the objects are; seconds: for the prediction.
+    see `error_counts`, empty for class maps; noun: what the objects are; seconds: for the prediction;
+    methods: in restoration the scores of this network and of what it is compared with.
     """
 
     part: str
@@ -47,6 +49,7 @@ class RunScores:
     errors: dict[str, float]
     noun: str
     seconds: float
+    methods: Methods = field(default_factory=dict)
 
 
 def evaluate_run(
@@ -63,6 +66,14 @@ def evaluate_run(
         return None
     started = time.perf_counter()
     kept = {e.name for e in evenly(entries, PICTURES)}
+    if model.restores:
+        restored = evaluate_restoration(run, model, entries, tiling, drawn=kept, progress=progress)
+        if restored is None:
+            return None
+        seconds, what = time.perf_counter() - started, describe_entries(entries)
+        result = RunScores(part, what, restored.table, {}, {}, "images", seconds, restored.methods)
+        run.write_json("scores.json", _json(run, result, model))
+        return result
     done = list(_predicted(run, model, entries, tiling, kept, progress))
     pairs, spacings = [pair for pair, _ in done], [spacing for _, spacing in done]
     seconds = time.perf_counter() - started
@@ -135,6 +146,7 @@ def _json(run: Run, result: RunScores, model: Model) -> dict[str, Any]:
         "intervals": {name: list(found) for name in table.names if (found := table.interval(name))},
         "task_scores": result.own,
         "errors": result.errors,
+        "methods": result.methods,
         "noun": result.noun,
         "frames": {
             f: dict(zip(table.names, r, strict=True)) for f, r in zip(table.frames, rows, strict=True)

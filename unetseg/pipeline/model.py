@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,11 +20,10 @@ from unetseg.calibration import calibrated
 from unetseg.device import one_thread
 from unetseg.errors import UserError
 from unetseg.inference.batch_size import fitting_batch
-from unetseg.inference.dropout_draws import DropoutDraws
 from unetseg.inference.engines import InferenceNet, choose_engine, describe_engine, prepare
 from unetseg.inference.memory import choose_grid
 from unetseg.inference.predict import predict
-from unetseg.nets import Net, Prunable
+from unetseg.nets import Net
 from unetseg.pipeline.recipe import Recipe, checked_weights, new_net, read_recipe
 from unetseg.pipeline.weights_file import load_plain, save_plain
 from unetseg.sample import enlarge, shrink_image
@@ -78,6 +77,11 @@ class Model:
     notes: tuple[str, ...] = ()
     lineage: tuple[Ancestor, ...] = ()
 
+    @property
+    def restores(self) -> bool:
+        """Whether it restores images, and gives no labels."""
+        return self.recipe.kind == "restoration"
+
     def normalised(self, image: NDArray[Any], name: str) -> NDArray[np.float32]:
         """The network's input from an image (c, *yx) as on disk: downsampled and normalised."""
         return self.recipe.normalisation(shrink_image(image, self.recipe.downsample), name)
@@ -112,6 +116,7 @@ class Model:
         name = self.engine(tiling)
         if name not in self._ready:
             net = prepare(self.net, self.device, engine=name, precision=tiling.precision)
+            net = replace(net, restores=self.restores)
             if name == "torch":
                 return net
             self._ready[name] = net
@@ -129,6 +134,7 @@ class Model:
         progress: Callable[[int], None] = lambda tiles: None,
     ) -> NDArray[np.float32]:
         """Class probabilities (k, *yx) float32 at the size of image (c, *yx), with all post-processing."""
+        self.check_segments()
         total = self.own_probabilities(image, name, tiling, progress)
         for other in self.others:
             total = total + other.own_probabilities(image, name, tiling, progress)
@@ -138,9 +144,35 @@ class Model:
         self, image: NDArray[Any], name: str, tiling: PredictSettings, progress: Callable[[int], None]
     ) -> NDArray[np.float32]:
         """Calibrated probabilities (k, *yx) of this network alone, before any median; see `predict`."""
-        pixels = self.normalised(image, name)
+        small = self._output(self.normalised(image, name), tiling, progress)
+        return enlarge(calibrated(small, self.recipe.calibration), image.shape[1:], self.recipe.downsample)
+
+    def restored(
+        self,
+        image: NDArray[Any],
+        name: str,
+        tiling: PredictSettings,
+        progress: Callable[[int], None] = lambda tiles: None,
+    ) -> NDArray[np.float32]:
+        """The restored image (c, *yx) float32, in the grey values of image (c, *yx)."""
+        if not self.restores:
+            raise UserError("this model gives labels and restores no images. Use `unetseg predict`.")
+        found = [model._restored(image, name, tiling, progress) for model in (self, *self.others)]
+        return sum(found[1:], start=found[0]) / np.float32(len(found))
+
+    def _restored(
+        self, image: NDArray[Any], name: str, tiling: PredictSettings, progress: Callable[[int], None]
+    ) -> NDArray[np.float32]:
+        """What this network alone makes of the image."""
+        output = self._output(self.normalised(image, name), tiling, progress)
+        return self.recipe.normalisation.fitted(image).undo(output)
+
+    def _output(
+        self, pixels: NDArray[np.float32], tiling: PredictSettings, progress: Callable[[int], None]
+    ) -> NDArray[np.float32]:
+        """The network's output (k, *yx) for its whole input (c, *yx), tile by tile; see `predict`."""
         grid = self.grid(pixels.shape[1:], tiling)
-        small = predict(
+        return predict(
             self.ready(tiling),
             pixels,
             grid,
@@ -148,7 +180,19 @@ class Model:
             average=self.recipe.labels.test_time_augmentation,
             progress=progress,
         )
-        return enlarge(calibrated(small, self.recipe.calibration), image.shape[1:], self.recipe.downsample)
+
+    def result(self, image: NDArray[Any], name: str, tiling: PredictSettings) -> NDArray[Any]:
+        """What the model is for: labels (*yx), or a restored image (c, *yx), of an image (c, *yx)."""
+        if self.restores:
+            return self.restored(image, name, tiling)
+        return self.labels(self.probabilities(image, name, tiling))
+
+    def check_segments(self) -> None:
+        """Raise UserError for a model that restores images, where labels are asked for."""
+        if self.restores:
+            raise UserError(
+                "this model restores images and gives no labels or probabilities. Choose one that segments."
+            )
 
     @cached_property
     def weights_hash(self) -> str:
@@ -165,6 +209,7 @@ class Model:
 
     def labels(self, probabilities: NDArray[np.float32]) -> NDArray[Any]:
         """Object ids (*yx) int32, or the class map (*yx) uint8, of `probabilities` (k, *yx)."""
+        self.check_segments()
         if self.recipe.kind == "classes":
             return class_labels(probabilities, self.recipe.labels.threshold)
         return object_labels(probabilities, self.recipe.labels)
@@ -175,75 +220,6 @@ def in_files(recipe: Recipe, labels: NDArray[Any]) -> NDArray[Any]:
     if recipe.kind != "classes" or not recipe.values:
         return labels
     return np.array(recipe.values, np.uint8)[labels]
-
-
-LABEL_TYPES = ("as-trained", "instances", "mask", "classes")
-
-
-def labelled_as(model: Model, what: str) -> Model:
-    """The model with other label files as its result; what: one of LABEL_TYPES.
-
-    "mask" gives 0 and 255, or the values of the training masks; "instances" the objects in
-    the foreground of two classes. Raises UserError if the model's classes do not allow it.
-    """
-    recipe = model.recipe
-    if what == "as-trained" or what == recipe.kind:
-        return model
-    if recipe.classes != 2:
-        raise UserError(
-            f"{what}: needs a model of two classes (background and foreground), but this one has "
-            f"{recipe.classes}, of {recipe.kind}. Leave the option out."
-        )
-    if what == "instances":
-        return replace(model, recipe=replace(recipe, kind="instances"))
-    values = () if what == "classes" else recipe.values or (0, 255)
-    return replace(model, recipe=replace(recipe, kind="classes", values=values))
-
-
-def average_models(models: Mapping[str, Model]) -> Model:
-    """One model of several, named for errors: their calibrated probabilities are averaged.
-
-    Median and label settings are those of the first. Raises UserError if they do not predict the same
-    classes of the same kind of image.
-    """
-    (first, one), *rest = models.items()
-    for name, other in rest:
-        for what, ours, theirs in zip(_COMPARED, _compared(one), _compared(other), strict=True):
-            if ours != theirs and None not in (ours, theirs):
-                raise UserError(
-                    f"{name} has {what} {theirs}, {first} {ours}: only models of the same classes, "
-                    "channels and pixel size can be averaged."
-                )
-    return replace(one, others=tuple(other for _, other in rest))
-
-
-_COMPARED = ("kind of labels", "classes", "channels", "image axes", "pixel size in µm")
-
-
-def _compared(model: Model) -> tuple[object, ...]:
-    recipe = model.recipe
-    spacing = None if recipe.spacing_um is None else tuple(recipe.spacing_um)
-    return recipe.kind, recipe.classes, recipe.normalisation.channels, model.net.dims, spacing
-
-
-def pruned(model: Model, level: int) -> Model:
-    """The model with the part of its network that gives the output at `level`; see UNetPlusPlus.
-
-    Raises UserError if its network cannot be pruned, or not to this level.
-    """
-    if not isinstance(model.net, Prunable):
-        name = model.recipe.net["name"]
-        raise UserError(f"level {level}: a network {name!r} cannot be pruned, only 'unet++' can.")
-    options = {**model.recipe.net, "depth": level, "deep_supervision": False}
-    return replace(model, recipe=replace(model.recipe, net=options), net=model.net.pruned(level))
-
-
-def with_dropout_draws(model: Model, draws: int) -> Model:
-    """The model with the mean of so many draws of its network's dropout; see `DropoutDraws`.
-
-    Raises UserError for a network without dropout.
-    """
-    return replace(model, net=DropoutDraws(model.net, draws))
 
 
 def save_model(path: Path, recipe: Recipe, net: Net, metadata: dict[str, Any]) -> None:

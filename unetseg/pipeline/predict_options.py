@@ -31,6 +31,14 @@ OF_IMAGES = (
 )
 """A network of volumes predicts each file whole, as one volume; it does not take these options."""
 
+OF_LABELS = (
+    *("challenge", "probabilities", "probability_type", "uncertainty", "dropout_draws", "measure", "roi"),
+    *("copy_image", "label_type"),
+    *("rescale", "scale", "diameter", "mask", "skip_below", "skip_damaged", "level"),
+    *(name for name in LABELS if name != "test_time_augmentation"),
+)
+"""A model that restores images does not take these options."""
+
 
 @dataclass(frozen=True)
 class PredictOptions:
@@ -123,10 +131,19 @@ class PredictOptions:
         """Whether the uncertainty of each object is wanted; a mask has no objects."""
         return self.uncertainty and self.label_type != "mask"
 
-    def check(self, target: Target, *, volumes: bool) -> None:
-        """Raise UserError, naming the option, for an option that this result does not take."""
+    def check(self, target: Target, *, volumes: bool, restores: bool = False) -> None:
+        """Raise UserError, naming the option, for an option that this result does not take.
+
+        volumes, restores: whether the model is one of volumes, or one that restores images.
+        """
+        if restores and target.streamed and not target.out.name.lower().endswith(".zarr"):
+            raise UserError(
+                f"{target.out}: an OME-TIFF only holds labels. Give NAME.ome.zarr, or NAME.tif for an "
+                "image that fits into memory."
+            )
         given = {f.name for f in fields(self) if getattr(self, f.name) != f.default}
-        for names, reason in self._refused(target, volumes=volumes):
+        refused = [(OF_LABELS, "this model restores images and takes no option about labels or their size")]
+        for names, reason in [*(refused if restores else []), *self._refused(target, volumes=volumes)]:
             for name in names:
                 if name in given:
                     raise UserError(f"--{name.replace('_', '-')}: {reason}.")

@@ -17,7 +17,8 @@ from unetseg.pipeline.events import Note
 from unetseg.pipeline.exporting import outlines_path
 from unetseg.pipeline.image_notes import image_notes
 from unetseg.pipeline.measuring import check_table_name
-from unetseg.pipeline.model import Model, average_models, labelled_as, pruned, with_dropout_draws
+from unetseg.pipeline.model import Model
+from unetseg.pipeline.model_variants import average_models, labelled_as, pruned, with_dropout_draws
 from unetseg.pipeline.object_size import ALLOWED_SCALES, as_factors, scale_of_image
 from unetseg.pipeline.predict_options import PredictOptions
 from unetseg.pipeline.result_exports import table_paths, write_outlines
@@ -52,7 +53,7 @@ def choose_targets(model: Model, images: Sequence[Path], out: Path, options: Pre
     else:
         targets = find_targets(images, out, kind=model.recipe.kind)
     for target in targets:
-        options.check(target, volumes=volumes)
+        options.check(target, volumes=volumes, restores=model.restores)
         if volumes and target.streamed:
             raise UserError(f"{target.out}: a 3D network writes TIFF or NIfTI. Give a folder.")
         for path in _results(target, options):

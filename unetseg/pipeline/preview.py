@@ -41,7 +41,8 @@ def write_show(experiment: Experiment, path: Path) -> tuple[str, ...]:
     rows = shown(experiment, all_entries(listing), learnt_classes(listing, experiment.target))
     write_sheet(path, list(rows.values()), list(rows))
     what = "slices" if listing.block else "images"
-    groups = f"{len(listing.entries)} labelled {what} in {len(listing.groups)} groups"
+    known = "" if listing.kind == "restoration" else "labelled "
+    groups = f"{len(listing.entries)} {known}{what} in {len(listing.groups)} groups"
     seen = [e.read() for e in evenly(all_entries(listing), LOOKED_AT)]
     return (*listing.notes, groups, *split_notes(split(listing, experiment.data)), *annotation_notes(seen))
 
@@ -60,18 +61,26 @@ def shown(
 
 
 def _row(sample: Sample, example: Example, experiment: Experiment) -> dict[str, NDArray[Any]]:
+    if example.restores:
+        pair = {"noisy image": sample.image, "clean image": sample.clean}
+        known = {title: grey(image) for title, image in pair.items() if image is not None}
+        return known | _drawn(example, experiment)
     row: dict[str, NDArray[Any]] = {
         "image": grey(middle_slice(sample.image)),
         "labels": colours(middle_slice(np.asarray(sample.labels)[None])[0]),
-        "class map": colours(middle_slice(example.classes[None])[0].astype(np.int32)),
+        "class map": colours(middle_slice(example.target[None])[0].astype(np.int32)),
         "weight map": middle_slice(example.weight[None])[0],
     }
+    return row | _drawn(example, experiment)
+
+
+def _drawn(example: Example, experiment: Experiment) -> dict[str, NDArray[Any]]:
     draws = (middle_slice(c) for c in _draws(example, experiment))
-    return row | {f"draw {n + 1}": grey(c) for n, c in enumerate(draws)}
+    return {f"draw {n + 1}": grey(c) for n, c in enumerate(draws)}
 
 
 def _draws(example: Example, experiment: Experiment) -> list[NDArray[np.float32]]:
-    shape = example.classes.shape
+    shape = example.weight.shape
     crop = [min(c, n) for c, n in zip(crop_of(experiment.train, len(shape)), shape, strict=True)]
     whole = load_example(example, torch.device("cpu")).times(DRAWS)
     drawn = [

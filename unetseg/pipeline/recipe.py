@@ -31,6 +31,7 @@ COEFFICIENTS = (0, 4)
 class Recipe:
     """What makes a network's weights a model; plain values only, so it loads without running code.
 
+    classes: the network's output channels: classes, or in restoration the channels of an image;
     spacing_um: pixel size of the network's input, per axis of yx; calibration: the coefficients of
     `calibrated`, empty for none; values: what label files hold for each class, as in the training labels,
     empty for 0, 1, 2, …; object_diameter: of the training images' objects in pixels, if
@@ -38,7 +39,7 @@ class Recipe:
     """
 
     net: dict[str, NetOption]
-    classes: Annotated[int, Interval(ge=2, le=255)]
+    classes: Annotated[int, Interval(ge=1, le=255)]
     kind: LabelKind
     normalisation: Normalisation
     downsample: Annotated[int, Interval(ge=1, le=16)]
@@ -83,6 +84,10 @@ def read_recipe(table: Any, source: str) -> Recipe:
         if given not in lengths:
             words = " or ".join(map(str, lengths))
             raise UserError(f"{source}: {name} has {given} values; {words} are expected.")
+    if recipe.kind == "restoration" and recipe.classes != rule.channels:
+        raise UserError(f"{source}: classes is {recipe.classes}; {rule.channels}, as channels, is expected.")
+    if recipe.kind != "restoration" and recipe.classes < 2:
+        raise UserError(f"{source}: classes is {recipe.classes}; 2 or more are expected.")
     if rule.repeat_grey and rule.channels != 3:
         raise UserError(f"{source}: normalisation.repeat_grey is for 3 channels, not {rule.channels}.")
     return recipe

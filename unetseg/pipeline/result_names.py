@@ -48,12 +48,12 @@ class Target:
 def find_targets(images: Sequence[Path], out: Path, *, kind: str) -> list[Target]:
     """The given images, and those in given folders, each with its own result.
 
-    out: a folder, or for one image the name of a file or OME-Zarr; kind: "classes" or "instances".
+    out: a folder, or for one image the name of a file or OME-Zarr; kind: as of a recipe.
     Raises UserError if two results would have the same name, ignoring upper and lower case, and
     if a result would replace an image or be read as one the next time.
     """
     found = [file for path in images for file in _images_in(path)]
-    ending = "classes" if kind == "classes" else "labels"
+    ending = {"classes": "classes", "restoration": "restored"}.get(kind, "labels")
     targets = name_targets(found, out, partial(_result_name, ending=ending))
     for target in targets:
         if target.image.resolve().parent == out.resolve():

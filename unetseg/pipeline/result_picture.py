@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetseg.figures import write_overlay
+from unetseg.figures.restored import write_restored
 from unetseg.images import LazyImage, open_image
 from unetseg.images.marks import existing_mark
 
@@ -18,11 +19,16 @@ STRIP = 512
 
 
 def write_result_picture(image: LazyImage, out: Path, kind: str, count: int) -> None:
-    """The overlay of the first plane of a result; a large image is read strip by strip and subsampled.
+    """The overlay of the first plane of a result, or of a restored image the middle beside the input.
 
-    kind: "classes" or "instances"; count: of the objects. Raises UserError if another file has
-    the picture's name.
+    A large image is read strip by strip and subsampled. kind: as of a recipe; count: of the objects.
+    Raises UserError if another file has the picture's name.
     """
+    if kind == "restoration":
+        existing_mark(picture_path(out))
+        panels = {"input": _thinned(image), "restored": _thinned(open_image(out))}
+        write_restored(picture_path(out), panels, {}, image.path.name)
+        return
     noun = "classes" if kind == "classes" else "objects"
     labels = open_image(
         out / "labels" / ("classes" if kind == "classes" else "labels") if out.is_dir() else out

@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 
+from unetseg.augment.blind_spot import with_blind_spots
 from unetseg.batches import Batch, batches
 from unetseg.distributed import any_of_all
 from unetseg.evaluation.by_kind import score_pairs
-from unetseg.losses import LOSSES
+from unetseg.losses import BLIND_SPOT, LOSSES
 from unetseg.nets import Net
 from unetseg.pipeline.dataset import Dataset, crop_of
 from unetseg.pipeline.decisions import decide_steps, images_of, mean_seconds, seconds_per_step
@@ -100,7 +101,9 @@ class Fit:
     def _trained(self) -> Iterator[Step]:
         """The remaining steps, as they are done."""
         settings, seed = self.experiment.train, self.experiment.seed
-        source = self.batches(self.experiment.augment)
+        source, first = self.batches(self.experiment.augment), self.state.step
+        if settings.loss == BLIND_SPOT:
+            source = (with_blind_spots(b, seed * 1_000_003 + n) for n, b in enumerate(source, first))
         return train(self.state, source, LOSSES[settings.loss], settings, seed=seed, device=self.model.device)
 
     def _log(self, unread: list[Step]) -> Iterator[Step]:
@@ -190,14 +193,12 @@ class Fit:
 
 
 def validate(model: Model, samples: Sequence[Sample], select_by: str) -> dict[str, float]:
-    """Pooled standard scores of labelled samples, and the score `select_by`; empty without samples."""
-    if not samples:
+    """Pooled standard scores of the samples that have a truth, and the score `select_by`; empty without."""
+    known = [(s, s.truth) for s in samples if s.truth is not None]
+    if not known:
         return {}
-    pairs = (
-        (s.name, s.labels, model.labels(model.probabilities(s.image, s.name, PredictSettings())))
-        for s in samples
-        if s.labels is not None
-    )
+    settings = PredictSettings()
+    pairs = ((s.name, truth, model.result(s.image, s.name, settings)) for s, truth in known)
     kind, classes = model.recipe.kind, model.recipe.classes
     names = dict.fromkeys([*standard_scores(kind, classes), select_by])
     return score_pairs(pairs, kind, classes, list(names)).totals

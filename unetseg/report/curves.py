@@ -42,10 +42,23 @@ def run_charts(records: Records, kind: LabelKind, decides: str) -> list[Chart]:
     higher = sorted((n for n in names if n not in lower), key=lambda n: n != decides)
     charts = [
         _loss({"training loss": records}),
-        _validation(records, higher, "Validation scores", "score (higher is better)", (-0.02, 1.02)),
+        *(_validation(records, names, *head) for names, head in _by_range(records, higher)),
         _validation(records, lower, "Validation errors", "error (lower is better)", None),
     ]
     return [c for c in charts if c is not None]
+
+
+def _by_range(
+    records: Records, names: Sequence[str]
+) -> list[tuple[list[str], tuple[str, str, tuple[float, float] | None]]]:
+    """The scores in 0…1 and those in other units, each with the title, axis and limits of its chart."""
+    values = {n: [_float((r.get("validation") or {}).get(n)) for r in records] for n in names}
+    wide = [n for n in names if any(math.isfinite(v) and not 0 <= v <= 1 for v in values[n])]
+    narrow = [n for n in names if n not in wide]
+    return [
+        (narrow, ("Validation scores", "score (higher is better)", (-0.02, 1.02))),
+        (wide, ("Validation scores in dB", "score (higher is better)", None)),
+    ]
 
 
 def time_chart(

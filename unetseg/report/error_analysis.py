@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,9 @@ class ErrorAnalysis:
 
 
 def find_mistakes(run: Run) -> ErrorAnalysis:
-    """Read and compare every scored frame whose truth and prediction both still exist."""
+    """Read and compare every scored frame whose truth and prediction both exist; not restored images."""
+    if run.experiment.target.kind == "restoration":
+        return replace(compare_frames(FileFrames({})), kind="restoration")
     try:
         entries = scored_part(run)[2]
     except UserError as error:

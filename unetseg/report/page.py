@@ -56,6 +56,7 @@ def run_page(run: Run, page: Path, later: Later | None = None) -> str:
         tables=words.tables(summary),
         scores=scores,
         deciding=next((row for row in scores if row.name == summary.primary), None),
+        methods=_method_rows(summary),
         own=words.score_rows(summary.own, summary.kind),
         frames=_frame_rows(summary),
         volumes=_of_volumes(summary),
@@ -111,6 +112,15 @@ def _chosen(summary: RunSummary) -> dict[str, str]:
         return {}
     entry = find_score(summary.primary, summary.kind)
     return ranked(summary.frames, summary.primary, entry is None or entry.better == "higher")
+
+
+def _method_rows(summary: RunSummary) -> list[list[str]]:
+    """A head, then a row for each method that restored the images; empty for other runs."""
+    if not summary.methods:
+        return []
+    names = list(next(iter(summary.methods.values())))
+    rows = [[method, *(number(scores.get(n)) for n in names)] for method, scores in summary.methods.items()]
+    return [["method", *names], *rows]
 
 
 def _frame_rows(summary: RunSummary) -> list[list[Any]]:

@@ -119,15 +119,21 @@ def frames_in_small(analysis: ErrorAnalysis) -> dict[str, Picture]:
 
 
 def kept_pictures(run: Run) -> list[Picture]:
-    """The overlays in RUN/pictures, in case the data no longer exist."""
+    """The pictures in RUN/pictures: restored images, and overlays in case the data no longer exist."""
     made = []
+    restores = run.experiment.target.kind == "restoration"
+    words = (
+        "restored, noisy and clean"
+        if restores
+        else "image, outlines of truth and prediction, and both label images"
+    )
     for path in sorted(run.pictures.glob("*.png")):
         if path.name != "curves.png":
             try:
                 uri, width, height = picture_uri(path, KEPT_PX)
             except OSError:  # damaged, or not a picture
                 continue
-            alt = f"{path.stem}: image, outlines of truth and prediction, and both label images"
+            alt = f"{path.stem}: {words}"
             made.append(Picture(uri, path.stem, alt, width, height))
     return made
 

@@ -18,7 +18,7 @@ from unetseg.report.words import UNKNOWN, duration, whole
 from unetseg.run import Run
 from unetseg.sample import LabelKind
 from unetseg.scores import Kind, Score, find_score
-from unetseg.settings import Experiment
+from unetseg.settings import Experiment, TargetSettings
 
 Pair = tuple[str, str]
 
@@ -54,7 +54,9 @@ class RunSummary:
 
     @property
     def kind(self) -> LabelKind:
-        """What was scored: objects or classes."""
+        """What was scored: objects, classes or restored images."""
+        if self.scores.get("kind") == "restoration":
+            return "restoration"
         classes = self.scores.get("kind") == "classes" or "iou-0" in self.pooled
         return "classes" if classes else "instances"
 
@@ -82,6 +84,12 @@ class RunSummary:
         """The scores of the task's own challenge; empty for tasks without any."""
         own: dict[str, float | None] = self.scores.get("task_scores", {})
         return own
+
+    @property
+    def methods(self) -> dict[str, dict[str, float | None]]:
+        """In restoration the scores of this network, the noisy input and classical filters; else empty."""
+        methods: dict[str, dict[str, float | None]] = self.scores.get("methods", {})
+        return methods
 
     @property
     def intervals(self) -> dict[str, list[float]]:
@@ -191,12 +199,16 @@ def _training(summary: RunSummary) -> list[Pair]:
         ("seed", str(summary.experiment.seed)),
         ("optimizer", f"{train.optimizer}, learning rate {train.learning_rate:g}, {train.schedule}"),
         ("target", target.kind),
-        ("loss", f"{train.loss}, weight map w0 = {target.w0:g}, σ = {target.sigma:g} pixels"),
+        ("loss", train.loss if target.kind == "restoration" else f"{train.loss}, {_weights(target)}"),
         ("precision", train.precision),
         ("weights chosen by", f"{train.select_by} of the validate part, every {train.validate_every} steps"),
         ("time", duration(summary.seconds)),
         *([("started from", in_words(lineage))] if (lineage := summary.environment.get("lineage")) else []),
     ]
+
+
+def _weights(target: TargetSettings) -> str:
+    return f"weight map w0 = {target.w0:g}, σ = {target.sigma:g} pixels"
 
 
 def _machine(summary: RunSummary) -> list[Pair]:

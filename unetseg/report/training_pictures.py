@@ -17,17 +17,18 @@ from unetseg.run import Run
 from unetseg.tasks.listing import split
 
 SIDE_PX = 320
+WEIGHTS = "weight map"
 
 
 @dataclass(frozen=True)
 class Training:
-    """Pictures of one image, with the weight map's colour bar and its ends."""
+    """Pictures of one image; if it has a weight map, with that one's colour bar and its ends."""
 
     name: str
     pictures: list[Picture]
-    bar: str
-    low: str
-    high: str
+    bar: str = ""
+    low: str = ""
+    high: str = ""
 
 
 def training_pictures(run: Run) -> tuple[Training | None, str]:
@@ -40,9 +41,11 @@ def training_pictures(run: Run) -> tuple[Training | None, str]:
     except (UserError, OSError) as error:
         return None, f"The training data cannot be read: {error}"
     name, row = next(iter(rows.items()))
-    weight = np.asarray(row["weight map"])
+    if WEIGHTS not in row:
+        return Training(name, [_picture(title, p, name) for title, p in row.items()]), ""
+    weight = np.asarray(row[WEIGHTS])
     painted, bar = heat(weight)
-    pictures = [_picture(title, p, name) for title, p in (row | {"weight map": painted}).items()]
+    pictures = [_picture(title, p, name) for title, p in (row | {WEIGHTS: painted}).items()]
     low, high = f"{weight.min():.3g}", f"{weight.max():.3g}"
     return Training(name, pictures, png_uri(bar), low, high), ""
 

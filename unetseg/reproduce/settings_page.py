@@ -95,6 +95,8 @@ def _allowed(schema: dict[str, Any]) -> str:
         return ", ".join(f"`{json.dumps(v)}`" for v in schema["enum"])
     if schema["type"] == "array":
         return f"list, each {_allowed(schema['items'])}"
+    if schema["type"] == "object":
+        return f"table, each {_allowed(schema['additionalProperties'])}"
     words = {"integer": "whole number", "number": "number", "boolean": "true or false", "string": "text"}
     least = _bound(schema, "minimum", "from") or _bound(schema, "exclusiveMinimum", "above")
     most = _bound(schema, "maximum", "to") or _bound(schema, "exclusiveMaximum", "below")

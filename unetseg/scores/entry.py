@@ -14,8 +14,8 @@ from unetseg.scores.em import cuts
 from unetseg.scores.overlap import Objects, Overlap, annotated_objects, overlap, partly_annotated_objects
 from unetseg.scores.thinning import thinned_segments
 
-Kind = Literal["instances", "classes", "probabilities", "volumes", "challenge"]
-"""What is scored: object labels, class maps, probability maps, single volumes, a challenge's result."""
+Kind = Literal["instances", "classes", "probabilities", "volumes", "challenge", "restoration"]
+"""What is scored: objects, class maps, probability maps, volumes, a challenge's result, restored images."""
 
 Rows = NDArray[np.float64]  # (rows, columns of this score)
 
@@ -25,7 +25,8 @@ class Frame:
     """Truth and prediction of one image, section or volume, arrays (*yx) of the same shape.
 
     truth: integers, 0 background, k > 0 an object or class, −1 not annotated. predicted: the same
-    without −1, or probabilities in 0…1. spacing_um: pixel size along each axis, None if unknown.
+    without −1, or probabilities in 0…1. In restoration both are images (c, *yx) or (*yx), clean and restored.
+    spacing_um: pixel size along each axis, None if unknown.
     """
 
     truth: NDArray[Any]

@@ -10,6 +10,7 @@ from unetseg.errors import UserError, did_you_mean
 from unetseg.scores.entry import Kind, Score
 from unetseg.scores.of_challenges import CHALLENGE_SCORES
 from unetseg.scores.of_classes import class_scores, volume_class_scores
+from unetseg.scores.of_images import IMAGE_SCORES
 from unetseg.scores.of_objects import OBJECT_SCORES
 from unetseg.scores.of_probabilities import PROBABILITY_SCORES
 
@@ -19,6 +20,7 @@ SCORES: dict[Kind, Callable[[int], dict[str, Score]]] = {
     "probabilities": lambda classes: PROBABILITY_SCORES,
     "volumes": volume_class_scores,
     "challenge": lambda classes: CHALLENGE_SCORES,
+    "restoration": lambda classes: IMAGE_SCORES,
 }
 """The scores of each kind by name, for a number of classes (the background among them)."""
 
@@ -68,4 +70,5 @@ KIND_WORDS: dict[Kind, str] = {
     "probabilities": "probability maps",
     "volumes": "volumes",
     "challenge": "a challenge's result",
+    "restoration": "restored images",
 }

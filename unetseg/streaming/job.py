@@ -27,7 +27,10 @@ Region = Sequence[slice]
 
 
 class Store(Protocol):
-    """Where a job's labels and intermediate values go; regions are (y, x) slices of a plane."""
+    """Where a job's labels and intermediate values go; regions are (y, x) slices of a plane.
+
+    Where images are restored, what is called labels here is their grey values (c, y, x).
+    """
 
     def write(self, plane: int, y: slice, x: slice, labels: Map) -> None:
         """Labels of a region that starts and ends on chunk borders."""
@@ -180,7 +183,7 @@ class Request:
     @property
     def scratch(self) -> tuple[tuple[str, DTypeLike], ...]:
         """The arrays that the predict step fills."""
-        if self.model.recipe.kind == "classes":
+        if self.model.recipe.kind != "instances":
             return ()
         seeded = (("seeds", np.int32), ("core", np.float32))
         return (("components", np.int32), *(seeded if self.labels.seed_threshold > 0 else ()))
@@ -188,7 +191,7 @@ class Request:
     @property
     def steps(self) -> tuple[str, ...]:
         """The steps in order; each needs the one before for the whole plane."""
-        if self.model.recipe.kind == "classes":
+        if self.model.recipe.kind != "instances":
             return ("predict",)
         return ("predict", "flood", "label") if self.labels.seed_threshold > 0 else ("predict", "label")
 

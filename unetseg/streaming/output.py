@@ -19,6 +19,7 @@ from unetseg import __version__
 from unetseg.errors import UserError
 from unetseg.files import remove_leftovers
 from unetseg.images.disk_space import PYRAMID, check_space, label_bytes
+from unetseg.images.image_store import ImageStack, ImageStore
 from unetseg.images.kept_maps import map_path
 from unetseg.images.marks import Mark, existing_mark
 from unetseg.images.ome_zarr import SCRATCH, LabelStore, check_unfinished, tidy, unfinished
@@ -80,7 +81,8 @@ def open_job(request: Request, out: Path, *, overwrite: bool = False) -> Job | S
         check_same(out, mark["settings"], request.settings)
         if None not in beside:
             return Summary.of(mark["summary"])
-    return request.job(stack_store(request, out), MemoryJournal())
+    store = ImageStack(out, request.source) if request.model.restores else stack_store(request, out)
+    return request.job(store, MemoryJournal())
 
 
 def make_result(job: Job, perform: TileExecutor = tiles_here) -> Iterator[Resumed | TileDone | Summary]:
@@ -120,12 +122,21 @@ def _streamed_job(request: Request, out: Path, mark: Mark | None, *, overwrite: 
             check_same(out, begun, request.settings)
         check_space(out, _bytes_needed(request))
         return request.job(_create(request, out), journal)
-    store = (LabelStore if _is_zarr(out) else TiffPyramidStore).open(out)
+    store = _store_class(request, out).open(out)
     return request.job(store, journal)
 
 
-def _create(request: Request, out: Path) -> LabelStore:
+def _store_class(request: Request, out: Path) -> type[LabelStore] | type[ImageStore]:
+    """Of a result that is written tile by tile."""
+    if request.model.restores:
+        return ImageStore
+    return LabelStore if _is_zarr(out) else TiffPyramidStore
+
+
+def _create(request: Request, out: Path) -> LabelStore | ImageStore:
     """An empty store."""
+    if request.model.restores:
+        return ImageStore.create(out, request.source, chunk=request.plan.chunk)
     classes = request.model.recipe.kind == "classes"
     return (LabelStore if _is_zarr(out) else TiffPyramidStore).create(
         out,
@@ -153,6 +164,8 @@ def _bytes_needed(request: Request) -> int:
     """The most disk space that an unfinished store needs."""
     c, y, x = request.image.shape
     pixels = len(request.image.planes) * y * x
+    if request.model.restores:
+        return int(pixels * c * np.dtype(np.float32).itemsize * PYRAMID)
     core = 4 * pixels if request.labels.seed_threshold > 0 else 0
     maps = pixels * sum(k * np.dtype(kind).itemsize for k, kind in request.maps.values())
     copy = pixels * c * request.source.dtype.itemsize if request.outputs.image else 0

@@ -48,8 +48,8 @@ def predict_tiles(plane: PlaneJob, sources: Sequence[NetworkInput], batches: Seq
     streams = [_stream(plane, number, source, batches, kept) for number, source in enumerate(sources)]
     for index, *found in zip(tiles, *streams, strict=True):
         maps = [
-            _own(plane, model, tile, one, index)
-            for model, (tile, one) in zip(job.models, found, strict=True)
+            _own(plane, model, tile, _in_grey_values(model, source, one), index)
+            for model, source, (tile, one) in zip(job.models, sources, found, strict=True)
             if one is not None
         ]
         keep, record = _without_damage(plane, sources[0], kept.pop(index), index)
@@ -61,7 +61,9 @@ def keep_prediction(
     plane: PlaneJob, index: int, found: Map | None, keep: NDArray[np.bool_], record: Record
 ) -> None:
     """Write the result of the predict step for a tile, then its record."""
-    if plane.job.model.recipe.kind == "classes":
+    if plane.job.model.restores:
+        sums, columns = _keep_image(plane, index, found), Record()
+    elif plane.job.model.recipe.kind == "classes":
         sums, columns = _keep_classes(plane, index, found, keep), Record()
     else:
         sums, columns = _keep_components(plane, index, found, keep)
@@ -105,7 +107,7 @@ def reduction(job: Request) -> Reduce:
     """What the device makes of probabilities: the class or the foreground, where no more is needed."""
     recipe, labels = job.model.recipe, job.labels
     changed = recipe.calibration or recipe.downsample > 1 or labels.median_radius or job.model.others
-    if changed or job.maps:
+    if changed or job.maps or job.model.restores:
         return everything
     if recipe.kind == "classes":
         own = recipe.classes == 2 and labels.threshold != 0.5
@@ -192,6 +194,18 @@ def _cut(maps: Map, window: Sequence[slice]) -> Map:
 
 def _around(plane: PlaneJob, index: int) -> tuple[slice, ...]:
     return widened(plane.partition[index], plane.job.labels.halo, plane.partition.shape)
+
+
+def _in_grey_values(model: Model, source: NetworkInput, output: Map) -> Map:
+    """A restored image in the grey values of its source; the output of other networks as it is."""
+    return source.rule.undo(output) if model.restores else output
+
+
+def _keep_image(plane: PlaneJob, index: int, found: Map | None) -> list[int]:
+    """A restored image into the result; its checksum."""
+    if found is not None:
+        plane.job.store.write(plane.number, *plane.partition[index], found)
+    return [checksum(plane.job.store.read(plane.number, *plane.partition[index]))]
 
 
 def _keep_classes(plane: PlaneJob, index: int, found: Map | None, keep: NDArray[np.bool_]) -> list[int]:

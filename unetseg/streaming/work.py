@@ -190,7 +190,9 @@ def _flooded_ids(plane: PlaneJob) -> NDArray[np.int64]:
 
 
 def _count(plane: PlaneJob) -> int:
-    """The number of objects of a plane; for a class map, of classes."""
+    """The number of objects of a plane; for a class map, of classes; 0 for a restored image."""
+    if plane.job.model.restores:
+        return 0
     if plane.job.model.recipe.kind == "classes":
         return plane.job.model.recipe.classes
     if plane.job.labels.seed_threshold > 0:

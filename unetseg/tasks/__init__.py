@@ -7,7 +7,7 @@ from pathlib import Path
 
 from unetseg.errors import UserError
 from unetseg.settings import DataSettings
-from unetseg.tasks import cell_tracking, drive, films, folder, isbi_em
+from unetseg.tasks import cell_tracking, drive, films, folder, isbi_em, restoration
 from unetseg.tasks.listing import Listing
 
 TASKS: dict[str, Callable[[Path, DataSettings], Listing]] = {
@@ -16,6 +16,7 @@ TASKS: dict[str, Callable[[Path, DataSettings], Listing]] = {
     "drive": drive.listing,
     "folder": folder.listing,
     "synthetic": films.listing,
+    "restoration": restoration.listing,
 }
 
 
@@ -35,7 +36,14 @@ def list_task(root: Path, data: DataSettings) -> Listing:
         )
     if data.volumes and data.task not in ("folder", "isbi-em"):
         raise UserError(f'data.volumes is for the tasks "folder" and "isbi-em", not "{data.task}".')
+    for key in ("clean", "regions"):
+        if data.task != "restoration" and getattr(data, key) != getattr(default, key):
+            raise UserError(f'data.{key} is for the task "restoration", not "{data.task}". Remove the key.')
+    if data.task == "restoration" and (data.downsample > 1 or data.object_diameter):
+        raise UserError(
+            "data.downsample, data.object_diameter: images are restored at their own size. Remove them."
+        )
     listing = TASKS[data.task](root, data)
     if data.unannotated_border and listing.kind != "instances":
-        raise UserError(f"data.unannotated_border is for objects, and {root} has classes. Remove the key.")
+        raise UserError(f"data.unannotated_border is for objects, and {root} has none. Remove the key.")
     return listing

@@ -28,11 +28,17 @@ def paired_files(root: Path) -> list[tuple[Path, Path]]:
     coco = {path for path in labels if path.suffix.lower() == ".json"}
     listed = {image: path for path in sorted(coco) for image in images if lists_image(path, image)}
     others = [path for path in labels if path not in {*listed.values()}]
-    found = pair_names([image for image in images if image not in listed], others, COLLISION)
+    pairs = paired_by_name([image for image in images if image not in listed], others)
+    return sorted([*listed.items(), *pairs], key=lambda pair: (plain_stem(pair[0]), pair[0]))
+
+
+def paired_by_name(images: Sequence[Path], others: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """The files of two folders, paired by name, in order; UserError for a file without a partner."""
+    found = pair_names(images, others, COLLISION)
     lone = sorted([*found.lone_first, *found.lone_second], key=plain_stem)
     if lone:
-        raise _lone(lone, images, labels)
-    return sorted([*listed.items(), *found.pairs], key=lambda pair: (plain_stem(pair[0]), pair[0]))
+        raise _lone(lone, images, others)
+    return list(found.pairs)
 
 
 def find_files(root: Path) -> tuple[list[Path], list[Path]]:
@@ -104,9 +110,10 @@ def _lone(lone: Sequence[Path], images: Sequence[Path], labels: Sequence[Path]) 
         return UserError(
             f"{first}: lists none of the images, but {few}. Rename the images as they are listed."
         )
-    other = labels[0].parent if first in images else images[0].parent
+    others = labels if first in images else images
+    where = f"{others[0].parent.name}/" if others else "the label files"
     return UserError(
-        f"{first}: it has no partner of the same name in {other.name}/. Add it, or move the file away.{more}"
+        f"{first}: it has no partner of the same name in {where}. Add it, or move the file away.{more}"
     )
 
 

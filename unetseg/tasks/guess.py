@@ -8,8 +8,9 @@ from typing import Literal
 from unetseg.errors import UserError
 from unetseg.tasks.cell_tracking import SEQUENCE
 from unetseg.tasks.folder_files import IMAGE_FOLDERS, LABEL_FOLDERS, has_labels_beside_images
+from unetseg.tasks.restoration import CLEAN_FOLDER
 
-Task = Literal["cell-tracking", "isbi-em", "folder"]
+Task = Literal["cell-tracking", "isbi-em", "folder", "restoration"]
 
 
 def guess_task(root: Path) -> Task:
@@ -18,7 +19,8 @@ def guess_task(root: Path) -> Task:
         wrong = "a file, not a data folder" if root.exists() else "no such folder"
         raise UserError(f"{root}: {wrong}. Give the folder that holds images/ and labels/ (or masks/).")
     if any((root / folder).is_dir() for folder in IMAGE_FOLDERS):
-        return "folder"
+        labelled = any((root / folder).is_dir() for folder in LABEL_FOLDERS)
+        return "restoration" if (root / CLEAN_FOLDER).is_dir() and not labelled else "folder"
     if (root / "train-volume.tif").is_file():
         return "isbi-em"
     if any(p.is_dir() and SEQUENCE.fullmatch(p.name) for p in root.iterdir()):
