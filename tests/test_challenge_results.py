@@ -105,3 +105,61 @@ def test_the_challenges_own_figure_as_printed(unetseg: Unetseg, data_root: Path)
     result = unetseg("score", root / "01_RES", root / "01_GT", "--scores", "seg", "--worst", 2)
     assert "all         0.2329" in result.out
     assert "man_seg031  2   0.0000  3795  (586.9, 334.5)" in result.out
+
+
+def tracked(root: Path) -> tuple[Path, Path]:
+    """The same, with an object on the second marker too and with tracks, of which one is in two pieces."""
+    paths = challenge(root)
+    found = TRUTH.copy()
+    found[0:2, 0:2] = 4
+    for t in range(3):
+        write(paths[0] / f"mask{t:03}.tif", np.where((found == 1) & (t == 2), 9, found).astype(np.uint16))
+    (paths[0] / "res_track.txt").write_text("1 0 1 0\n9 2 2 0\n2 0 2 0\n4 0 2 0\n")
+    return paths
+
+
+def test_tracks_are_scored_where_both_folders_have_them(unetseg: Unetseg, tmp_path: Path) -> None:
+    """Of four edges one is missing; three false alarms of weight 1: 1 - (3 + 1.5) / (60 + 6)."""
+    out = tmp_path / "a.json"
+    result = unetseg("score", *tracked(tmp_path), "--out", out)
+    assert (result.code, result.err) == (0, "")
+    line = "challenge: seg 1.0000, det 0.9500, tra 0.9318, lnk 0.7500, op-csb 0.9750, op-ctb 0.9659"
+    assert line in result.out
+    found = json.loads(out.read_text())["challenge"]
+    assert found["tra"] == pytest.approx(1 - 4.5 / 66)
+    assert found["lnk"] == pytest.approx(1 - 1.5 / 6)
+    assert found["op-ctb"] == pytest.approx((1 + found["tra"]) / 2)
+    inside = unetseg("score", tmp_path / "01_RES", tmp_path / "01_GT", "--border", 4).out
+    assert "det 1.0000, tra 0.9773, lnk 0.7500" in inside  # without the false alarms at the edge
+
+
+def test_tracks_that_do_not_fit_their_frames_are_refused(unetseg: Unetseg, tmp_path: Path) -> None:
+    paths = tracked(tmp_path)
+    for text, wrong in (
+        ("1 0 2 0\n9 2 2 0\n2 0 2 0\n4 0 2 0\n", "object 1 of frame 2 is in the file but not in the frame"),
+        ("1 0 1 0\n2 0 2 0\n4 0 2 0\n", "object 9 of frame 2 is in the frame but not in the file"),
+        ("1 0 1 0\n9 2 2 0\n2 0 2 0\n4 0 3 0\n", "object 4 of frame 3 is in the file but not in the frame"),
+        ("nonsense\n", "line 1: 'nonsense' is not a track"),
+    ):
+        (paths[0] / "res_track.txt").write_text(text)
+        result = unetseg("score", *paths)
+        assert (result.code, wrong in result.err, result.err.count("\n")) == (2, True, 1), result.err
+
+
+def test_without_every_result_there_is_no_tra(unetseg: Unetseg, tmp_path: Path) -> None:
+    paths = tracked(tmp_path)
+    (paths[0] / "mask002.tif").unlink()
+    counted = unetseg("score", *paths, "--missing-as-empty").out
+    assert "det" in counted
+    assert "tra " not in counted
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_the_truth_of_a_challenge_scores_one(unetseg: Unetseg, data_root: Path, tmp_path: Path) -> None:
+    truth, result = data_root / "DIC-C2DH-HeLa" / "02_GT", tmp_path / "02_RES"
+    result.mkdir()
+    for path in (truth / "TRA").glob("*.tif"):
+        (result / path.name.replace("man_track", "mask")).symlink_to(path)
+    (result / "res_track.txt").symlink_to(truth / "TRA" / "man_track.txt")
+    assert "det 1.0000, tra 1.0000, lnk 1.0000" in unetseg("score", result, truth).out

@@ -152,6 +152,22 @@ def test_a_score_is_found_by_its_name(name: str, kind: Kind, found: str, better:
     assert (entry.title, entry.better) == (found, better)
 
 
+def test_scores_of_a_whole_sequence_are_not_those_of_frames() -> None:
+    labels = np.ones((4, 4), int)
+    for name in ("op-csb", "tra", "lnk", "op-ctb"):
+        with pytest.raises(UserError, match=f"{name} is not read from single frames"):
+            score([labels], [labels], [name], kind="challenge")
+        assert find_score(name) is not None
+
+
+def test_totals_of_tracks_from_their_counts() -> None:
+    """8 vertices of which 1 is missed, 6 edges of which 2 are missing and 1 is redundant."""
+    scores = scores_of("challenge")
+    assert scores["tra"].total(np.array([[8.0, 0, 1, 0, 6, 1, 2, 0]])) == pytest.approx(1 - 14 / 89)
+    assert scores["lnk"].total(np.array([[3.0, 1, 1, 0], [3.0, 0, 1, 0]])) == pytest.approx(1 - 4 / 9)
+    assert scores["op-ctb"].total(np.array([[0.5], [1.0]])) == 0.75
+
+
 def test_names_that_are_no_score() -> None:
     assert [find_score(name) for name in ("segg", "", "-foi", "iou-", "ap-51")] == [None] * 5
 

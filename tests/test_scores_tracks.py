@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unetseg.scores.ctc import Detections
+from unetseg.scores.ctc import Detections, total_detections
 from unetseg.scores.tracks import (
     FrameMatch,
     LinkErrors,
@@ -35,7 +35,7 @@ TRUE_FILM = film([[1, 0, 2, 2, 0, 0], [1, 0, 3, 0, 4, 0], [1, 0, 3, 0, 4, 0]])
 
 
 def total(frames: list[FrameMatch]) -> Detections:
-    return sum((frame.detections for frame in frames), Detections(0, 0, 0, 0))
+    return total_detections(frame.detections for frame in frames)
 
 
 def scores(truth: tuple[Track, ...], found: tuple[Track, ...], predicted: np.ndarray) -> tuple[float, float]:

@@ -15,7 +15,8 @@ from unetseg.evaluation.label_files import read_frame_labels
 from unetseg.images.whole import read_stack
 from unetseg.run import Run
 from unetseg.scores import score
-from unetseg.scores.ctc import field_of_interest, op_csb
+from unetseg.scores.ctc import detection_score, field_of_interest, op_csb, total_detections
+from unetseg.scores.tracks import Track, link_errors, linking_score, match_frame, op_ctb, tracking_score
 from unetseg.settings import DataSettings
 
 FIELD_OF_INTEREST = {"DIC-C2DH-HeLa": 50, "PhC-C2DH-U373": 50}
@@ -23,6 +24,8 @@ FIELD_OF_INTEREST = {"DIC-C2DH-HeLa": 50, "PhC-C2DH-U373": 50}
 
 Frame = tuple[NDArray[Any], NDArray[Any]]
 """Truth and prediction."""
+TrackPair = tuple[Sequence[Track], Sequence[Track]]
+"""Tracks of truth and prediction."""
 
 
 def task_scores(run: Run, data: DataSettings, pairs: Sequence[Pair]) -> dict[str, float]:
@@ -45,23 +48,30 @@ def _cell_tracking(run: Run, data: DataSettings, pairs: Sequence[Pair]) -> dict[
     ]
     segmented = [(truth, predicted) for _, truth, predicted in pairs]
     border = FIELD_OF_INTEREST.get(root.resolve().name, 0)
-    return challenge_scores(segmented, marked if len(marked) == len(pairs) else [], border)
+    return challenge_scores(segmented, marked if len(marked) == len(pairs) else [], border=border)
 
 
 def challenge_scores(
-    segmented: Sequence[Frame], marked: Sequence[Frame], border: int = 0
+    segmented: Sequence[Frame],
+    marked: Sequence[Frame],
+    tracks: TrackPair | None = None,
+    border: int = 0,
 ) -> dict[str, float]:
-    """SEG, and with markers DET and OP_CSB; with a border also the same inside the field of interest.
+    """SEG, with markers DET and OP_CSB, and with tracks TRA, LNK and OP_CTB; with a border also inside it.
 
     segmented: truth and predicted labels of every frame with instance truth, arrays of the same shape.
     marked: the same with markers as truth. The challenge counts every frame of the sequence; in a
-    run's test part these are the frames with instance truth. border: pixels at each side of the
-    image that are not of interest, see `field_of_interest`.
+    run's test part these are the frames with instance truth. tracks: of truth and prediction, if `marked`
+    holds every frame from 0. border: pixels at each side of the image that are not of interest, see
+    `field_of_interest`.
     """
-    scores = _challenge_scores(segmented, marked)
+    scores = _challenge_scores(segmented, marked, tracks)
     if border:
-        inside = [[inside_border(*frame, border) for frame in frames] for frames in (segmented, marked)]
-        scores |= {f"{name}-foi": value for name, value in _challenge_scores(*inside).items()}
+        inside, markers = (
+            [inside_border(*frame, border) for frame in frames] for frames in (segmented, marked)
+        )
+        found = _challenge_scores(inside, markers, tracks)
+        scores |= {f"{name}-foi": value for name, value in found.items()}
     return scores
 
 
@@ -71,18 +81,23 @@ def marker_path(root: Path, frame: str) -> Path:
     return root / f"{sequence}_GT" / "TRA" / f"man_track{name.removeprefix('t')}.tif"
 
 
-def _challenge_scores(segmented: Sequence[Frame], marked: Sequence[Frame]) -> dict[str, float]:
-    scores = score(*_apart(segmented), ["seg"]) if segmented else {}
-    if marked:
-        scores |= score(*_apart(marked), ["det"], kind="challenge")
-    if segmented and marked:
+def _challenge_scores(
+    segmented: Sequence[Frame], marked: Sequence[Frame], tracks: TrackPair | None
+) -> dict[str, float]:
+    scores = score([t for t, _ in segmented], [p for _, p in segmented], ["seg"]) if segmented else {}
+    if not marked:
+        return scores
+    frames = [match_frame(*frame) for frame in marked]
+    found = total_detections(frame.detections for frame in frames)
+    scores["det"] = detection_score(found)
+    if tracks is not None:
+        links = link_errors(*tracks, frames)
+        scores |= {"tra": tracking_score(found, links), "lnk": linking_score(links)}
+    if segmented:
         scores["op-csb"] = op_csb(scores["seg"], scores["det"])
+        if tracks is not None:
+            scores["op-ctb"] = op_ctb(scores["seg"], scores["tra"])
     return scores
-
-
-def _apart(frames: Sequence[Frame]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
-    """The truths, and the predictions."""
-    return [truth for truth, _ in frames], [predicted for _, predicted in frames]
 
 
 def inside_border(truth: NDArray[Any], predicted: NDArray[Any], border: int) -> Frame:

@@ -84,14 +84,6 @@ class Detections:
         true, found = len(objects.truth_ids), len(objects.predicted_ids)
         return cls(true, detected - detecting, true - detected, found - detecting)
 
-    def __add__(self, other: Detections) -> Detections:
-        return Detections(
-            self.references + other.references,
-            self.splits + other.splits,
-            self.misses + other.misses,
-            self.false_alarms + other.false_alarms,
-        )
-
 
 def detections(truth: NDArray[Any], predicted: NDArray[Any]) -> Detections:
     """The corrections that one frame needs for each true marker to be detected once.
@@ -110,7 +102,18 @@ def det(pairs: Frames) -> float:
     DET = 1 - min(AOGM-D, AOGM-D0) / AOGM-D0, where AOGM-D is the weighted sum of the corrections
     in all frames and AOGM-D0 that of an empty result: every marker missed.
     """
-    return detection_score(sum((detections(truth, found) for truth, found in pairs), Detections(0, 0, 0, 0)))
+    return detection_score(total_detections(detections(truth, found) for truth, found in pairs))
+
+
+def total_detections(frames: Iterable[Detections]) -> Detections:
+    """The counts of all frames together."""
+    every = list(frames)
+    return Detections(
+        references=sum(frame.references for frame in every),
+        splits=sum(frame.splits for frame in every),
+        misses=sum(frame.misses for frame in every),
+        false_alarms=sum(frame.false_alarms for frame in every),
+    )
 
 
 def detection_score(counts: Detections) -> float:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from unetseg.scores.ctc import Detections, detection_score, detections, op_csb
-from unetseg.scores.entry import Frame, Rows, Score
+from unetseg.scores.ctc import Detections, detection_score, detections
+from unetseg.scores.entry import Frame, Rows, Score, mean_of_rows
+from unetseg.scores.tracks import LinkErrors, linking_score, tracking_score
 
 
 def _detection_row(frame: Frame) -> Rows:
@@ -17,9 +18,14 @@ def _detection_total(rows: Rows) -> float:
     return detection_score(Detections(*rows.sum(axis=0).astype(int).tolist()))
 
 
-def _op_csb(rows: Rows) -> float:
-    seg, det = rows[:, 0].tolist()
-    return op_csb(seg, det)
+def _tracking_total(rows: Rows) -> float:
+    """Of rows of the counts of `Detections` and then those of `LinkErrors`."""
+    counts = rows.sum(axis=0).astype(int).tolist()
+    return tracking_score(Detections(*counts[:4]), LinkErrors(*counts[4:]))
+
+
+def _linking_total(rows: Rows) -> float:
+    return linking_score(LinkErrors(*rows.sum(axis=0).astype(int).tolist()))
 
 
 CHALLENGE_SCORES: dict[str, Score] = {
@@ -35,7 +41,28 @@ CHALLENGE_SCORES: dict[str, Score] = {
         kind="challenge",
         title="OP_CSB (Cell Tracking Challenge)",
         meaning="mean of SEG and DET, by which the challenge ranks",
-        total=_op_csb,
+        total=mean_of_rows,
+        rows=None,
+    ),
+    "tra": Score(
+        kind="challenge",
+        title="TRA (Cell Tracking Challenge)",
+        meaning="how well cells are detected and linked from frame to frame: 1 − cost of the corrections",
+        total=_tracking_total,
+        rows=None,
+    ),
+    "lnk": Score(
+        kind="challenge",
+        title="LNK (Cell Tracking Challenge)",
+        meaning="how well detected cells are linked from frame to frame: 1 − cost of the corrections",
+        total=_linking_total,
+        rows=None,
+    ),
+    "op-ctb": Score(
+        kind="challenge",
+        title="OP_CTB (Cell Tracking Challenge)",
+        meaning="mean of SEG and TRA, by which the challenge ranks tracking",
+        total=mean_of_rows,
         rows=None,
     ),
 }

@@ -39,12 +39,16 @@ def standard_scores(kind: Kind = "instances", classes: int = 2) -> tuple[str, ..
 
 
 def check_names(names: Sequence[str], kind: Kind = "instances", classes: int = 2) -> tuple[str, ...]:
-    """The names as a tuple; UserError for the first that is not a score of this kind."""
+    """The names as a tuple; UserError for the first that is no score of this kind, or none of frames."""
     allowed = scores_of(kind, classes)
     for name in names:
         if name not in allowed:
             raise UserError(
                 f"there is no score {name!r} of {KIND_WORDS[kind]}; {did_you_mean(name, allowed)}"
+            )
+        if allowed[name].rows is None:
+            raise UserError(
+                f"{name} is not read from single frames: unetseg score prints it for a result folder."
             )
     return tuple(names)
 
