@@ -199,7 +199,8 @@ def test_a_net_named_alone_is_the_net_of_no_table() -> None:
 def test_the_papers_net_is_a_preset() -> None:
     """Its options are those of the class, whose defaults are the paper's."""
     found = parse_experiment({"net": {"preset": "paper"}}, "e.toml").net
-    assert found == {"name": "unet"} | {k: v for k, v in net_options("unet").items() if k != "dims"}
+    options = net_options("unet")
+    assert found == {"name": "unet"} | {k: options[k] for k in options if k not in ("dims", "residual")}
     for net, message in (
         ({"preset": "papr"}, "did you mean 'paper'"),
         ({"name": "fcn-8s", "preset": "paper"}, "no presets"),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from test_nets import CASES, case_id, make
+from test_nets import CASES, NEEDS_MONAI, case_id, make
 
 from unetseg.calibration import calibrated
 from unetseg.errors import UserError
@@ -19,7 +19,7 @@ cases = pytest.mark.parametrize("case", EXPORTED, ids=map(case_id, EXPORTED))
 
 @pytest.fixture(autouse=True)
 def monai_where_it_is_needed(request: pytest.FixtureRequest) -> None:
-    if request.node.callspec.params.get("case", [""])[0] == "v-net":
+    if request.node.callspec.params.get("case", [""])[0] in NEEDS_MONAI:
         pytest.importorskip("monai")
 
 

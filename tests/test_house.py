@@ -157,6 +157,7 @@ ROOT = PACKAGE.parent
 PARAMETERS = 8
 WIDE = {
     "cli/train_commands.py: train",  # its options, one by one
+    "nets/unet.py: __init__",  # likewise
     "nets/v_net.py: __init__",  # the keys of [net], one by one
     "nets/v_net.py: _check",
 }

@@ -14,6 +14,7 @@ from unetseg.errors import UserError
 from unetseg.inference.engines import prepare
 from unetseg.inference.predict import predict
 from unetseg.nets import NETS, build_net, parameter_count
+from unetseg.nets.encoder_unet import UNET_ON
 from unetseg.nets.unet import unet_footprint
 from unetseg.tiles import TileGrid, read_mirrored
 
@@ -39,7 +40,21 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("fcn-32s", {"width": 2, "norm": "batch"}),
     ("fcn-16s", {"width": 2, "norm": "batch"}),
     ("fcn-8s", {"width": 2}),
+    ("unet", {"width": 3, "depth": 2, "residual": True}),
+    ("unet", {"width": 3, "depth": 2, "residual": True, "padding": "same", "norm": "batch"}),
+    ("unet", {"width": 3, "depth": 1, "residual": True, "dims": 3}),
+    ("attention-unet", {"width": 3, "depth": 2}),
+    ("attention-unet", {"width": 4, "depth": 1, "dims": 3}),
+    ("seg-res-net", {"width": 4, "norm": "batch"}),
+    *(
+        BLENDED := [
+            ("attention-unet", {"width": 4, "depth": 2, "norm": "instance"}),
+            ("seg-res-net", {"width": 8}),
+        ]
+    ),
 ]
+"""The U-Nets on encoders have tests of their own, in test_encoders.py."""
+NEEDS_MONAI = {"v-net", "attention-unet", "seg-res-net", *UNET_ON}
 
 
 def case_id(case: tuple[str, dict[str, Any]]) -> str:
@@ -47,12 +62,14 @@ def case_id(case: tuple[str, dict[str, Any]]) -> str:
 
 
 cases = pytest.mark.parametrize("case", CASES, ids=map(case_id, CASES))
+EXACT = [case for case in CASES if case not in BLENDED]
+exact_cases = pytest.mark.parametrize("case", EXACT, ids=map(case_id, EXACT))
 
 
 @pytest.fixture(autouse=True)
 def monai_where_it_is_needed(request: pytest.FixtureRequest) -> None:
     case = request.node.callspec.params.get("case") if hasattr(request.node, "callspec") else None
-    if case and case[0] == "v-net":
+    if case and case[0] in NEEDS_MONAI:
         pytest.importorskip("monai")
 
 
@@ -70,7 +87,7 @@ def make(case: tuple[str, dict[str, Any]], seed: int = 0) -> Any:
 
 
 def test_every_net_has_a_case() -> None:
-    assert {name for name, _ in CASES} == set(NETS)
+    assert {name for name, _ in CASES} | set(UNET_ON) == set(NETS)
 
 
 def test_the_papers_unet() -> None:
@@ -138,7 +155,7 @@ def odd_image(net: Any) -> np.ndarray:
     return np.random.default_rng(3).normal(size=(2, *shape)).astype(np.float32)
 
 
-@cases
+@exact_cases
 def test_tiled_equals_whole(case: Any) -> None:
     """To 1e-4, with identical classes, whatever the tile size, batch and shape."""
     net = make(case)
@@ -153,7 +170,7 @@ def test_tiled_equals_whole(case: Any) -> None:
         np.testing.assert_array_equal(tiled.argmax(0), expected.argmax(0))
 
 
-@cases
+@exact_cases
 def test_declared_context_is_what_an_output_pixel_sees(case: Any) -> None:
     """Gradients of single outputs reach as far as the context somewhere, and nowhere farther."""
     net = make(case)
@@ -161,7 +178,8 @@ def test_declared_context_is_what_an_output_pixel_sees(case: Any) -> None:
     for module in net.modules():  # max-pooling hides pixels that lose: average over the same block
         if isinstance(module, nn.MaxPool2d | nn.MaxPool3d):
             average = nn.functional.avg_pool2d if net.dims == 2 else nn.functional.avg_pool3d
-            module.forward = partial(average, kernel_size=module.kernel_size)  # type: ignore[method-assign]
+            kernel, stride, padding = module.kernel_size, module.stride, module.padding
+            module.forward = partial(average, kernel_size=kernel, stride=stride, padding=padding)
         if isinstance(module, nn.ReLU):
             module.forward = lambda x: x  # type: ignore[method-assign]
     extra = [2 * s if foot.valid else 2 * s + 2 * m for s, m in zip(foot.stride, foot.margin, strict=True)]
@@ -182,14 +200,18 @@ def test_declared_context_is_what_an_output_pixel_sees(case: Any) -> None:
         assert foot.context[axis] <= far <= foot.context[axis] + within_block
 
 
-@cases
+@exact_cases
 def test_a_footprint_declared_too_small_breaks_the_law(case: Any) -> None:
-    """The law is able to fail: with two strides less of context the tiles show, or a valid net refuses."""
+    """The law is able to fail: with too little context the tiles show, or a valid net refuses.
+
+    Two strides less, or half the context, whose outer part many convolutions hardly weigh.
+    """
     net = make(case)
     image = odd_image(net)
     expected = whole(net, image)
     wrong = copy.copy(net)
-    small = tuple(max(m - 2 * s, 0) for m, s in zip(net.footprint.margin, net.footprint.stride, strict=True))
+    margins = zip(net.footprint.margin, net.footprint.stride, strict=True)
+    small = tuple(max(min(m - 2 * s, m // 2), 0) for m, s in margins)
     wrong.footprint = replace(net.footprint, context=small)
     grid = TileGrid(image.shape[1:], net.footprint.stride, wrong.footprint)
     if net.footprint.valid:

@@ -14,9 +14,12 @@ import torch
 
 from unetseg.device import memory_limit
 from unetseg.errors import UserError, did_you_mean
+from unetseg.nets.attention_unet import AttentionUNet
 from unetseg.nets.contract import (
+    BlendedTiles,
     Contracting,
     Fitted,
+    InexactTiles,
     Net,
     Pretrained,
     Prunable,
@@ -26,7 +29,9 @@ from unetseg.nets.contract import (
     parameter_count,
 )
 from unetseg.nets.dilated_unet import DilatedUNet
+from unetseg.nets.encoder_unet import UNET_ON
 from unetseg.nets.fcn import FCN8s, FCN16s, FCN32s
+from unetseg.nets.seg_res_net import SegResNet
 from unetseg.nets.unet import UNet
 from unetseg.nets.unet3d import UNet3d
 from unetseg.nets.unetpp import UNetPlusPlus
@@ -36,8 +41,10 @@ from unetseg.nets.window_sp import WindowSP
 
 __all__ = [
     "NETS",
+    "BlendedTiles",
     "Contracting",
     "Fitted",
+    "InexactTiles",
     "Net",
     "Pretrained",
     "Prunable",
@@ -60,6 +67,9 @@ NETS: dict[str, Callable[..., Net]] = {
     "fcn-8s": FCN8s,
     "window": Window,
     "window-sp": WindowSP,
+    "attention-unet": AttentionUNet,
+    "seg-res-net": SegResNet,
+    **UNET_ON,
 }
 
 

@@ -10,11 +10,15 @@ from typing import Any
 from torch import Tensor, nn
 
 from unetseg.errors import UserError
+from unetseg.tiles import Footprint
 
 CONV = {2: nn.Conv2d, 3: nn.Conv3d}
 UP_CONV = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+WINDOW = 256
+"""Side of windows that are blended, where the experiment gives none."""
+WINDOWS_ASKED = "net.window asks for windows that are blended"
 Rule = tuple[str, object, bool, str]
 """An option, its value, whether it is allowed, and what is allowed."""
 
@@ -36,6 +40,26 @@ def conv_block(i: int, o: int, kernel: Sequence[int], *, padding: str, norm: str
     conv_of_dims: Any = CONV[dims]
     conv = conv_of_dims(i, o, tuple(kernel), padding=sides)
     return [conv, *([NORM[dims](o)] if norm == "batch" else []), nn.ReLU(inplace=True)]
+
+
+class Residual(nn.Module):
+    """Two 3×3 convolutions whose result is added to their input, then ReLU (He, CVPR 2016, fig. 2).
+
+    As `double_conv`, but the ReLU of the second convolution follows the sum. The input goes through a 1×1
+    convolution with the norm, since channels change, and is cropped where padding is "valid".
+    """
+
+    def __init__(self, i: int, o: int, padding: str, norm: str, dims: int) -> None:
+        super().__init__()
+        self.convs = double_conv(i, o, padding, norm, dims)[:-1]
+        self.shortcut = nn.Sequential(*conv_block(i, o, (1,) * dims, padding="same", norm=norm)[:-1])
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, i, *yx) → (b, o, *yx), 4 pixels less an axis in a valid net."""
+        y = self.convs(x)
+        total: Tensor = self.relu(y + crop_to(self.shortcut(x), y.shape[2:]))
+        return total
 
 
 def crop_to(skip: Tensor, size: Sequence[int]) -> Tensor:
@@ -81,3 +105,11 @@ def common_rules(channels: int, classes: int, width: int, norm: str) -> list[Rul
         ("width", width, width >= 1, "1 or more"),
         ("norm", norm, norm in ("none", "batch"), "'none' or 'batch'"),
     ]
+
+
+def blended_side(window: int, footprint: Footprint) -> int:
+    """The side of windows that overlap by half: `net.window`, with 0 the usual; UserError if illegal."""
+    steps = 2 * max(footprint.stride)
+    side = window or -(-WINDOW // steps) * steps
+    check_options([("window", window, side > 0 and side % steps == 0, f"0 or a multiple of {steps}")])
+    return side

@@ -79,6 +79,27 @@ class TorchOnly(Protocol):
     torch_only: str
 
 
+@runtime_checkable
+class InexactTiles(Protocol):
+    """A network whose tiles do not equal the whole image; tiles of all other networks do, to 1e-4.
+
+    inexact_tiles: the reason, which completes "tiles do not equal the whole image: …". The footprint of such
+    a network leaves out what looks across the whole image.
+    """
+
+    inexact_tiles: str
+
+
+@runtime_checkable
+class BlendedTiles(InexactTiles, Protocol):
+    """One that is predicted in overlapping windows of a fixed size, whose logits are blended.
+
+    window: their side in pixels, a multiple of twice the footprint's stride.
+    """
+
+    window: int
+
+
 def check_input(net: Net, images: Tensor) -> None:
     """Raise UserError, naming the nearest legal sizes, unless `images` (b, c, *yx) fit the net."""
     if images.ndim != net.dims + 2 or images.shape[1] != net.channels:

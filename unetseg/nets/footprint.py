@@ -21,17 +21,22 @@ Sizes = int | tuple[int, ...]
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution or pooling; `padded` adds ⌊dilation·(kernel − 1)/2⌋ before it, as torch's "same"."""
+    """A convolution or pooling; `padded` adds ⌊dilation·(kernel − 1)/2⌋ before it, as torch's "same".
+
+    before: pixels that are added before it instead, where that is another number.
+    """
 
     kernel: Sizes
     stride: Sizes = 1
     dilation: Sizes = 1
     padded: bool = True
+    before: int | None = None
 
     def seen(self, low: int, high: int, axis: int) -> tuple[int, int]:
         """The input pixels that the output pixels low…high see."""
         span, stride = self._span(axis), _at(self.stride, axis)
-        before = span // 2 if self.padded else 0
+        usual = span // 2 if self.padded else 0
+        before = usual if self.before is None else self.before
         return low * stride - before, high * stride - before + span
 
     def size(self, n: int, axis: int) -> int:
@@ -50,15 +55,19 @@ class Conv:
 
 @dataclass(frozen=True)
 class Up:
-    """A transposed convolution whose output is `stride` times the input's size."""
+    """A transposed convolution whose output is `stride` times the input's size.
+
+    cut: pixels that it drops before its output, by default half of what the kernel exceeds the stride by.
+    """
 
     kernel: Sizes
     stride: Sizes
+    cut: int | None = None
 
     def seen(self, low: int, high: int, axis: int) -> tuple[int, int]:
         """The input pixels that the output pixels low…high see."""
         kernel, stride = _at(self.kernel, axis), _at(self.stride, axis)
-        cut = (kernel - stride) // 2
+        cut = (kernel - stride) // 2 if self.cut is None else self.cut
         return -(-(low + cut - kernel + 1) // stride), (high + cut) // stride
 
     def size(self, n: int, axis: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +11,7 @@ from unetseg.nets.blocks import (
     CONV,
     POOL,
     UP_CONV,
+    Residual,
     check_options,
     common_rules,
     crop_to,
@@ -28,7 +31,8 @@ class UNet(nn.Module):
     width: channels of the first level, doubled at each of `depth` 2× max-poolings (64…1024);
     padding "valid" crops the skips as in the paper, "same" keeps the size by zero padding;
     norm "none" (the paper) or "batch" after each convolution; dropout: probability at the end of
-    the contracting path, after its last two levels as in the authors' Caffe model; dims 2 or 3.
+    the contracting path, after its last two levels as in the authors' Caffe model; dims 2 or 3;
+    residual: each pair of convolutions is a residual block (the paper has none).
     Weights are drawn from N(0, 2/N), N the incoming nodes of a neuron (He 2015, section 3).
     Raises UserError for options out of range and for inputs of illegal size.
     """
@@ -43,6 +47,7 @@ class UNet(nn.Module):
         norm: str = "none",
         dropout: float = 0.5,
         dims: int = 2,
+        residual: bool = False,
     ) -> None:
         super().__init__()
         rules = [
@@ -54,16 +59,15 @@ class UNet(nn.Module):
         check_options([*common_rules(channels, classes, width, norm), *rules])
         self.channels, self.classes, self.dims = channels, classes, dims
         self.footprint = unet_footprint(depth, valid=padding == "valid", dims=dims)
+        block: Callable[..., nn.Module] = Residual if residual else double_conv
         widths = [width * 2**level for level in range(depth + 1)]
         ins = [channels, *widths[:-1]]
-        self.down = nn.ModuleList(
-            double_conv(i, o, padding, norm, dims) for i, o in zip(ins, widths, strict=True)
-        )
+        self.down = nn.ModuleList(block(i, o, padding, norm, dims) for i, o in zip(ins, widths, strict=True))
         self.dropped = [depth - 1, depth]
         self.dropout = nn.Dropout(dropout)
         self.pool = POOL[dims](2)
         self.up = nn.ModuleList(UP_CONV[dims](2 * w, w, 2, stride=2) for w in widths[-2::-1])
-        self.merge = nn.ModuleList(double_conv(2 * w, w, padding, norm, dims) for w in widths[-2::-1])
+        self.merge = nn.ModuleList(block(2 * w, w, padding, norm, dims) for w in widths[-2::-1])
         self.head = CONV[dims](width, classes, 1)
         self.apply(he_normal)
 

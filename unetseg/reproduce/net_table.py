@@ -26,6 +26,8 @@ from unetseg.inference.engines import prepare
 from unetseg.inference.memory import bytes_per_pixel, choose_grid
 from unetseg.inference.predict import predict
 from unetseg.nets import NETS, Net, build_net, parameter_count
+from unetseg.nets.encoder_unet import UNET_ON
+from unetseg.nets.encoders import ENCODERS
 from unetseg.settings import NetOption
 
 SIDES = {2: 512, 3: 64}
@@ -125,8 +127,10 @@ def short_options() -> dict[str, list[dict[str, NetOption]]]:
 
 
 def source_of(name: str) -> str:
-    """The first line of the network's module, which names its paper."""
+    """The paper of the network's encoder, or the first line of its module, which names its paper."""
     builder = NETS[name]
+    if name in UNET_ON:
+        return f"A U-Net on {ENCODERS[UNET_ON[name].keywords['encoder']].source}"
     module = sys.modules[getattr(builder, "func", builder).__module__]
     return (module.__doc__ or "").splitlines()[0].rstrip(".")
 
