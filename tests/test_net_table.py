@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from unetseg.errors import UserError
-from unetseg.nets import NETS, build_net
+from unetseg.nets import NETS, build_net, net_source
 from unetseg.reproduce import net_table
-from unetseg.reproduce.net_table import flops_per_pixel, net_rows, short_options, source_of, write_net_page
+from unetseg.reproduce.net_table import flops_per_pixel, net_rows, short_options, write_net_page
 
 CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("name", NETS)
 def test_every_network_names_its_paper_with_the_year(name: str) -> None:
-    assert any(str(year) in source_of(name) for year in range(2010, 2030)), source_of(name)
+    assert any(str(year) in net_source(name) for year in range(2010, 2030)), net_source(name)
 
 
 def test_operations_per_pixel_hand_worked() -> None:

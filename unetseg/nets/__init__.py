@@ -30,6 +30,7 @@ from unetseg.nets.contract import (
 )
 from unetseg.nets.dilated_unet import DilatedUNet
 from unetseg.nets.encoder_unet import UNET_ON
+from unetseg.nets.encoders import ENCODERS
 from unetseg.nets.fcn import FCN8s, FCN16s, FCN32s
 from unetseg.nets.seg_res_net import SegResNet
 from unetseg.nets.unet import UNet
@@ -53,6 +54,7 @@ __all__ = [
     "check_input",
     "nearest_sizes",
     "net_options",
+    "net_source",
     "parameter_count",
 ]
 
@@ -98,6 +100,15 @@ def net_options(name: str) -> dict[str, int | float | str | bool]:
     fixed = {"channels", "classes", *getattr(NETS[name], "keywords", {})}
     parameters = inspect.signature(NETS[name]).parameters
     return {k: p.default for k, p in parameters.items() if k not in fixed}
+
+
+def net_source(name: str) -> str:
+    """The paper of the network's encoder, or the first line of its module, which names its paper."""
+    builder = NETS[name]
+    if name in UNET_ON:
+        return f"A U-Net on {ENCODERS[UNET_ON[name].keywords['encoder']].source}"
+    module = sys.modules[getattr(builder, "func", builder).__module__]
+    return (module.__doc__ or "").splitlines()[0].rstrip(".")
 
 
 def _check_type(option: str, value: object, default: object) -> None:

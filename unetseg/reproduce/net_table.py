@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import re
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,9 +24,7 @@ from unetseg.files import replacing, shipped
 from unetseg.inference.engines import prepare
 from unetseg.inference.memory import bytes_per_pixel, choose_grid
 from unetseg.inference.predict import predict
-from unetseg.nets import NETS, Net, build_net, parameter_count
-from unetseg.nets.encoder_unet import UNET_ON
-from unetseg.nets.encoders import ENCODERS
+from unetseg.nets import NETS, Net, build_net, net_source, parameter_count
 from unetseg.settings import NetOption
 
 SIDES = {2: 512, 3: 64}
@@ -126,18 +123,9 @@ def short_options() -> dict[str, list[dict[str, NetOption]]]:
     return found
 
 
-def source_of(name: str) -> str:
-    """The paper of the network's encoder, or the first line of its module, which names its paper."""
-    builder = NETS[name]
-    if name in UNET_ON:
-        return f"A U-Net on {ENCODERS[UNET_ON[name].keywords['encoder']].source}"
-    module = sys.modules[getattr(builder, "func", builder).__module__]
-    return (module.__doc__ or "").splitlines()[0].rstrip(".")
-
-
 def _row(name: str, options: dict[str, NetOption], device: torch.device) -> NetRow:
     net = build_net(name, channels=1, classes=2, seed=0, **options)
-    source = source_of(name)
+    source = net_source(name)
     year = re.search(r"\b(19|20)\d\d\b", source)
     shape = (SIDES[net.dims],) * net.dims
     grid = choose_grid(net, shape, memory=0, side=SIDES[net.dims])
