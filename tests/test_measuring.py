@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -183,3 +184,28 @@ def test_a_cellpose_seg_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "a_seg.npy").write_bytes(b"x")
     with pytest.raises(UserError, match="Save masks as PNG"):
         list(measure_files(tmp_path / "a_seg.npy"))
+
+
+def test_tables_in_blocks_of_rows_are_those_of_the_whole(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = list(measure_files(film, None))
+    narrow = replace(tables[0], columns={"id": np.array([5])})  # a table that lacks the other columns
+    write_measurements(tmp_path / "whole.csv", [*tables, narrow])
+    monkeypatch.setattr("unetseg.pipeline.measuring.ROWS", 1)
+    write_measurements(tmp_path / "rows.csv", [*tables, narrow])
+    text = (tmp_path / "rows.csv").read_text()
+    assert text == (tmp_path / "whole.csv").read_text()
+    assert len(text.splitlines()) == 1 + sum(table.count for table in tables) + 1
+    assert text.splitlines()[-1].replace(",", "") == f"{film.name}{tables[0].frame}5"
+
+
+def test_parquet_holds_the_table(film: Path, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    tables = list(measure_files(film, None))
+    narrow = replace(tables[0], columns={"id": np.array([5])})
+    write_measurements(tmp_path / "t.parquet", [*tables, narrow])
+    found = parquet.read_table(tmp_path / "t.parquet").to_pydict()
+    assert found["id"] == [*np.concatenate([t.columns["id"] for t in tables]), 5]
+    assert found["frame"][:2] == [tables[0].frame, tables[1].frame]
+    assert found["area_px"][-1] is None

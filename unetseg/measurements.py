@@ -101,7 +101,7 @@ def _measured(labels: Any, image: Any, spacing_um: Sequence[float] | None, group
     origin = [s.start for s in group.region]
     columns = {"id": there} | _in_pixels(dense, labels.shape, origin)
     if spacing_um is not None:
-        columns |= _in_um(dense, [float(s) for s in spacing_um], origin)
+        columns |= _in_um(dense, columns, [float(s) for s in spacing_um], origin)
     if image is not None:
         columns |= _grey(dense, np.moveaxis(np.asarray(image[(slice(None), *group.region)]), 0, -1))
     return columns
@@ -142,29 +142,29 @@ def _boxes(found: Columns, shape: Sequence[int], origin: Sequence[int]) -> Colum
     return {**columns, "touches_border": touches}
 
 
-def _in_um(dense: NDArray[np.int64], spacing: Sequence[float], origin: Sequence[int]) -> Columns:
-    planar = dense.ndim == 2
-    even = len(set(spacing)) == 1  # a perimeter is only defined for square pixels
-    wanted = [
-        "area",
-        "centroid",
-        "major_axis_length",
-        "minor_axis_length",
-        *(["perimeter"] * (planar and even)),
-    ]
+def _in_um(
+    dense: NDArray[np.int64], in_pixels: Columns, spacing: Sequence[float], origin: Sequence[int]
+) -> Columns:
+    """Columns in µm: those in pixels times the pixel size if it is the same along all axes, else measured."""
+    if len(set(spacing)) == 1:
+        return _multiplied(in_pixels, spacing[0], dense.ndim)
+    wanted = ["area", "centroid", MAJOR, MINOR]  # a perimeter is only defined for square pixels
     found = regionprops_table(dense, properties=wanted, spacing=tuple(spacing))
     columns: Columns = {
         f"{name}_um": found[f"centroid-{axis}"] + origin[axis] * spacing[axis]
         for axis, name in enumerate(AXES[-dense.ndim :])
     }
-    columns["area_um2" if planar else "volume_um3"] = found["area"]
-    if "perimeter" in found:
-        columns["perimeter_um"] = found["perimeter"]
-    columns["major_axis_um"], columns["minor_axis_um"] = (
-        found["major_axis_length"],
-        found["minor_axis_length"],
-    )
+    columns["area_um2" if dense.ndim == 2 else "volume_um3"] = found["area"]
+    columns["major_axis_um"], columns["minor_axis_um"] = found[MAJOR], found[MINOR]
     return columns
+
+
+def _multiplied(in_pixels: Columns, size: float, dims: int) -> Columns:
+    area = {"area_um2": "area_px"} if dims == 2 else {"volume_um3": "volume_px"}
+    lengths = [*AXES[-dims:], *(["perimeter"] if dims == 2 else []), "major_axis", "minor_axis"]
+    columns = {f"{name}_um": in_pixels[f"{name}_px"] * size for name in lengths[:dims]}
+    columns |= {um: in_pixels[px] * size**dims for um, px in area.items()}
+    return columns | {f"{name}_um": in_pixels[f"{name}_px"] * size for name in lengths[dims:]}
 
 
 def _grey(dense: NDArray[np.int64], grey: NDArray[Any]) -> Columns:

@@ -23,6 +23,8 @@ from unetseg.measurements import Columns, measure_objects
 from unetseg.tasks.pairing import pair_names
 
 TABLES = (".csv", ".parquet")
+ROWS = 8192
+"""Rows of a table that are text at the same time."""
 COLUMN = re.compile(
     r"file|frame|id|solidity|eccentricity|touches_border|uncertainty|\w+_(px|um|um2|um3|deg|c\d+)"
 )
@@ -85,20 +87,15 @@ def write_measurements(path: Path, tables: Sequence[Measured]) -> None:
     """Write one table of all objects, as CSV or, if pyarrow is installed, as Parquet."""
     check_table_name(path)
     names = list(dict.fromkeys(name for table in tables for name in table.columns))
-    columns: dict[str, list[Any]] = {"file": [], "frame": [], **{name: [] for name in names}}
-    for table in tables:
-        columns["file"] += [table.file] * table.count
-        columns["frame"] += [table.frame] * table.count
-        for name in names:
-            values = table.columns.get(name)
-            columns[name] += [None] * table.count if values is None else values.tolist()
     if path.suffix.lower() == ".parquet":
-        _write_parquet(path, columns)
+        _write_parquet(path, tables, names)
         return
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(zip(*map(_cells, columns.values()), strict=True))
+        writer.writerow(["file", "frame", *names])
+        for table in tables:
+            for start in range(0, table.count, ROWS):
+                writer.writerows(_rows(table, names, slice(start, start + ROWS)))
 
 
 def check_table_name(path: Path) -> None:
@@ -216,11 +213,19 @@ def _is_ours(path: Path) -> bool:
     return names[:2] == ["file", "frame"] and all(COLUMN.fullmatch(name) for name in names)
 
 
+def _rows(table: Measured, names: Sequence[str], part: slice) -> Iterator[tuple[Any, ...]]:
+    """Some rows of a table as text, with empty cells in columns that it lacks."""
+    count = len(table.columns["id"][part])
+    columns = [table.columns.get(name) for name in names]
+    cells = [[""] * count if c is None else _cells(c[part].tolist()) for c in columns]
+    return zip([table.file] * count, [table.frame] * count, *cells, strict=True)
+
+
 def _cells(values: Sequence[Any]) -> list[Any]:
-    return ["" if v is None else f"{v:.6g}" if isinstance(v, float) else v for v in values]
+    return [f"{v:.6g}" if isinstance(v, float) else v for v in values]
 
 
-def _write_parquet(path: Path, columns: dict[str, list[Any]]) -> None:
+def _write_parquet(path: Path, tables: Sequence[Measured], names: Sequence[str]) -> None:
     try:
         import pyarrow
         from pyarrow import parquet
@@ -228,5 +233,16 @@ def _write_parquet(path: Path, columns: dict[str, list[Any]]) -> None:
         raise UserError(
             f"{path}: Parquet needs the package pyarrow: pip install pyarrow. Or write .csv."
         ) from None
+    texts = {"file": pyarrow.string(), "frame": pyarrow.string()}
+    found = [
+        pyarrow.table(
+            {
+                key: pyarrow.repeat(pyarrow.scalar(getattr(table, key), kind), table.count)
+                for key, kind in texts.items()
+            }
+            | {name: table.columns.get(name, pyarrow.nulls(table.count)) for name in names}
+        )
+        for table in tables
+    ]
     with replacing(path) as temporary:
-        parquet.write_table(pyarrow.table(columns), temporary)
+        parquet.write_table(pyarrow.concat_tables(found, promote_options="permissive"), temporary)
