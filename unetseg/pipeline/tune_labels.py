@@ -1,19 +1,20 @@
 """Label settings chosen by labelled samples, so that nobody has to guess a threshold.
 
 The search runs on kept probabilities: each sample is predicted once. Settings that depend on each other
-are searched together on a grid: first threshold, seed threshold and smallest seed; then holes, smallest
-object and growth; then thresholds and growth once more, finely. A candidate counts as the mean of itself
-and its neighbours on the grid, so that a plateau is preferred to a peak, which a few validation images may
-show by chance.
+are searched together on a grid: first threshold, seed threshold and smallest seed, coarsely and on a few
+of the images; then holes, smallest object and growth; then thresholds and growth once more, finely. A
+candidate counts as the mean of itself and its neighbours on the grid, so that a plateau is preferred to a
+peak, which a few validation images may show by chance.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from itertools import product
 
 import numpy as np
@@ -27,8 +28,12 @@ from unetseg.sample import NOT_ANNOTATED, Sample
 from unetseg.scores import scores_of
 from unetseg.settings import LabelSettings
 
-THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-SEED_THRESHOLDS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
+THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.9)
+SEED_THRESHOLDS = (0.0, 0.3, 0.5, 0.7, 0.9, 0.98)
+FINE = (-0.1, -0.05, 0.05, 0.1)
+"""Steps from the best threshold and seed threshold in the last search."""
+COARSE_IMAGES = 6
+"""The first search looks at no more images than these, evenly spaced."""
 GROW = (0, 1, 2, 3, 4)
 """In pixels of the network's input."""
 AREAS = {
@@ -71,18 +76,21 @@ def choose_labels(model: Model, samples: Sequence[Sample], select_by: str) -> Tu
         LabelTrials(model.probabilities(s.image, s.name, PredictSettings()), np.asarray(s.labels), select_by)
         for s in samples
     ]
+    tried = set()
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
 
         @cache
-        def value(labels: LabelSettings) -> float:
-            rows = pool.map(lambda trial: trial.rows(labels), trials)
+        def value_on(every: int, labels: LabelSettings) -> float:
+            tried.add(labels)
+            rows = pool.map(lambda trial: trial.rows(labels), trials[::every])
             return float(np.nan_to_num(score.sign * score.total(np.concatenate([*rows])), nan=-np.inf))
 
-        first = model.recipe.labels
-        found = _search(first, value, _lines(model, samples))
+        first, value = model.recipe.labels, partial(value_on, 1)
+        few = partial(value_on, math.ceil(len(trials) / COARSE_IMAGES))
+        found = _search(first, few, value, _lines(model, samples))
         best = found if value(found) > value(first) else first
-    tried, seconds = value.cache_info().currsize, time.perf_counter() - started
-    return Tuned(best, score.sign * value(best), score.sign * value(first), tried, seconds)
+    seconds = time.perf_counter() - started
+    return Tuned(best, score.sign * value(best), score.sign * value(first), len(tried), seconds)
 
 
 def _lines(model: Model, samples: Sequence[Sample]) -> dict[str, tuple[float, ...]]:
@@ -94,24 +102,17 @@ def _lines(model: Model, samples: Sequence[Sample]) -> dict[str, tuple[float, ..
     return {"grow": tuple(g * model.recipe.downsample for g in GROW), **sized}
 
 
-def _search(first: LabelSettings, value: Value, lines: Axes) -> LabelSettings:
-    grids: list[Callable[[LabelSettings], Axes]] = [
-        lambda best: {
-            "threshold": THRESHOLDS,
-            "seed_threshold": SEED_THRESHOLDS,
-            "min_seed_area": lines["min_seed_area"],
-        },
-        lambda best: {name: lines[name] for name in ("max_hole_area", "min_area", "grow")},
-        lambda best: {
-            "threshold": _near(best.threshold),
-            "seed_threshold": _near(best.seed_threshold) if best.seed_threshold > 0 else (),
-            "grow": lines["grow"],
-        },
-    ]
-    best = first
-    for axes in grids:
-        best = _on_grid(best, value, axes(best))
-    return best
+def _search(first: LabelSettings, few: Value, value: Value, lines: Axes) -> LabelSettings:
+    """The best settings found in three grids; few: the value on a few of the images."""
+    thresholds = {"threshold": THRESHOLDS, "seed_threshold": SEED_THRESHOLDS}
+    best = _on_grid(first, few, {**thresholds, "min_seed_area": lines["min_seed_area"]})
+    best = _on_grid(best, value, {name: lines[name] for name in ("max_hole_area", "min_area", "grow")})
+    finer = {
+        "threshold": _near(best.threshold),
+        "seed_threshold": _near(best.seed_threshold) if best.seed_threshold > 0 else (),
+        "grow": _beside(lines["grow"], best.grow),
+    }
+    return _on_grid(best, value, finer)
 
 
 def _on_grid(best: LabelSettings, value: Value, axes: Axes) -> LabelSettings:
@@ -148,7 +149,17 @@ def _smoothed(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _near(value: float) -> tuple[float, ...]:
     """Values a little below and above, between 0 and 1."""
-    return tuple(v for d in (-0.1, -0.05, 0.05, 0.1) if 0 < (v := round(value + d, 3)) < 1)
+    return tuple(v for step in FINE if 0 < (v := round(value + step, 3)) < 1)
+
+
+def _beside(values: Sequence[float], value: float) -> tuple[float, ...]:
+    """The nearest value below and the nearest above, where there are any.
+
+    >>> _beside((0, 2, 4, 6), 4)
+    (2, 6)
+    """
+    below, above = [v for v in values if v < value], [v for v in values if v > value]
+    return *below[-1:], *above[:1]
 
 
 def calibrate_model(model: Model, samples: Sequence[Sample]) -> Model:
