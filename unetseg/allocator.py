@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import sys
@@ -49,3 +50,17 @@ def keep_freed_memory() -> None:
     for name, (parameter, value) in GLIBC.items():
         if name not in os.environ:
             mallopt(parameter, value)
+
+
+def peak_resident(now: int) -> int:
+    """Peak resident bytes as the system counts them.
+
+    On Linux those of this program: getrusage would include the peak of its parent process.
+    """
+    if sys.platform == "darwin":
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii") as status:
+        return next((1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM:")), now)
+    return now  # Windows, where psutil gives the peak itself

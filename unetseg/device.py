@@ -15,6 +15,7 @@ from typing import Any, cast
 import psutil
 import torch
 
+from unetseg.allocator import peak_resident
 from unetseg.errors import UserError, ran_out_of_memory
 
 Mark = float | torch.cuda.Event
@@ -118,7 +119,7 @@ def peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     usage = psutil.Process().memory_info()
-    return int(getattr(usage, "peak_wset", 0)) or _peak_resident(usage.rss)
+    return int(getattr(usage, "peak_wset", 0)) or peak_resident(usage.rss)
 
 
 def free_memory(device: torch.device) -> int:
@@ -213,17 +214,3 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _peak_resident(now: int) -> int:
-    """Peak resident bytes as the system counts them.
-
-    On Linux those of this program: getrusage would include the peak of its parent process.
-    """
-    if sys.platform == "darwin":
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii") as status:
-        return next((1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM:")), now)
-    return now  # Windows, where psutil gives the peak itself

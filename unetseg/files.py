@@ -89,9 +89,13 @@ def _own_prefix() -> str:
 
 def write_json(path: Path, value: Any) -> None:
     """Readable JSON, written completely or not at all; NaN and infinity, which JSON lacks, as null."""
-    text = json.dumps(_finite(value), indent=2, allow_nan=False)
     with replacing(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(json_text(value) + "\n", encoding="utf-8")
+
+
+def json_text(value: Any) -> str:
+    """Readable JSON; NaN and infinity, which JSON lacks, as null, and paths as text."""
+    return json.dumps(_finite(value), indent=2, allow_nan=False, default=os.fspath)
 
 
 def shipped(folder: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
@@ -49,7 +50,7 @@ SMALLER = "Lower --memory or train.crop, use smaller images, or raise the limit 
 def main() -> None:
     """Entry point: user errors become one line and exit code 2, an interrupt 130."""
     try:
-        cli(prog_name="unetseg", standalone_mode=False)
+        cli(prog_name="unetseg", standalone_mode=False, color=_color())
     except UserError as error:
         _fail(str(error))
     except click.UsageError as error:
@@ -69,5 +70,10 @@ def main() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True, color=_color())
     sys.exit(2)
+
+
+def _color() -> bool | None:
+    """Never with NO_COLOR (no-color.org); else on a terminal."""
+    return False if os.environ.get("NO_COLOR") else None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from unetseg.cli.output import say
 from unetseg.cli.terminal import Progress
 
 if TYPE_CHECKING:
@@ -38,17 +39,17 @@ def fetch_dataset(item: CatalogueItem, to: Path | None = None) -> Path:
     to = data_folder() if to is None else to
     there = (to / item.folder).exists()
     if item.download and not there:
-        click.echo(f"{click.style(item.title, bold=True)}\nterms: {item.licence}\ncite: {item.citation}")
+        say(f"{click.style(item.title, bold=True)}\nterms: {item.licence}\ncite: {item.citation}")
         start = unfinished_bytes(item, to)
-        click.echo(f"{'resuming' if start else 'downloading'} {item.download}")
+        say(f"{'resuming' if start else 'downloading'} {item.download}")
     with (
         _Bar("B") as received,
         _Bar("image") as converted,
         _resumable(lambda: unfinished_bytes(item, to) > 0),
     ):
-        path = download_dataset(item, to, received=received.show, converted=converted.show, say=click.echo)
+        path = download_dataset(item, to, received=received.show, converted=converted.show, say=say)
     checked = "checksums match" if item.files else "no checksums known"
-    click.echo(f"{path}: {'already there' if there else 'downloaded'}, {checked}")
+    say(f"{path}: {'already there' if there else 'downloaded'}, {checked}")
     return path
 
 

@@ -9,6 +9,7 @@ import click
 
 from unetseg.cli.downloads import fetch_model
 from unetseg.cli.group import PATH, SectionCommand, SectionOption, cli
+from unetseg.cli.output import say
 
 
 @cli.command(cls=SectionCommand)
@@ -53,8 +54,8 @@ def export(run: Path, out: Path, **given: Any) -> None:
         model, out, given["to"], about=about, image=given["image"], overwrite=given["overwrite"]
     )
     if written.tested:
-        click.echo(f"bioimageio.core's test of the package passed:\n{written.tested}")
-    click.echo(f"wrote {out} ({in_words(out.stat().st_size)})")
+        say(f"bioimageio.core's test of the package passed:\n{written.tested}")
+    say(f"wrote {out} ({in_words(out.stat().st_size)})")
     if written.left_out:
-        click.echo("done by `unetseg predict`, but not by other programs:")
-        click.echo("\n".join(f"- {sentence}" for sentence in written.left_out))
+        say("done by `unetseg predict`, but not by other programs:")
+        say("\n".join(f"- {sentence}" for sentence in written.left_out))

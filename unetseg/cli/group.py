@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection
 from pathlib import Path
 from textwrap import wrap
@@ -12,6 +13,7 @@ import click
 
 from unetseg import __version__
 from unetseg.allocator import WITH_TORCH, WITHOUT_TORCH, check_address_space, keep_freed_memory
+from unetseg.cli.output import Command
 from unetseg.files import check_name
 
 LIGHT = {"data", "export-labels", "measure", "models", "score", "track"}
@@ -48,6 +50,12 @@ class Bytes(click.ParamType[int]):
             self.fail(f"{value!r}: give an amount such as 800M or 2G.", param, ctx)
 
 
+class Group(click.Group):
+    """The command group; its commands have the options of `Command`."""
+
+    command_class = Command
+
+
 class SectionOption(click.Option):
     """An option that `--help` shows in a section."""
 
@@ -56,11 +64,11 @@ class SectionOption(click.Option):
         self.section = section
 
 
-class SectionCommand(click.Command):
+class SectionCommand(Command):
     """A command whose options are shown in sections, in the order in which they are declared.
 
-    common: options that `--help` explains; the others are only listed there, and explained by `--help-all`.
-    Without `common` all are explained.
+    common: options that `--help` explains in a sentence; the others are only listed there. `--help-all`
+    explains everything. Without `common` all are explained.
     """
 
     def __init__(self, *arguments: Any, common: Collection[str] = (), **given: Any) -> None:
@@ -86,17 +94,29 @@ class SectionCommand(click.Command):
         self, ctx: click.Context, formatter: click.HelpFormatter, members: list[click.Option]
     ) -> None:
         brief = self.common and HELP_ALL.name not in ctx.meta
-        shown = [
-            o for o in members if not (brief and isinstance(o, SectionOption)) or o.opts[0] in self.common
-        ]
+        always = {*self.common, "--help", HELP_ALL.opts[0]}
+        shown = [o for o in members if not brief or always & set(o.opts)]
         records = [record for option in shown if (record := option.get_help_record(ctx))]
+        if brief:
+            records = [(names, _first_sentence(text)) for names, text in records]
         if records:
             formatter.write_dl(records)
-        if names := ", ".join(option.opts[0] for option in members if option not in shown):
+        if names := ", ".join(option.opts[-1] for option in members if option not in shown):
             text, indent = f"also {names}" if records else names, " " * formatter.current_indent
             width = formatter.width - formatter.current_indent
             for line in wrap(text, width, break_on_hyphens=False):
                 formatter.write(f"{indent}{line}\n")
+
+
+def _first_sentence(text: str) -> str:
+    """The first sentence of an option's help, and its default.
+
+    >>> _first_sentence("Write labels. They are 16-bit.  [default: auto; x>=0]")
+    'Write labels.  [default: auto]'
+    """
+    words, _, extra = text.partition("  [")
+    default = re.match(r"default: [^;\]]+", extra)
+    return words.split(". ")[0].removesuffix(".") + "." + (f"  [{default[0]}]" if default else "")
 
 
 def _help_all(context: click.Context, option: click.Parameter, given: bool) -> None:
@@ -117,6 +137,7 @@ HELP_ALL = click.Option(
 
 
 @click.group(
+    cls=Group,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

@@ -15,7 +15,7 @@ LABELS: dict[str, tuple[Any, str]] = {
     "--threshold": (click.FloatRange(0, 1), "Foreground probability of an object."),
     "--seed-threshold": (
         click.FloatRange(0, 1),
-        "Split touching objects by a watershed from seeds above this probability; 0: off.",
+        "Seed probability. Touching objects are split by a watershed from seeds above it; 0: they are not.",
     ),
     "--min-seed-area": (click.IntRange(0), "Drop seeds below this area in pixels."),
     "--min-area": (click.IntRange(0), "Remove objects below this area in pixels."),
@@ -38,7 +38,7 @@ def label_options(option: Callable[..., Callable[[F], F]]) -> Callable[[F], F]:
             type=click.Choice(LABEL_TYPES),
             default="as-trained",
             show_default=True,
-            help="Write instance ids, a 0/255 mask or class numbers.",
+            help="Kind of labels. They are instance ids, a 0/255 mask or class numbers.",
         )(command)
 
     return add

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from unetseg.cli.group import PATH, cli
 from unetseg.cli.label_options import OUTLINES
+from unetseg.cli.output import say, show
 from unetseg.cli.terminal import Progress
 
 if TYPE_CHECKING:
@@ -18,13 +20,13 @@ SHOWN = 12
 UNITS = {"area_um2": "µm²", "volume_um3": "µm³", "area_px": "px", "volume_px": "voxels"}
 
 
-@cli.command()
+@cli.command(summary=True)
 @click.argument("labels", type=PATH)
 @click.argument("image", type=PATH, required=False)
 @click.option("--out", type=PATH, default=Path("measurements.csv"), show_default=True,
               help="Table to write: .csv, or .parquet if pyarrow is installed.")  # fmt: skip
 @click.option("--volumes", is_flag=True, help="TIFF pages are the slices of one volume (NIfTI files always).")
-def measure(labels: Path, image: Path | None, out: Path, volumes: bool) -> None:
+def measure(labels: Path, image: Path | None, out: Path, volumes: bool) -> dict[str, Any]:
     """Measure every object: position, size, shape, grey values.
 
     LABELS is a label image, a folder of them (such as RUN/predictions) or a result in OME-Zarr. With
@@ -44,11 +46,13 @@ def measure(labels: Path, image: Path | None, out: Path, volumes: bool) -> None:
             tables.append(table)
             bar.add(1)
     write_measurements(out, tables)
-    click.echo(summary_text(summarise(tables)))
-    click.echo(f"table: {out}")
+    summary = summarise(tables)
+    show(summary_text(summary))
+    say(f"table: {out}")
+    return {**asdict(summary), "table": out}
 
 
-@cli.command("export-labels")
+@cli.command("export-labels", summary=True)
 @click.argument("labels", type=PATH)
 @click.option(
     "--to",
@@ -59,7 +63,7 @@ def measure(labels: Path, image: Path | None, out: Path, volumes: bool) -> None:
     help="ImageJ ROI set, GeoJSON for QuPath, or COCO JSON.",
 )
 @click.option("--out", type=PATH, help="File, or folder for a folder of labels (default: beside LABELS).")
-def export_labels(labels: Path, kind: str, out: Path | None) -> None:
+def export_labels(labels: Path, kind: str, out: Path | None) -> dict[str, Any]:
     """Write outlines for ImageJ, QuPath or COCO.
 
     LABELS is a label image or a folder of them. Outlines follow the edges of pixels and are not smoothed.
@@ -72,9 +76,12 @@ def export_labels(labels: Path, kind: str, out: Path | None) -> None:
     from unetseg.pipeline.exporting import export_labels as export
     from unetseg.pipeline.exporting import export_targets
 
+    written = []
     for path, target in export_targets(labels, out, kind):
         count = export(path, target, kind)
-        click.echo(f"{target}: {count} objects")
+        say(f"{target}: {count} objects")
+        written.append({"file": target, "objects": count})
+    return {"written": written}
 
 
 def summary_text(summary: Summary) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from unetseg.cli.group import cli
+from unetseg.cli.output import show
 from unetseg.cli.terminal import columns
 
 if TYPE_CHECKING:
@@ -33,13 +34,13 @@ def models(name: str | None) -> None:
     _show_list("shipped with unetseg", [[c.name, c.title] for c in shipped_models().values()])
     _show_list("to download on first use", [[c.name, c.title, in_words(c.bytes), c.licence] for c in known])
     _show_list("in runs/", [[str(path)] for path in runs])
-    click.echo("`unetseg models NAME` shows a model's card; `unetseg predict NAME IMAGE…` uses it.")
+    show("`unetseg models NAME` shows a model's card; `unetseg predict NAME IMAGE…` uses it.")
 
 
 def _show_list(title: str, rows: list[list[str]]) -> None:
-    click.echo(click.style(f"{title}:", bold=True))
-    click.echo(columns(rows) if rows else "none")
-    click.echo()
+    show(click.style(f"{title}:", bold=True))
+    show(columns(rows) if rows else "none")
+    show("")
 
 
 def _show_card(card: ModelCard) -> None:
@@ -54,18 +55,18 @@ def _show_card(card: ModelCard) -> None:
         ("file", f"{in_words(card.bytes)}, SHA-256 {card.sha256}"),
         ("download", card.url or ""),
     ]
-    click.echo(click.style(f"{card.name}: {card.title}", bold=True))
+    show(click.style(f"{card.name}: {card.title}", bold=True))
     for what, value in rows:
         if value:
-            click.echo(f"{what}: {value}")
+            show(f"{what}: {value}")
     if card.scores:
-        click.echo(f"\nscores: {card.split}")
-        click.echo(columns([list(SCORE_HEAD), *map(_score_row, card.scores)]))
-        click.echo(f"baseline: {card.baseline}")
+        show(f"\nscores: {card.split}")
+        show(columns([list(SCORE_HEAD), *map(_score_row, card.scores)]))
+        show(f"baseline: {card.baseline}")
     if card.limits:
-        click.echo("\n".join(["\nlimits:", *(f"- {limit}" for limit in card.limits)]))
+        show("\n".join(["\nlimits:", *(f"- {limit}" for limit in card.limits)]))
     if card.citation:
-        click.echo(f"\ncite: {card.citation}")
+        show(f"\ncite: {card.citation}")
 
 
 def _score_row(score: CardScore) -> list[str]:

@@ -11,6 +11,7 @@ import click
 from unetseg.cli.downloads import fetch_model
 from unetseg.cli.group import PATH, Bytes, SectionCommand, SectionOption, cli
 from unetseg.cli.label_options import OUTLINES, label_options
+from unetseg.cli.output import say, show
 
 if TYPE_CHECKING:
     from unetseg.pipeline.model import Model
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 _result = partial(click.option, cls=SectionOption, section="Result")
 _labels = partial(click.option, cls=SectionOption, section="Labels (instead of the model's settings)")
 _size = partial(click.option, cls=SectionOption, section="Size of image and objects")
-_input = partial(click.option, cls=SectionOption, section="Which part of the file")
-_part = partial(click.option, cls=SectionOption, section="Skipping")
+_input = partial(click.option, cls=SectionOption, section="Which part of the image")
 _speed = partial(click.option, cls=SectionOption, section="Memory and speed")
 
 ENGINE_NAMES = ("auto", "openvino", "onnxruntime", "torch")
@@ -37,29 +37,38 @@ COMMON = (
 """The options that `--help` explains."""
 
 
-@cli.command(cls=SectionCommand, common=COMMON)
+@cli.command(cls=SectionCommand, common=COMMON, summary=True)
 @click.argument("run", type=PATH)
 @click.argument("images", type=PATH, nargs=-1, required=True)
 @_result(
-    "--out", type=PATH, help="Folder, or NAME.tif, NAME.ome.tif or NAME.ome.zarr (default: RUN/predictions)."
+    "--out",
+    type=PATH,
+    help="Folder or file to write (default: RUN/predictions). A file is NAME.tif, NAME.ome.tif or "
+    "NAME.ome.zarr.",
 )
 @_result(
-    "--probabilities", is_flag=True, help="Also write the probability of the foreground, or of each class."
+    "--probabilities",
+    is_flag=True,
+    help="Also write the probabilities. They are those of the foreground, or of each class.",
 )
 @_result(
     "--uncertainty",
     is_flag=True,
-    help="Also write a map of the uncertainty (0…1) and each object's mean, uncertainty.csv.",
+    help="Also write the uncertainty. It is a map (0…1) and each object's mean, uncertainty.csv.",
 )
-@_result("--pictures", is_flag=True, help="Also write an overlay PNG of the first page of each file.")
-@_result("--measure", is_flag=True, help="Also write a table of all objects, measurements.csv.")
+@_result(
+    "--pictures", is_flag=True, help="Also write overlays as PNG. They show the first page of each file."
+)
+@_result("--measure", is_flag=True, help="Also write a table of all objects. It is measurements.csv.")
 @_result(
     "--roi",
     type=click.Choice(OUTLINES),
-    help="Also write outlines: ImageJ ROI set, GeoJSON for QuPath, or COCO JSON.",
+    help="Also write outlines. They are an ImageJ ROI set, GeoJSON for QuPath, or COCO JSON.",
 )
 @_result("--overwrite", is_flag=True, help="Replace a result made with other settings.")
-@_result("--dry-run", is_flag=True, help="Print the plan (tiles, memory, output size, time) and exit.")
+@_result(
+    "--dry-run", is_flag=True, help="Print the plan and exit. It has the tiles, memory, output size and time."
+)
 @_result("--challenge", is_flag=True, help="IMAGES are challenge sequences: write NN_RES/mask000.tif.")
 @_result("--copy-image", is_flag=True, help="Copy the image into the OME-Zarr, beside its labels.")
 @_result(
@@ -91,14 +100,14 @@ COMMON = (
 @_size(
     "--rescale",
     is_flag=True,
-    help="Resize the image to the pixel size of the training; labels keep the image's size.",
+    help="Resize the image to the pixel size of the training. Labels keep the image's size.",
 )
 @_size("--scale", type=click.FloatRange(1 / 50, 50), help="Resize the image by this factor instead.")
 @_size(
     "--diameter",
     type=click.FloatRange(0, min_open=True),
     metavar="PIXELS",
-    help="Diameter of the objects, instead of an estimate (models such as nuclei).",
+    help="Diameter of the objects. Models such as nuclei estimate it otherwise.",
 )
 @_size(
     "--pixel-size",
@@ -114,11 +123,11 @@ COMMON = (
 @_input("--grey", is_flag=True, help="Predict RGB images as grey: their luminance.")
 @_input("--plane", multiple=True, help="Only this plane, such as t3_z12 (repeatable).")
 @_input("--axes", help="Axes, such as ZCYX, if the file does not name them.")
-@_part("--mask", type=PATH, help="Mask image; pixels with value 0 are skipped.")
-@_part("--skip-below", type=float, help="Skip output chunks whose grey values are all lower.")
-@_part("--skip-damaged", is_flag=True, help="Skip regions that cannot be read, and list them.")
+@_input("--mask", type=PATH, help="Mask image; pixels with value 0 are skipped.")
+@_input("--skip-below", type=float, help="Skip output chunks whose grey values are all lower.")
+@_input("--skip-damaged", is_flag=True, help="Skip regions that cannot be read, and list them.")
 @_speed(
-    "--memory", type=Bytes(), default="2G", show_default=True, help="Memory limit; it sets the tile size."
+    "--memory", type=Bytes(), default="2G", show_default=True, help="Memory limit. It sets the tile size."
 )
 @_speed("--tile", type=click.IntRange(1), help="Side of the tiles in pixels, instead of --memory.")
 @_speed(
@@ -147,7 +156,7 @@ COMMON = (
 @_speed("--scheduler", help="A running Dask scheduler, such as tcp://10.0.0.1:8786.")
 @_speed("--trust-code", is_flag=True, help="Run the TorchScript of a package, which is code.")
 @_speed("--level", type=click.IntRange(1), help="Prune a UNet++ to this level: smaller and faster.")
-def predict(run: Path, images: tuple[Path, ...], out: Path | None, **given: Any) -> None:
+def predict(run: Path, images: tuple[Path, ...], out: Path | None, **given: Any) -> dict[str, Any]:
     """Segment, or restore, IMAGES (files or folders) with a trained RUN.
 
     RUN is a run folder, a model file (best.pt), a bioimage.io package (NAME.zip), or a name of `unetseg
@@ -169,13 +178,12 @@ def predict(run: Path, images: tuple[Path, ...], out: Path | None, **given: Any)
         click.echo(f"note: {note}", err=True)
     out = out or found[0].predictions
     targets = choose_targets(model, images, out, options)
-    click.echo(f"engine: {model.engines(options.settings)}, {describe_device(model.device)}")
+    say(f"engine: {model.engines(options.settings)}, {describe_device(model.device)}")
     if options.dry_run:
-        _describe(model, targets, options)
-    else:
-        from unetseg.cli.predict_progress import predict_all
+        return _describe(model, targets, options)
+    from unetseg.cli.predict_progress import predict_all
 
-        predict_all(model, targets, options, out)
+    return predict_all(model, targets, options, out)
 
 
 def _options(given: dict[str, Any]) -> PredictOptions:
@@ -188,8 +196,10 @@ def _options(given: dict[str, Any]) -> PredictOptions:
     return PredictOptions(**given)
 
 
-def _describe(model: Model, targets: list[Target], options: PredictOptions) -> None:
+def _describe(model: Model, targets: list[Target], options: PredictOptions) -> dict[str, Any]:
     from unetseg.pipeline.prediction import describe_target
 
-    for target in targets:
-        click.echo("\n".join(describe_target(model, target, options)))
+    plans = {str(target.image): describe_target(model, target, options) for target in targets}
+    for lines in plans.values():
+        show("\n".join(lines))
+    return {"plans": plans}

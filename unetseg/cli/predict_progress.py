@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from unetseg.streaming.work import TileExecutor
 
 
-def predict_all(model: Model, targets: list[Target], options: PredictOptions, out: Path) -> None:
-    """Print a line for each result; images that failed follow at the end, as one error.
+def predict_all(model: Model, targets: list[Target], options: PredictOptions, out: Path) -> dict[str, Any]:
+    """Print a line for each result; images that failed follow at the end, as one error. Returns a summary.
 
     A result that another process is writing, or that cannot be written, stops the command. The table, if
     requested, holds the images that were predicted.
@@ -57,11 +57,15 @@ def predict_all(model: Model, targets: list[Target], options: PredictOptions, ou
             [] if len(targets) == 1 else [f"{len(failed)} of {len(targets)} images could not be predicted:"]
         )
         raise UserError("\n".join([*head, *map(str, failed)]))
+    return printing.summary
 
 
 @dataclass
 class Printing:
-    """Prints what happens. notes: printed so far; frames, objects: counts for each challenge sequence."""
+    """Prints what happens. notes: printed so far; frames, objects: counts for each challenge sequence.
+
+    summary: what --json prints.
+    """
 
     bar: Progress
     model: Model
@@ -69,6 +73,7 @@ class Printing:
     notes: set[str] = field(default_factory=set)
     frames: Counter[Path] = field(default_factory=Counter)
     objects: Counter[Path] = field(default_factory=Counter)
+    summary: dict[str, Any] = field(default_factory=lambda: {"results": []})
 
     def predict(self, target: Target, perform: TileExecutor) -> None:
         """Predict one image; errors say where an unfinished result is kept."""
@@ -88,6 +93,7 @@ class Printing:
                     case Summary():
                         seconds = time.perf_counter() - begun
                         self._summary(target, event, timing.saved(event), seconds if fresh else None)
+                        self.summary["results"].append(_values(target, event))
         except KeyboardInterrupt:
             click.echo(f"\ninterrupted.{kept(target)}", err=True)
             raise SystemExit(130) from None
@@ -113,6 +119,7 @@ class Printing:
         for name, path in paths.items():
             found = [one for of_target in tables for one in of_target[name]]
             write_measurements(path, found)
+            self.summary[path.stem] = path
             head = f"{summary_text(summarise(found))}\ntable" if name == MEASUREMENTS else "uncertainty"
             self.bar.say(f"{head}: {path}")
 
@@ -188,6 +195,11 @@ def _peculiar(found: Summary, saved: str) -> list[str]:
     if found.cut:
         words.append(f"{found.cut} objects in clumps too large for one watershed, which may differ")
     return words
+
+
+def _values(target: Target, found: Summary) -> dict[str, Any]:
+    """A result for --json; objects: of each page (largest class of a class map)."""
+    return {"image": target.image, "labels": target.out, **asdict(found)}
 
 
 def _count(number: int, noun: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ ROUNDED = (
 )
 
 
-@cli.command()
+@cli.command(summary=True)
 @click.argument("run", type=PATH)
 @click.argument("probabilities", type=PATH)
 @click.option("--out", type=PATH, required=True, help="Folder for the labels.")
@@ -29,7 +30,7 @@ ROUNDED = (
 @click.option("--overwrite", is_flag=True, help="Replace labels made with other settings.")
 def relabel(
     run: Path, probabilities: Path, out: Path, label_type: str, overwrite: bool, **given: Any
-) -> None:
+) -> dict[str, Any]:
     """Make new labels from saved PROBABILITIES.
 
     The network is not run. PROBABILITIES is what `predict RUN --probabilities` wrote: a TIFF or NIfTI
@@ -49,17 +50,22 @@ def relabel(
     if not all(is_exact(target.image) for target in targets):
         click.echo(f"note: {ROUNDED}", err=True)
     with Progress(0, "tile") as bar:
-        for target in targets:
-            for event in relabel_target(model, target, overwrite=overwrite):
-                _print(event, target, bar)
+        results = [_relabel(relabel_target(model, t, overwrite=overwrite), t, bar) for t in targets]
+    return {"results": results}
 
 
-def _print(event: Resumed | TileDone | Summary, target: Target, bar: Progress) -> None:
-    from unetseg.streaming.work import Resumed, TileDone
+def _relabel(events: Iterable[Resumed | TileDone | Summary], target: Target, bar: Progress) -> dict[str, Any]:
+    """Print the events of one result; returns its summary."""
+    from unetseg.streaming.work import Resumed, Summary, TileDone
 
-    if isinstance(event, Resumed):
-        bar.resume(event.done, event.steps)
-    elif isinstance(event, TileDone):
-        bar.add(1)
-    else:
-        bar.say(f"{target.out}: {sum(event.objects)} objects")
+    found: dict[str, Any] = {}
+    for event in events:
+        match event:
+            case Resumed(done, steps):
+                bar.resume(done, steps)
+            case TileDone():
+                bar.add(1)
+            case Summary():
+                bar.say(f"{target.out}: {sum(event.objects)} objects")
+                found = {"labels": target.out, "objects": event.objects}
+    return found

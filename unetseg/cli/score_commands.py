@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unetseg.cli.group import PATH, cli
+from unetseg.cli.output import say, show
 from unetseg.cli.terminal import Progress, columns, show_comparison
 from unetseg.errors import UserError
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     pass
 
 
-@cli.command()
+@cli.command(summary=True)
 @click.argument("prediction", type=PATH)
 @click.argument("truth", type=PATH)
 @click.option("--scores", "names", multiple=True, help="Only these scores (repeatable).")
@@ -50,13 +51,13 @@ if TYPE_CHECKING:
 )
 @click.option("--pictures", type=PATH, help="Write overlay PNGs of the worst objects' frames to a folder.")
 @click.option("--images", type=PATH, help="Image file or folder to draw the pictures on (default: black).")
-def score(prediction: Path, truth: Path, **options: Any) -> None:
+def score(prediction: Path, truth: Path, **options: Any) -> dict[str, Any]:
     """Score label files of a PREDICTION against the TRUTH.
 
     Give two files, or two folders whose files are paired by name. Also a challenge's 01_RES and 01_GT, or
     probability maps and the labelled cells of EM sections.
     """
-    from unetseg.evaluation.score_files import check_table_path, score_files, write_table
+    from unetseg.evaluation.score_files import check_table_path, score_files, score_values, write_table
     from unetseg.evaluation.scoring import Scoring
     from unetseg.settings import DataSettings
 
@@ -73,7 +74,8 @@ def score(prediction: Path, truth: Path, **options: Any) -> None:
     show_comparison(found, options["worst"], options["pictures"], options["images"])
     for path in options["out"]:
         write_table(found, path)
-        click.echo(f"wrote {path}")
+        say(f"wrote {path}")
+    return {"truth": found.meaning, "scores": score_values(found), "tables": options["out"]}
 
 
 @cli.command()
@@ -106,7 +108,7 @@ def report(
         raise UserError("--predictions and --truth belong together, and --images to both.")
     opened = [Run.open(path) for path in runs]
     later = None if predictions is None or truth is None else score_later(predictions, truth, images)
-    click.echo(f"wrote {write_report(opened, out, later=later)}")
+    say(f"wrote {write_report(opened, out, later=later)}")
 
 
 @cli.command()
@@ -131,7 +133,7 @@ def nets(names: tuple[str, ...], out: Path | None, device: str) -> None:
             rows.append(row)
             bar.add(1)
     if out is None:
-        click.echo(columns([list(HEAD), *(list(row.cells) for row in rows)]))
+        show(columns([list(HEAD), *(list(row.cells) for row in rows)]))
         return
     write_net_page(out, rows, where)
-    click.echo(f"wrote {out}")
+    say(f"wrote {out}")

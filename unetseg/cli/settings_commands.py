@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from unetseg.cli.group import PATH, cli
+from unetseg.cli.output import say
 
 
 @cli.command()
@@ -26,4 +27,4 @@ def settings(schema: bool, out: Path | None) -> None:
         return
     with replacing(out) as file:
         file.write_text(text, encoding="utf-8")
-    click.echo(f"wrote {out}")
+    say(f"wrote {out}")

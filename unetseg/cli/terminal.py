@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
+from unetseg.cli.output import QUIET, is_set, say, show
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -34,7 +36,7 @@ class Progress:
             initial=start,
             dynamic_ncols=True,
             leave=False,
-            disable=None,
+            disable=True if is_set(QUIET) else None,
             smoothing=0.1,
         )
 
@@ -50,7 +52,7 @@ class Progress:
     def say(self, line: str) -> None:
         """A line that stays."""
         self.bar.clear()
-        click.echo(line)
+        say(line)
         self.bar.refresh()
 
     def predicted(self, count: int) -> None:
@@ -107,24 +109,24 @@ def show_comparison(found: Comparison, most: int, pictures: Path | None, images:
     from unetseg.tasks.labels import Meaning
 
     hint = " (--labels overrides)" if found.meaning in get_args(Meaning) else ""
-    click.echo(f"truth read as {found.meaning}{hint}")
+    show(f"truth read as {found.meaning}{hint}")
     for note in found.notes:
-        click.echo(note)
-    click.echo(table_text(found.table))
+        show(note)
+    show(table_text(found.table))
     if found.challenge:
-        click.echo(f"challenge: {totals_text(found.challenge)} ({found.marked})")
+        show(f"challenge: {totals_text(found.challenge)} ({found.marked})")
     if found.pairs:
         _show_mistakes(found)
     if found.volumes:
-        click.echo(f"means over the volumes: {totals_text(found.volumes)}")
+        show(f"means over the volumes: {totals_text(found.volumes)}")
     worst = [o for o in worst_objects(found.pairs, most) if o.iou < 1]
     if worst:
         head = ["object of", "id", "iou", "area", f"centre {'(z, y, x)' if found.volumes else '(y, x)'}"]
         rows = [[o.frame, str(o.id), f"{o.iou:.4f}", str(o.area), str(o.centre)] for o in worst]
-        click.echo(f"the worst objects\n{columns([head, *rows])}")
+        show(f"the worst objects\n{columns([head, *rows])}")
     if pictures is not None:
         for path in write_worst_pictures(found.pairs, worst, pictures, images):
-            click.echo(f"wrote {path}")
+            say(f"wrote {path}")
 
 
 def _show_mistakes(found: Comparison) -> None:
@@ -132,9 +134,9 @@ def _show_mistakes(found: Comparison) -> None:
     from unetseg.scores.mistakes import error_counts, error_sentence, frame_errors
 
     counts = error_counts(frame_errors(t, p) for _, t, p in found.pairs)
-    click.echo(error_sentence(counts))
+    show(error_sentence(counts))
     if counts["spurious"] >= max(FEW_OBJECTS, counts["true"]):
-        click.echo(
+        show(
             "there are at least as many spurious objects as true ones. If the truth has only some of the "
             "objects, score with --partly-annotated"
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from unetseg.cli.group import PATH, cli
+from unetseg.cli.output import show
 from unetseg.cli.terminal import Progress
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def track(
     with Progress(film.count, "frame") as bar:
         linked = track_film(film, pictures, settings, bar.add)
     write_result(out, film, linked, settings)
-    click.echo(f"{out}: {tracks_text(linked)}")
+    show(f"{out}: {tracks_text(linked)}")
 
 
 def tracks_text(linked: Linked) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from unetseg.cli.group import PATH, cli
+from unetseg.cli.output import say
 from unetseg.cli.training_view import show_derived, show_training
 from unetseg.errors import UserError
 from unetseg.reproduce.published import BUDGETS, PUBLISHED
@@ -25,7 +26,7 @@ _partly_annotated = click.option(
 )
 
 
-@cli.command()
+@cli.command(summary=True)
 @click.option("--out", type=PATH, default=Path("demo"), show_default=True, help="Folder to write to.")
 @click.option(
     "--steps",
@@ -34,7 +35,7 @@ _partly_annotated = click.option(
     help="Training steps (default: 300, fewer on a slow machine).",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-def demo(out: Path, steps: int | None, device: str) -> None:
+def demo(out: Path, steps: int | None, device: str) -> dict[str, Any] | None:
     """Train on a synthetic film of cells and score it."""
     from unetseg.reproduce.demo import demo_experiment, write_film
     from unetseg.run import Run
@@ -43,10 +44,11 @@ def demo(out: Path, steps: int | None, device: str) -> None:
     if (out / "run").is_dir():
         raise UserError(f"{out}: already holds a demo. Choose another folder with --out, or remove it.")
     write_film(out)
-    click.echo(f"film: {out / 'images'} and {out / 'labels'}")
+    say(f"film: {out / 'images'} and {out / 'labels'}")
     run = Run.create(out / "run", experiment)
-    show_training(run, resume=False)
-    click.echo(f"look at {run.pictures}; predict with: unetseg predict {run.path} {out / 'images'}")
+    summary = show_training(run, resume=False)
+    say(f"look at {run.pictures}; predict with: unetseg predict {run.path} {out / 'images'}")
+    return summary
 
 
 @cli.command()
@@ -70,11 +72,11 @@ def show(data: Path, out: Path, partly_annotated: bool) -> None:
         resolved = derive_experiment(data, partly_annotated=partly_annotated)
     show_derived(resolved)
     for note in write_show(resolved.experiment, out):
-        click.echo(note)
-    click.echo(f"wrote {out}")
+        say(note)
+    say(f"wrote {out}")
 
 
-@cli.command()
+@cli.command(summary=True)
 @click.argument("experiment", type=PATH, required=False)
 @click.option("--data", type=PATH, help="Folder of images and labels, instead of an experiment file.")
 @click.option("--run", "run_path", type=PATH, help="Run folder to create (default: runs/NAME).")
@@ -104,7 +106,7 @@ def train(
     minutes: float | None,
     seed: int | None,
     device: str | None,
-) -> None:
+) -> dict[str, Any] | None:
     """Train a network into a run folder.
 
     From an EXPERIMENT.toml, or from the data folder given with --data.
@@ -126,8 +128,7 @@ def train(
             raise UserError("--resume continues a run as it was started; it takes no other option.")
         run = Run.open(resume)
         with process_group(run.experiment.device):
-            show_training(run, resume=True)
-        return
+            return show_training(run, resume=True)
     if fold is not None and experiment is None:
         raise UserError("--fold goes with an EXPERIMENT.toml that has folds.")
     resolved = (
@@ -150,10 +151,10 @@ def train(
     )
     overruled = "train.steps = " if steps or minutes else ()
     derived = tuple(line for line in resolved.derived if not line.startswith(overruled))
-    _start(Resolved(changed, derived), run_path or _run_folder(changed.name))
+    return _start(Resolved(changed, derived), run_path or _run_folder(changed.name))
 
 
-def _start(resolved: Resolved, folder: Path) -> None:
+def _start(resolved: Resolved, folder: Path) -> dict[str, Any] | None:
     """Create the run and train; of several processes the first creates it, and prints what was derived."""
     from unetseg.distributed import process_group, rank, wait_for_all
     from unetseg.run import Run
@@ -163,7 +164,7 @@ def _start(resolved: Resolved, folder: Path) -> None:
             Run.create(folder, resolved.experiment)
             show_derived(resolved)
         wait_for_all()
-        show_training(Run.open(folder), resume=False)
+        return show_training(Run.open(folder), resume=False)
 
 
 @cli.command()
@@ -206,18 +207,16 @@ def reproduce(
     check_data(task, entries)
     for entry in entries:
         if not entry.scores:
-            click.echo(f"{entry.net}, fold {entry.fold}: {entry.path}")
+            say(f"{entry.net}, fold {entry.fold}: {entry.path}")
             run, resume = open_or_create(entry)
             show_training(run, resume=resume)
     folder = entries[0].path.parent
     known = {e.path: e for e in [*benchmark(task, budget, (), (), out, root), *entries]}
     finished = [e for e in known.values() if e.scores]
-    click.echo(write_results(task, finished, folder))
+    say(write_results(task, finished, folder))
     done = [Run.open(e.path) for e in finished]
     page = write_report(done, folder / "report.html")
-    click.echo(
-        f"wrote {folder / 'results.md'}, results.json and {page.name}; each run has its own report too"
-    )
+    say(f"wrote {folder / 'results.md'}, results.json and {page.name}; each run has its own report too")
 
 
 def _submit(task: str, entry: BenchmarkRun, data: Path) -> None:
@@ -236,7 +235,7 @@ def _submit(task: str, entry: BenchmarkRun, data: Path) -> None:
     options, folder = PredictOptions(challenge=True), results_folder(entry)
     model = open_model([entry.path], options)
     predict_all(model, choose_targets(model, folders, folder, options), options, folder)
-    click.echo(f"wrote {write_note(task, entry, folders)}; these results are not scored here")
+    say(f"wrote {write_note(task, entry, folders)}; these results are not scored here")
 
 
 def _with_length(train: TrainSettings, steps: int | None, minutes: float | None) -> TrainSettings:

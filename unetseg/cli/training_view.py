@@ -7,10 +7,9 @@ import sys
 import time
 from collections import deque
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import click
-
+from unetseg.cli.output import say, show
 from unetseg.cli.terminal import Progress, Stop, methods_text, table_text, totals_text
 
 if TYPE_CHECKING:
@@ -28,10 +27,10 @@ LONG_S = 600.0
 """Above this, the message also says how to shorten the training."""
 
 
-def show_training(run: Run, *, resume: bool) -> None:
+def show_training(run: Run, *, resume: bool) -> dict[str, Any] | None:
     """Train with a progress bar, score the best model, print the table and what to do next.
 
-    Of several processes that train together, only the first prints.
+    Returns a summary. Of several processes that train together, only the first prints and returns one.
     """
     from unetseg.distributed import rank
     from unetseg.pipeline.run_experiment import run_experiment
@@ -39,29 +38,38 @@ def show_training(run: Run, *, resume: bool) -> None:
     if rank() > 0:
         with Stop(quiet=True).listening() as stop:
             run_experiment(run, resume=resume, stopped=stop)
-        return
+        return None
     train = run.experiment.train
     with Stop().listening() as stop, Progress(None if train.minutes else train.steps, "step") as bar:
         view = TrainingView(bar, train.steps, train.select_by)
         outcome = run_experiment(run, resume=resume, progress=view, stopped=stop)
     if not outcome.finished:
         path = shlex.quote(str(run.path))
-        click.echo(
-            f"saved after step {outcome.steps} of {view.steps}; continue with: unetseg train --resume {path}"
-        )
-        click.echo(f"to predict with the weights so far: unetseg predict {path} IMAGE…")
+        say(f"saved after step {outcome.steps} of {view.steps}; continue with: unetseg train --resume {path}")
+        say(f"to predict with the weights so far: unetseg predict {path} IMAGE…")
         raise SystemExit(130)
     if view.total_s > 0:
-        click.echo(f"data and augmentation took {view.data_s / view.total_s:.1%} of the training time")
+        say(f"data and augmentation took {view.data_s / view.total_s:.1%} of the training time")
     show_outcome(run, outcome)
+    return _summary(run, outcome)
+
+
+def _summary(run: Run, outcome: Outcome) -> dict[str, Any]:
+    """What --json prints of a training."""
+    summary = {"run": run.path, "steps": outcome.steps, "report": outcome.report}
+    if outcome.scores is None:
+        return summary
+    table = outcome.scores.table
+    scores = dict(zip(table.names, table.pooled.tolist(), strict=True))
+    return {**summary, "part": outcome.scores.part, "scores": scores | outcome.scores.own}
 
 
 def show_derived(resolved: Resolved) -> None:
     """Print the settings that were derived from the data, each with its reason."""
     if resolved.derived:
-        click.echo("settings derived from the data (override them in an experiment file):")
+        say("settings derived from the data (override them in an experiment file):")
     for line in resolved.derived:
-        click.echo(f"  {line}")
+        say(f"  {line}")
 
 
 class TrainingView:
@@ -103,9 +111,7 @@ class TrainingView:
         self.bar.note(f"loss {self.loss:.4f}{self.score}, {step.total_s:.2g} s/step")
         if not self.terminal and time.monotonic() >= self.next_line:
             left = (self.steps - step.number) * median(self.recent_s)
-            click.echo(
-                f"step {step.number} of {self.steps}: loss {self.loss:.4f}, about {time_text(left)} left"
-            )
+            say(f"step {step.number} of {self.steps}: loss {self.loss:.4f}, about {time_text(left)} left")
             self.next_line = time.monotonic() + LINE_EVERY_S
 
     def _validated(self, event: Validated) -> None:
@@ -121,25 +127,25 @@ def show_outcome(run: Run, outcome: Outcome) -> None:
 
     path, result = shlex.quote(str(run.path)), outcome.scores
     if result is None:
-        click.echo(f"trained: {run.path} (nothing was held back to score)")
+        say(f"trained: {run.path} (nothing was held back to score)")
     else:
         chose = " (the weights were chosen on this part)" if result.part == "validate" else ""
-        click.echo(f"scores on the {result.part} part: {result.what}{chose}")
-        click.echo(table_text(result.table))
+        say(f"scores on the {result.part} part: {result.what}{chose}")
+        show(table_text(result.table))
         if result.own:
-            click.echo(totals_text(result.own))
+            show(totals_text(result.own))
         if result.methods:
-            click.echo(f"compared, means over the images\n{methods_text(result.methods)}")
+            show(f"compared, means over the images\n{methods_text(result.methods)}")
         if result.errors:
-            click.echo(error_sentence(result.errors, result.noun))
-        click.echo(f"pictures: {run.pictures}")
-    click.echo(f"report: {outcome.report} (open it in a browser)")
+            show(error_sentence(result.errors, result.noun))
+        say(f"pictures: {run.pictures}")
+    say(f"report: {outcome.report} (open it in a browser)")
     restores = run.experiment.target.kind == "restoration"
     what = "restored" if restores else "label"
-    click.echo(f"next: unetseg predict {path} IMAGE…   writes {what} images to {run.predictions}")
+    say(f"next: unetseg predict {path} IMAGE…   writes {what} images to {run.predictions}")
     if restores:
         return
-    click.echo("Fiji: open a label image, then Image > Lookup Tables > glasbey. napari: add it as Labels.")
+    say("Fiji: open a label image, then Image > Lookup Tables > glasbey. napari: add it as Labels.")
 
 
 def duration_text(steps: int, seconds_per_step: float) -> str:

@@ -112,16 +112,24 @@ def write_table(found: Comparison, path: Path) -> None:
     The JSON also has the totals of a challenge and of volumes, under these names, if there are any.
     """
     check_table_path(path)
-    table, totals = found.table, {"challenge": found.challenge, "volumes": found.volumes}
-    rows = [*zip(table.frames, table.values.tolist(), strict=True), ("all", table.pooled.tolist())]
     if path.suffix.lower() == ".json":
-        scores = {frame: dict(zip(table.names, v, strict=True)) for frame, v in rows}
-        write_json(path, scores | {name: values for name, values in totals.items() if values})
+        write_json(path, score_values(found))
         return
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["frame", *table.names])
-        writer.writerows([frame, *values] for frame, values in rows)
+        writer.writerow(["frame", *found.table.names])
+        writer.writerows([frame, *values] for frame, values in _rows(found.table))
+
+
+def score_values(found: Comparison) -> dict[str, dict[str, float]]:
+    """The scores by name: of each frame, of "all", and the totals of a challenge and of volumes, if any."""
+    scores = {frame: dict(zip(found.table.names, v, strict=True)) for frame, v in _rows(found.table)}
+    totals = {"challenge": found.challenge, "volumes": found.volumes}
+    return scores | {name: values for name, values in totals.items() if values}
+
+
+def _rows(table: FrameTable) -> list[tuple[str, list[float]]]:
+    return [*zip(table.frames, table.values.tolist(), strict=True), ("all", table.pooled.tolist())]
 
 
 def check_table_path(path: Path) -> None:
