@@ -405,8 +405,8 @@ def test_help_of_predict_names_every_option_and_explains_the_common_ones(unetseg
 def test_choices_named_without_loading_them_are_those_of_the_library() -> None:
     from unetseg.cli.label_options import LABEL_TYPES, LABELS, OUTLINES
     from unetseg.exports import FORMATS
-    from unetseg.pipeline import model, predict_options
+    from unetseg.pipeline import model_variants, predict_options
 
     assert tuple(FORMATS) == OUTLINES
-    assert LABEL_TYPES == model.LABEL_TYPES
+    assert LABEL_TYPES == model_variants.LABEL_TYPES
     assert {name.lstrip("-").replace("-", "_") for name in LABELS} < set(predict_options.LABELS)

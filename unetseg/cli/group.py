@@ -101,11 +101,16 @@ class SectionCommand(Command):
             records = [(names, _first_sentence(text)) for names, text in records]
         if records:
             formatter.write_dl(records)
-        if names := ", ".join(option.opts[-1] for option in members if option not in shown):
+        if names := ", ".join(_long(option) for option in members if option not in shown):
             text, indent = f"also {names}" if records else names, " " * formatter.current_indent
             width = formatter.width - formatter.current_indent
             for line in wrap(text, width, break_on_hyphens=False):
                 formatter.write(f"{indent}{line}\n")
+
+
+def _long(option: click.Option) -> str:
+    """The option's first name of more than a letter."""
+    return next(name for name in option.opts if name.startswith("--"))
 
 
 def _first_sentence(text: str) -> str:

@@ -157,11 +157,11 @@ COMMON = (
 @_speed("--trust-code", is_flag=True, help="Run the TorchScript of a package, which is code.")
 @_speed("--level", type=click.IntRange(1), help="Prune a UNet++ to this level: smaller and faster.")
 def predict(run: Path, images: tuple[Path, ...], out: Path | None, **given: Any) -> dict[str, Any]:
-    """Segment, or restore, IMAGES (files or folders) with a trained RUN.
+    """Segment or restore IMAGES with a trained RUN.
 
-    RUN is a run folder, a model file (best.pt), a bioimage.io package (NAME.zip), or a name of `unetseg
-    models`. An image of any size is predicted tile by tile with --out BIG.ome.zarr or BIG.ome.tif; after
-    an interruption, the same command resumes (docs/large-images.md).
+    IMAGES are files or folders. RUN is a run folder, a model file (best.pt), a bioimage.io package
+    (NAME.zip), or a name of `unetseg models`. An image of any size is predicted tile by tile with --out
+    BIG.ome.zarr or BIG.ome.tif; after an interruption, the same command resumes (docs/large-images.md).
 
     \b
     Example:
