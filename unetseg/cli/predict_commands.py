@@ -65,6 +65,7 @@ COMMON = (
     type=click.Choice(OUTLINES),
     help="Also write outlines. They are an ImageJ ROI set, GeoJSON for QuPath, or COCO JSON.",
 )
+@_result("--track", is_flag=True, help="Also link the objects of films from frame to frame (docs/tracks.md).")
 @_result("--overwrite", is_flag=True, help="Replace a result made with other settings.")
 @_result(
     "--dry-run", is_flag=True, help="Print the plan and exit. It has the tiles, memory, output size and time."

@@ -12,11 +12,13 @@ import click
 
 from unetseg.cli.measure_commands import summary_text
 from unetseg.cli.terminal import Progress
+from unetseg.cli.track_commands import tracks_text
 from unetseg.errors import UserError
 from unetseg.locks import InUse
 from unetseg.pipeline.events import Note
 from unetseg.pipeline.exporting import outlines_path
 from unetseg.pipeline.measuring import summarise, write_measurements
+from unetseg.pipeline.predicted_tracks import track_predicted, track_targets
 from unetseg.pipeline.prediction import predict_target
 from unetseg.pipeline.result_exports import MEASUREMENTS, result_tables, table_paths
 from unetseg.streaming.dask_workers import tile_executor
@@ -52,6 +54,8 @@ def predict_all(model: Model, targets: list[Target], options: PredictOptions, ou
         printing.sequences()
         if done:
             printing.exports(done, out)
+        if options.track and not failed:
+            printing.tracks(done, out)
     if failed:
         head = (
             [] if len(targets) == 1 else [f"{len(failed)} of {len(targets)} images could not be predicted:"]
@@ -122,6 +126,11 @@ class Printing:
             self.summary[path.stem] = path
             head = f"{summary_text(summarise(found))}\ntable" if name == MEASUREMENTS else "uncertainty"
             self.bar.say(f"{head}: {path}")
+
+    def tracks(self, targets: list[Target], out: Path) -> None:
+        """Track every film, and say where its tracks are."""
+        for film in track_targets(targets, out, self.options):
+            self.bar.say(f"{film.out}: {tracks_text(track_predicted(film))}")
 
     def _note(self, text: str) -> None:
         """Print each note once, with the first image that it applies to."""

@@ -71,6 +71,11 @@ def open_label_film(path: Path, axes: str | None = None) -> Film:
     return _with_ids(_frames(folder, found, read_label_file))
 
 
+def open_frames(files: Sequence[Path]) -> Film:
+    """The labels of a film with a file for each frame, all in one folder."""
+    return _frames(files[0].parent, files, read_label_file)
+
+
 def open_image_film(path: Path, labels: Film, axes: str | None = None) -> Film:
     """The film that labels were made of; raises UserError for one of another size or length."""
     if not path.exists():
@@ -122,7 +127,7 @@ def _stack(image: LazyImage) -> Film:
 
 def _frames(folder: Path, files: Sequence[Path], read_file: Callable[[Path], Stack]) -> Film:
     """A film with a file for each frame, in the order of their numbers."""
-    ordered = _in_order(folder, files)
+    ordered = in_order(folder, files)
     first = read_file(ordered[0])
     if first.axes.get("t", 1) > 1:
         raise UserError(f"{folder}: holds several films, such as {ordered[0].name}. Track one at a time.")
@@ -138,7 +143,7 @@ def _frames(folder: Path, files: Sequence[Path], read_file: Callable[[Path], Sta
     return Film(folder, len(ordered), (*([pages] * (pages > 1)), *yx), first.scale, digits, read)
 
 
-def _in_order(folder: Path, files: Sequence[Path]) -> list[Path]:
+def in_order(folder: Path, files: Sequence[Path]) -> list[Path]:
     """The files by their numbers; raises UserError where one has none, is missing or is there twice."""
     without = [path for path in files if _number(path) is None]
     if len(files) < 2 or without:

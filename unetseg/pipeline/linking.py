@@ -94,7 +94,7 @@ def link_objects(
     frames: labels (*yx) of every frame, with its image (channels, *yx) or None; spacing: pixel size along
     the axes, of which only the ratios count. Raises UserError without laptrack.
     """
-    linker = _laptrack()
+    linker = check_laptrack()
     objects: list[FrameObjects] = []
     sure: list[tuple[Node, Node]] = []
     before: NDArray[np.int64] | None = None
@@ -193,7 +193,8 @@ def _numbered(tree: Any, objects: Sequence[FrameObjects]) -> Linked:
     return Linked(tuple(tracks), tuple(objects), tuple(ids))
 
 
-def _laptrack() -> Any:
+def check_laptrack() -> Any:
+    """Laptrack's class; raises UserError if it is not installed."""
     try:
         from laptrack import LapTrack
     except ImportError:

@@ -33,7 +33,7 @@ OF_IMAGES = (
 
 OF_LABELS = (
     *("challenge", "probabilities", "probability_type", "uncertainty", "dropout_draws", "measure", "roi"),
-    *("copy_image", "label_type"),
+    *("track", "copy_image", "label_type"),
     *("rescale", "scale", "diameter", "mask", "skip_below", "skip_damaged", "level"),
     *(name for name in LABELS if name != "test_time_augmentation"),
 )
@@ -62,6 +62,7 @@ class PredictOptions:
     pictures: bool = False
     measure: bool = False
     roi: str | None = None
+    track: bool = False
     copy_image: bool = False
     overwrite: bool = False
     dry_run: bool = False
@@ -160,11 +161,12 @@ class PredictOptions:
             reason = "a challenge's result only holds label images"
             yield ["probabilities", "uncertainty", "pictures", "measure", "roi"], reason
         if self.label_type == "mask":
-            yield ["measure", "roi"], "a mask has no object ids; leave out --as mask"
+            yield ["measure", "roi", "track"], "a mask has no object ids; leave out --as mask"
         if self.skip_damaged:
             yield ["measure"], "damaged pixels have no grey values; measure the labels alone: unetseg measure"
         if is_volume_file(out):
             yield ["roi"], f"outlines are drawn in slices of a TIFF, not of {out}"
+            yield ["track"], f"films are tracked in TIFF files, not in {out}"
         if not zarr:
             yield ["copy_image"], f"needs an OME-Zarr (--out NAME.ome.zarr), not {out}"
         if target.streamed and not zarr:

@@ -21,6 +21,7 @@ from unetseg.pipeline.model import Model
 from unetseg.pipeline.model_variants import average_models, labelled_as, pruned, with_dropout_draws
 from unetseg.pipeline.object_size import ALLOWED_SCALES, as_factors, scale_of_image
 from unetseg.pipeline.predict_options import PredictOptions
+from unetseg.pipeline.predicted_tracks import track_targets
 from unetseg.pipeline.result_exports import table_paths, write_outlines
 from unetseg.pipeline.result_names import Target, challenge_targets, find_targets
 from unetseg.pipeline.result_picture import picture_path, write_result_picture
@@ -60,6 +61,10 @@ def choose_targets(model: Model, images: Sequence[Path], out: Path, options: Pre
             existing_mark(path)
     for table in table_paths(out, options).values():
         check_table_name(table)
+    if options.track:
+        if model.recipe.kind == "classes":
+            raise UserError("--track: class maps have no object ids; a model of objects is needed.")
+        track_targets(targets, out, options)
     return targets
 
 

@@ -67,7 +67,8 @@ def write_result(out: Path, labels: Film, linked: Linked, settings: LinkSettings
     """
     new = temporary_name(out)
     try:
-        write_masks(new, labels, linked, {"unetseg": __version__, "settings": {"track": asdict(settings)}})
+        mark = {"unetseg": __version__, "settings": {"track": asdict(settings)}}
+        write_masks(new, labels, linked, lambda path: mark)
         write_tracks(new / RESULT, linked.tracks)
         write_table(new / TRACKS, labels, linked)
         write_points(new / POINTS, labels, linked)
@@ -76,14 +77,17 @@ def write_result(out: Path, labels: Film, linked: Linked, settings: LinkSettings
         discard(new)
 
 
-def write_masks(folder: Path, labels: Film, linked: Linked, mark: Mark) -> None:
-    """mask000.tif and so on, with the ids of the tracks: uint16, or uint32 if there are more than 65,535."""
+def write_masks(folder: Path, labels: Film, linked: Linked, mark: Callable[[Path], Mark | None]) -> None:
+    """mask000.tif and so on, with the ids of the tracks: uint16, or uint32 if there are more than 65,535.
+
+    mark: of each file by its path. The frames of `labels` may be these files.
+    """
     dtype = np.uint16 if len(linked.tracks) < 2**16 else np.uint32
     axes = "TYX" if len(labels.shape) == 2 else "TZYX"
     for t in range(labels.count):
         pixels = linked.relabel(labels.labels(t), t).astype(dtype)[None]
         path = folder / f"mask{t:0{max(3, labels.digits)}}.tif"
-        write_stack(path, pixels, axes=axes, spacing_um=labels.spacing_um, frame_s=None, mark=mark)
+        write_stack(path, pixels, axes=axes, spacing_um=labels.spacing_um, frame_s=None, mark=mark(path))
 
 
 def write_table(path: Path, labels: Film, linked: Linked) -> None:
