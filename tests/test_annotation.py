@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,8 +11,6 @@ from numpy.testing import assert_array_equal
 from unetseg import api
 from unetseg.errors import UserError
 from unetseg.images.whole import read_stack
-from unetseg.pipeline.annotation import uncertainty
-from unetseg.pipeline.model import Model
 
 DRAWN = np.zeros((64, 80), np.uint16)
 DRAWN[4:9], DRAWN[20:29, 10:30], DRAWN[20:29, 30:50] = 1, 2, 3
@@ -88,22 +85,3 @@ def test_a_round_starts_from_a_model(tmp_path: Path) -> None:
     assert experiment.data.normalise == parent.recipe.normalisation.method
     assert experiment.data.object_diameter == 0  # strokes have no size
     assert experiment.train.learning_rate < api.annotated_experiment(tmp_path).train.learning_rate
-
-
-class Certain:
-    """A model whose foreground probability is the image."""
-
-    def probabilities(self, image: np.ndarray, *_: Any) -> np.ndarray:
-        return np.concatenate([1 - image, image])
-
-
-def test_the_most_uncertain_image_comes_first() -> None:
-    model = cast("Model", Certain())
-    assert uncertainty(model, np.full((1, 4, 4), 0.5)) == pytest.approx(1)
-    assert uncertainty(model, np.ones((1, 4, 4))) == pytest.approx(0, abs=1e-5)
-    images = [(str(p), np.full((1, 4, 4), p)) for p in (0.9, 0.6, 0.99)]
-    seen: list[str] = []
-    assert [n for n, _ in api.most_uncertain(model, images, progress=seen.append)] == ["0.6", "0.9", "0.99"]
-    assert seen == ["0.9", "0.6", "0.99"]
-    assert api.most_uncertain(model, images, stopped=lambda: len(seen) > 3) != []
-    assert api.most_uncertain(model, images, stopped=lambda: True) == []

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unetseg.calibration import calibrated, fit_calibration
+from unetseg.calibration import Reliability, calibrated, fit_calibration
 
 STRAIGHT = (0.0, 1 / 3, 2 / 3, 1.0)
 
@@ -48,3 +48,16 @@ def test_it_rises_and_stays_a_probability_whatever_the_truth(seed: int, n: int) 
 def test_without_a_fit_nothing_changes() -> None:
     p = np.random.default_rng(0).random((2, 4, 4)).astype(np.float32)
     assert calibrated(p, ()) is p
+
+
+def test_the_expected_calibration_error_by_hand() -> None:
+    """Bins of 0.2 with 2, 3 and 5 pixels: (2·|0 − 0.1| + 3·|2/3 − 0.5| + 5·|4/5 − 1|) / 10 = 0.17."""
+    found = Reliability(bins=5)
+    found.add(np.array([[0.05, 0.15], [0.5, 0.5]], np.float32), np.array([[False, False], [True, True]]))
+    found.add(np.array([0.5, 1, 1, 1, 1, 1], np.float32), np.array([0, 1, 1, 1, 1, 0], bool))
+    pixels, probability, frequency = found.curve()
+    assert pixels.tolist() == [2, 3, 5]
+    np.testing.assert_allclose(probability, [0.1, 0.5, 1], atol=1e-6)
+    np.testing.assert_allclose(frequency, [0, 2 / 3, 0.8])
+    assert found.error() == pytest.approx(0.17, abs=1e-6)
+    assert Reliability().error() == 0

@@ -113,6 +113,7 @@ HELD_BY = {
         "pipeline/saved_state",
         "pipeline/training_loop",
     ],
+    "suggest": ["pipeline/candidates", "pipeline/suggest_run", "report/suggestions"],
     "uncertainty": ["images/kept_maps", "inference/dropout_draws", "pipeline/uncertain_objects"],
 }
 """A scenario test → the modules that it holds: a command, a page, a whole training or prediction."""

@@ -15,11 +15,13 @@ import torch
 from conftest import Unetseg, write
 from test_training import experiment, finish, make_folder
 
+from unetseg.calibration import Reliability
 from unetseg.errors import UserError
 from unetseg.pipeline.evaluate import evaluate_run as score_run
+from unetseg.pipeline.evaluate import scored_part
 from unetseg.pipeline.model import PredictSettings, load_model
 from unetseg.report import write_report
-from unetseg.report.curves import run_charts, time_chart
+from unetseg.report.curves import reliability_chart, run_charts, time_chart
 from unetseg.report.error_analysis import ranked
 from unetseg.report.pictures import ScaleBar, scale_bar
 from unetseg.report.summary import score_rows
@@ -121,6 +123,23 @@ def check(page: Page) -> None:
     assert (levels[0], levels.count(1)) == (1, 1)
     assert all(after <= before + 1 for before, after in pairwise(levels))
     assert len(page.all("script")) == 1
+
+
+def test_the_reliability_is_that_of_the_scored_probabilities(runs: list[Run], tmp_path: Path) -> None:
+    """And the page shows it; a run that was scored before it was kept has none."""
+    run, found = runs[0], Reliability()
+    model = load_model(run.best, torch.device("cpu"))
+    for entry in scored_part(run)[2]:
+        sample = entry.read()
+        labels = np.asarray(sample.labels)
+        maps = model.probabilities(sample.image, sample.name, PredictSettings())
+        found.add(1 - maps[0][labels >= 0], labels[labels >= 0] > 0)
+    saved = run.read_json("scores.json")["calibration"]
+    assert saved["of"] == "the foreground"
+    assert saved["error"] == pytest.approx(found.error(), abs=1e-5)
+    assert sum(saved["pixels"]) == found.table[0].sum() > 0
+    assert f"Expected calibration error {found.error():.4f}" in page([run], tmp_path / "a.html").text
+    assert reliability_chart({}) is None
 
 
 def test_the_page_of_a_run_is_whole_and_self_contained(runs: list[Run], tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from unetseg.cli.predict_commands import predict
 from unetseg.cli.relabel_commands import relabel
 from unetseg.cli.score_commands import nets, report, score
 from unetseg.cli.settings_commands import settings
+from unetseg.cli.suggest_commands import suggest
 from unetseg.cli.track_commands import track
 from unetseg.cli.train_commands import demo, reproduce, show, train
 from unetseg.cli.tune_commands import tune
@@ -39,6 +40,7 @@ __all__ = [
     "score",
     "settings",
     "show",
+    "suggest",
     "track",
     "train",
     "tune",

@@ -16,7 +16,7 @@ from unetseg.napari.layers import channel_axis, full_size
 from unetseg.napari.panel import COUNTED, image_of, labels_of
 from unetseg.napari.rounds import LAST_ROUND, last_model, page_name
 from unetseg.napari.training_panel import TrainingPanel
-from unetseg.pipeline.annotation import most_uncertain
+from unetseg.pipeline.suggest import most_uncertain
 
 
 class CorrectPanel(TrainingPanel):

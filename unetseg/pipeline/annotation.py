@@ -1,9 +1,8 @@
-"""Annotations drawn on screen as training data on disk, and the most useful image to annotate next."""
+"""Annotations drawn on screen as training data on disk."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,9 +17,7 @@ from unetseg.files import replacing
 from unetseg.images.formats import image_files
 from unetseg.images.whole import read_stack, write_stack
 from unetseg.pipeline.auto import DERIVED, derive_settings, downsampling, largest_crop
-from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.settings import DataSettings, Experiment, LabelSettings, TargetSettings, TrainSettings
-from unetseg.uncertainty import entropy
 
 Zero = Literal["not annotated", "background"]
 NOT_ANNOTATED, BACKGROUND, OBJECT = 0, 1, 2
@@ -130,28 +127,6 @@ def _annotations(folder: Path) -> list[NDArray[Any]]:
 def _crop(experiment: Experiment, side: int) -> tuple[int, ...]:
     """A crop that the network takes and that fits images of `side` pixels."""
     return largest_crop(experiment.net, (min(CROP, side // experiment.data.downsample),) * 2)[:1]
-
-
-def uncertainty(model: Model, image: NDArray[Any]) -> float:
-    """How uncertain the model is about an image (c, y, x), 0…1: the mean entropy of its pixels."""
-    return float(entropy(model.probabilities(image, "image", PredictSettings())).mean())
-
-
-def most_uncertain(
-    model: Model,
-    images: Iterable[tuple[str, NDArray[Any]]],
-    *,
-    progress: Callable[[str], None] = lambda name: None,
-    stopped: Callable[[], bool] = lambda: False,
-) -> list[tuple[str, float]]:
-    """The names of images (c, y, x) with their uncertainty, highest first: annotate the first one next."""
-    found = []
-    for name, image in images:
-        if stopped():
-            break
-        found.append((name, uncertainty(model, image)))
-        progress(name)
-    return sorted(found, key=lambda pair: -pair[1])
 
 
 def _touching(ids: NDArray[Any]) -> NDArray[np.bool_]:

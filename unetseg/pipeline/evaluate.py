@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unetseg.calibration import Reliability
 from unetseg.device import peak_memory
 from unetseg.evaluation.by_kind import Pair, score_pairs
 from unetseg.evaluation.challenges import SCORED_BY_PROBABILITIES, task_scores
@@ -21,6 +22,7 @@ from unetseg.nets import parameter_count
 from unetseg.pipeline.dataset import evenly, list_data
 from unetseg.pipeline.evaluate_restoration import Methods, evaluate_restoration
 from unetseg.pipeline.model import Model, PredictSettings
+from unetseg.pipeline.recipe import Recipe
 from unetseg.run import Run
 from unetseg.sample import Entry, Sample
 from unetseg.scores import FrameTable
@@ -31,6 +33,7 @@ from unetseg.tasks.listing import describe_entries, select, split, volume_blocks
 PICTURES = 6
 NOUNS = {"cell-tracking": "cells", "isbi-em": "cells", "synthetic": "cells"}
 """What the objects of a task are called."""
+TOP_CLASS = "the most probable class"
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class RunScores:
 
     own: the scores of the task's own challenge, such as "det", and of volumes; errors: the mistakes by kind,
     see `error_counts`, empty for class maps; noun: what the objects are; seconds: for the prediction;
-    methods: in restoration the scores of this network and of what it is compared with.
+    methods: in restoration the scores of this network and of what it is compared with;
+    reliability: of the probabilities, see `_outcomes`.
     """
 
     part: str
@@ -50,6 +54,7 @@ class RunScores:
     noun: str
     seconds: float
     methods: Methods = field(default_factory=dict)
+    reliability: Reliability = field(default_factory=Reliability)
 
 
 def evaluate_run(
@@ -74,7 +79,8 @@ def evaluate_run(
         result = RunScores(part, what, restored.table, {}, {}, "images", seconds, restored.methods)
         run.write_json("scores.json", _json(run, result, model))
         return result
-    done = list(_predicted(run, model, entries, tiling, kept, progress))
+    reliability = Reliability()
+    done = list(_predicted(run, model, entries, tiling, kept, reliability, progress))
     pairs, spacings = [pair for pair, _ in done], [spacing for _, spacing in done]
     seconds = time.perf_counter() - started
     table = score_pairs(pairs, model.recipe.kind, model.recipe.classes)
@@ -86,7 +92,8 @@ def evaluate_run(
     own |= volume_scores(pairs, spacings, model.recipe.kind, model.recipe.classes)
     classes = model.recipe.kind == "classes"
     errors = {} if classes else error_counts(frame_errors(truth, found) for _, truth, found in pairs)
-    result = RunScores(part, what, table, own, errors, NOUNS.get(data.task, "objects"), seconds)
+    noun = NOUNS.get(data.task, "objects")
+    result = RunScores(part, what, table, own, errors, noun, seconds, reliability=reliability)
     run.write_json("scores.json", _json(run, result, model))
     return result
 
@@ -108,6 +115,7 @@ def _predicted(
     entries: tuple[Entry, ...],
     tiling: PredictSettings,
     kept: set[str],
+    reliability: Reliability,
     progress: Callable[[int], None],
 ) -> Iterator[tuple[Pair, Spacing]]:
     for entry in entries:
@@ -120,12 +128,28 @@ def _predicted(
             _write_pages(run.tested(f"{entry.name}_probability"), foreground, sample)
         _write_pages(run.probability(entry.name), np.round(255 * foreground).astype(np.uint8), sample)
         truth = np.asarray(sample.labels)
+        reliability.add(*_outcomes(probabilities, truth, model.recipe))
         if entry.name in kept:
             path = run.pictures / f"{entry.name.replace('/', '_')}.png"
             noun = "classes" if sample.kind == "classes" else "objects"
             write_overlay(path, sample.image, truth, labels, entry.name, noun=noun)
         progress(1)
         yield (entry.name, truth, labels), sample.spacing_um
+
+
+def _outcomes(
+    probabilities: NDArray[np.float32], truth: NDArray[Any], recipe: Recipe
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """The probability of every annotated pixel that `_in_question`, and whether it came true."""
+    known = truth >= 0
+    if _in_question(recipe) == TOP_CLASS:
+        return probabilities.max(0)[known], (probabilities.argmax(0) == truth)[known]
+    return 1 - probabilities[0][known], (truth > 0)[known]
+
+
+def _in_question(recipe: Recipe) -> str:
+    """Whose probability is compared with the truth."""
+    return TOP_CLASS if recipe.kind == "classes" and recipe.classes > 2 else "the foreground"
 
 
 def _write_pages(path: Path, pixels: NDArray[Any], sample: Sample) -> None:
@@ -147,6 +171,7 @@ def _json(run: Run, result: RunScores, model: Model) -> dict[str, Any]:
         "task_scores": result.own,
         "errors": result.errors,
         "methods": result.methods,
+        "calibration": _calibration(result.reliability, model.recipe),
         "noun": result.noun,
         "frames": {
             f: dict(zip(table.names, r, strict=True)) for f, r in zip(table.frames, rows, strict=True)
@@ -157,6 +182,12 @@ def _json(run: Run, result: RunScores, model: Model) -> dict[str, Any]:
         "predict_seconds": round(result.seconds, 2),
         "peak_memory_mib": peak_memory(model.device) >> 20,
     }
+
+
+def _calibration(found: Reliability, recipe: Recipe) -> dict[str, Any]:
+    pixels, probability, frequency = (row.tolist() for row in found.curve())
+    bins = {"pixels": pixels, "probability": probability, "frequency": frequency}
+    return {"of": _in_question(recipe), "error": found.error(), **bins}
 
 
 def _groups(entries: tuple[Entry, ...]) -> str:

@@ -52,7 +52,7 @@ def find_targets(images: Sequence[Path], out: Path, *, kind: str) -> list[Target
     Raises UserError if two results would have the same name, ignoring upper and lower case, and
     if a result would replace an image or be read as one the next time.
     """
-    found = [file for path in images for file in _images_in(path)]
+    found = [file for path in images for file in images_in(path)]
     ending = {"classes": "classes", "restoration": "restored"}.get(kind, "labels")
     targets = name_targets(found, out, partial(_result_name, ending=ending))
     for target in targets:
@@ -117,7 +117,7 @@ def _result_name(path: Path, ending: str) -> str:
     return f"{plain_stem(path)}_{ending}{volume_ending(path) if is_volume_file(path) else '.tif'}"
 
 
-def _images_in(path: Path) -> list[Path]:
+def images_in(path: Path) -> list[Path]:
     """The image itself, or the images of a folder."""
     if not path.exists():
         raise UserError(f"{path}: no such file or folder.")

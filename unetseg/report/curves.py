@@ -103,6 +103,36 @@ def iou_histogram(ious: NDArray[np.float64]) -> Chart | None:
     return Chart("IoU of every true object", svg, summary, [], (["IoU", "true objects"], rows))
 
 
+def reliability_chart(saved: Mapping[str, Any]) -> Chart | None:
+    """How often what was predicted with a probability was true; None where it was not kept.
+
+    saved: as in scores.json.
+    """
+    if not saved or not saved["pixels"]:
+        return None
+    pixels, probability, frequency = (
+        np.array(saved[n], float) for n in ("pixels", "probability", "frequency")
+    )
+    ends = np.array([0.0, 1.0])
+    svg = curves_svg(
+        [Line(probability, frequency), Line(ends, ends, 1)],
+        x=f"predicted probability of {saved['of']}",
+        y="fraction of the pixels where it was true",
+        limits=(0, 1),
+    )
+    gap = float((pixels * (probability - frequency)).sum() / pixels.sum())
+    bias = f"{abs(gap):.4f} too {'high' if gap > 0 else 'low'}"
+    summary = (
+        f"Expected calibration error {saved['error']:.4f}: the mean distance from the line over "
+        f"{pixels.sum():,.0f} pixels, in {len(pixels)} bins. On average the probabilities are {bias}."
+    )
+    rows = [
+        [f"{p:.3f}", f"{f:.3f}", f"{n:,.0f}"] for n, p, f in zip(pixels, probability, frequency, strict=True)
+    ]
+    head = ["mean probability", "fraction true", "pixels"]
+    return Chart("Reliability", svg, summary, ["this run", "perfect calibration"], (head, rows))
+
+
 def comparison_charts(runs: Mapping[str, Records], select_by: str) -> list[Chart]:
     """The smoothed loss of every run, and the validation score that chose the first run's weights."""
     return [c for c in (_loss(runs), _compared(runs, select_by)) if c is not None]

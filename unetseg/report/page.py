@@ -9,7 +9,7 @@ from typing import Any
 
 from unetseg.evaluation.by_kind import number
 from unetseg.report import summary as words
-from unetseg.report.curves import Chart, iou_histogram, run_charts, time_chart
+from unetseg.report.curves import Chart, iou_histogram, reliability_chart, run_charts, time_chart
 from unetseg.report.error_analysis import ErrorAnalysis, compare_frames, find_mistakes, ranked
 from unetseg.report.later import Later
 from unetseg.report.pictures import frames_in_small, kept_pictures, thumbnails, viewers
@@ -62,6 +62,7 @@ def run_page(run: Run, page: Path, later: Later | None = None) -> str:
         volumes=_of_volumes(summary),
         published=published_table(summary),
         charts=run_charts(run.records(), summary.kind, decides),
+        reliability=reliability_chart(summary.calibration),
         over_time=_over_time(summary, analysis, scores),
         analysis=analysis,
         kinds=MISTAKES,

@@ -12,6 +12,16 @@ from unetseg.run import LOG, Run
 Values = dict[str, float | None]
 
 
+class SavedCalibration(TypedDict):
+    """The reliability of the probabilities `of` something: a value for each bin, and the expected error."""
+
+    of: str
+    error: FiniteFloat
+    pixels: list[FiniteFloat]
+    probability: list[FiniteFloat]
+    frequency: list[FiniteFloat]
+
+
 class SavedScores(TypedDict, total=False):
     """scores.json, as `evaluate_run` writes it."""
 
@@ -22,6 +32,7 @@ class SavedScores(TypedDict, total=False):
     intervals: dict[str, list[float]]
     task_scores: Values
     errors: Values
+    calibration: SavedCalibration
     noun: str
     frames: dict[str, Values]
     parameters: int

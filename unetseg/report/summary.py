@@ -98,6 +98,12 @@ class RunSummary:
         return intervals
 
     @property
+    def calibration(self) -> dict[str, Any]:
+        """The reliability of the probabilities; empty for runs made before it was kept."""
+        calibration: dict[str, Any] = self.scores.get("calibration", {})
+        return calibration
+
+    @property
     def noun(self) -> str:
         """What the objects are called."""
         return str(self.scores.get("noun", "objects"))
