@@ -32,8 +32,8 @@ from unetseg.pipeline.model_variants import average_models, labelled_as, pruned
 from unetseg.pipeline.object_size import as_factors, predict_at_object_size, scale_of_image
 from unetseg.pipeline.relabel import relabelled
 from unetseg.pipeline.run_experiment import Event, run_experiment
-from unetseg.pipeline.suggest import Order, most_uncertain
-from unetseg.pipeline.suggest_run import Suggestions, suggest_images
+from unetseg.pipeline.suggest import most_uncertain
+from unetseg.pipeline.suggest_run import suggest
 from unetseg.pipeline.tune_run import TuneResult, tune_model
 from unetseg.run import Run
 from unetseg.scores import score
@@ -274,24 +274,6 @@ def track(
     settings = LinkSettings(max_distance, max_gap, divisions)
     found = link_objects(((frame, None) for frame in frames), settings, spacing)
     return Tracked(label_dtype(np.stack([found.relabel(f, t) for t, f in enumerate(frames)])), found.tracks)
-
-
-def suggest(
-    run: str | Path,
-    folder: str | Path,
-    top: int = 10,
-    *,
-    order: Order = "uncertain-and-new",
-    device: str = "auto",
-    progress: Callable[[str], None] = lambda name: None,
-) -> Suggestions:
-    """Which images of a folder to annotate next, as `unetseg suggest` says; see `suggest_images`.
-
-    progress: called with the name of every image that was looked at.
-    """
-    path = find_model(Path(run)).path
-    model = read_model(path, choose_device(device))
-    return suggest_images(model, path, Path(folder), top, order, progress)
 
 
 def export(

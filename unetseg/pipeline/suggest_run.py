@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from unetseg.device import choose_device
 from unetseg.errors import UserError
+from unetseg.models import find_model
 from unetseg.pipeline.candidates import annotated_images, checksum, find_candidates
-from unetseg.pipeline.model import Model
 from unetseg.pipeline.suggest import Order, Suggestion, choose, look_at
+from unetseg.sharing.reading import read_model
 
 
 @dataclass(frozen=True)
@@ -22,22 +24,26 @@ class Suggestions:
     notes: tuple[str, ...]
 
 
-def suggest_images(
-    model: Model,
-    run: Path,
-    folder: Path,
-    top: int,
-    order: Order,
+def suggest(
+    run: str | Path,
+    folder: str | Path,
+    top: int = 10,
+    *,
+    order: Order = "uncertain-and-new",
+    device: str = "auto",
     progress: Callable[[str], None] = lambda name: None,
 ) -> Suggestions:
-    """The `top` images of a folder to annotate next; run: the run folder or file of the model.
+    """The `top` images of a folder to annotate next, for a run folder, a model file or a model's name.
 
-    Images that are annotated already are left out: see `find_candidates` and `annotated_images`. Raises
-    UserError if no other is left, and for an image that does not fit the model.
+    progress: called with the name of every image that was looked at. Images that are annotated already are
+    left out: see `find_candidates` and `annotated_images`. Raises UserError if no other is left, and for an
+    image that does not fit the model.
     """
+    path = find_model(Path(run)).path
+    model = read_model(path, choose_device(device))
     model.check_segments()
-    candidates = find_candidates(folder, volumes=model.net.dims == 3)
-    annotated, looks = annotated_images(run, model), []
+    candidates = find_candidates(Path(folder), volumes=model.net.dims == 3)
+    annotated, looks = annotated_images(path, model), []
     for candidate in candidates:
         image = candidate.read()
         if checksum(image) not in annotated.checksums:
