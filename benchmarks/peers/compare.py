@@ -33,12 +33,14 @@ COLUMNS = (
     "version",
     "seed",
     "training (min)",
+    "steps",
     "prediction (s/image)",
     "memory (GB)",
     "SEG",
     "F1",
     "PQ",
 )
+TITLES = {"ours": "unetseg", "stardist": "StarDist", "cellpose": "Cellpose", "nnunet": "nnU-Net"}
 Record = dict[str, Any]
 
 
@@ -113,8 +115,10 @@ def _cells(record: Record, best: Sequence[float]) -> list[str]:
     prepared = record["preparation_minutes"]
     minutes = f"{record['training_minutes']:.1f}" + (f" + {prepared:.1f}" if prepared else "")
     seconds, memory = f"{record['prediction_s_per_image']:.2f}", f"{record['peak_memory_gb']:.1f}"
+    steps = str(record["settings"].get("steps", "–"))
     version = next(iter(record["versions"].values()))
-    return [record["method"], version, str(record["seed"]), minutes, seconds, memory, *shown]
+    title = TITLES.get(record["method"], record["method"])
+    return [title, version, str(record["seed"]), minutes, steps, seconds, memory, *shown]
 
 
 def main() -> None:

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import asdict
 
 from benchmarks.peers.common import Job, Predict, run_method
 from unetseg.api import load_model, predict
+from unetseg.run import Run
 
 
 def fit(job: Job) -> Predict:
@@ -23,7 +25,8 @@ def fit(job: Job) -> Predict:
     command = [sys.executable, "-m", "unetseg", "train", "--data", data, "--run", str(run)]
     subprocess.run([*command, "--minutes", minutes, "--seed", seed], check=True)
     model = load_model(run, "cpu")
-    job.settings["command"] = "unetseg train --data FOLDER --minutes M --seed N"
+    steps = max(record["step"] for record in Run.open(run).records())
+    job.settings |= {"steps": steps, "labels": asdict(model.recipe.labels)}
     return lambda image: predict(model, image).labels
 
 

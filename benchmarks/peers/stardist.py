@@ -33,7 +33,7 @@ class Clock(tf.keras.callbacks.Callback):
 
     def __init__(self, job: Job, schedule: Any) -> None:
         super().__init__()
-        self.job, self.schedule, self.epochs = job, schedule, 0
+        self.job, self.schedule, self.steps = job, schedule, 0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Remember the time."""
@@ -41,12 +41,12 @@ class Clock(tf.keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Stop at the end of a step."""
+        self.steps += 1
         if self.job.left() < FOR_THRESHOLDS * 60 * self.job.minutes:
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """A tenth of the epochs, from the time of the second; the first one compiles."""
-        self.epochs += 1
         if epoch == 1:
             left = self.job.left() - FOR_THRESHOLDS * 60 * self.job.minutes
             epochs = 2 + left / (processor_s() - self.began)
@@ -96,7 +96,7 @@ def fit(job: Job) -> Predict:
     history = model.train(*parts, validation_data=validation, augmenter=augment, epochs=1000)
     losses = [round(float(loss), 4) for loss in history.history["val_loss"]]
     found = model.optimize_thresholds(*validation)
-    job.settings |= {"epochs": clock.epochs, "steps_per_epoch": STEPS, "validation_losses": losses, **found}
+    job.settings |= {"steps": clock.steps, "validation_losses": losses, **found}
     return lambda image: model.predict_instances(normalize(image, 1, 99.8, axis=(0, 1)))[0]
 
 
