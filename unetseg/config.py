@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 
 from unetseg.errors import UserError, did_you_mean
 from unetseg.renamed import OLD_KINDS, RENAMED, with_present_names
-from unetseg.settings import PAPER_UNET, Experiment, Fold, full_net
+from unetseg.settings import PAPER_UNET, PUBLISHED, Experiment, Fold, full_net
 
 Settings = TypeVar("Settings")
 DATA_VARIABLE = "UNETSEG_DATA"
@@ -114,7 +114,7 @@ def experiment_table(experiment: Experiment) -> dict[str, Any]:
 def settled(experiment: Experiment) -> Experiment:
     """The experiment as a run records it: all options of its network, and absolute paths."""
     net, replace = full_net(experiment.net), dataclasses.replace
-    if "weights" in net:
+    if net.get("weights", PUBLISHED) != PUBLISHED:
         net["weights"] = _absolute(str(net["weights"]))
     data = replace(experiment.data, root=_absolute(experiment.data.root))
     augment = replace(experiment.augment, albumentations=_absolute(experiment.augment.albumentations))

@@ -16,6 +16,8 @@ from unetseg.errors import UserError, did_you_mean
 
 Probability = Annotated[float, Interval(ge=0, le=1)]
 NetOption = int | float | str | bool
+PUBLISHED = "imagenet"
+"""The value of `net.weights` that stands for the published ImageNet weights of a network's encoder."""
 Rectangle = Annotated[tuple[Annotated[int, Interval(ge=0, le=1_000_000_000)], ...], Len(4, 4)]
 
 

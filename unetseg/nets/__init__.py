@@ -15,6 +15,7 @@ import torch
 from unetseg.device import memory_limit
 from unetseg.errors import UserError, did_you_mean
 from unetseg.nets.attention_unet import AttentionUNet
+from unetseg.nets.blocks import for_channels
 from unetseg.nets.contract import (
     BlendedTiles,
     Contracting,
@@ -52,6 +53,7 @@ __all__ = [
     "TorchOnly",
     "build_net",
     "check_input",
+    "for_channels",
     "nearest_sizes",
     "net_options",
     "net_source",

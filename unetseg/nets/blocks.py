@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from unetseg.errors import UserError
@@ -67,6 +68,29 @@ def crop_to(skip: Tensor, size: Sequence[int]) -> Tensor:
     for axis, n in enumerate(size, start=2):
         skip = skip.narrow(axis, (skip.shape[axis] - n) // 2, n)
     return skip
+
+
+def for_channels(weight: Tensor, channels: int) -> Tensor:
+    """Filters (o, c, *k) of a first layer for images of so many channels, with the same sum over them.
+
+    A grey image repeated in every channel gives the same response; the filters of as many channels stay.
+    """
+    if weight.shape[1] == channels:
+        return weight
+    shape = (len(weight), channels, *weight.shape[2:])
+    return (weight.sum(1, keepdim=True) / channels).expand(shape).contiguous()
+
+
+def put_weight(parameter: Tensor, values: Tensor | None, name: str, owner: str) -> None:
+    """Copy the tensor `name` of a file; UserError if it is missing or of another shape than the owner's."""
+    if not isinstance(values, Tensor):
+        raise UserError(f"{name} is missing: these are not the weights of {owner}.")
+    if parameter.shape != values.shape:
+        raise UserError(
+            f"{name} has the shape {tuple(values.shape)}, in {owner} it is {tuple(parameter.shape)}."
+        )
+    with torch.no_grad():
+        parameter.copy_(values)
 
 
 def he_normal(module: nn.Module) -> None:

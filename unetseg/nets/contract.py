@@ -63,7 +63,13 @@ class Prunable(Protocol):
 
 @runtime_checkable
 class Pretrained(Protocol):
-    """An optional ability of a network: it can start from the weights of an ImageNet classifier."""
+    """An optional ability of a network: it can start from the weights of an ImageNet classifier.
+
+    published: where they are, a URL whose file name ends with the first digits of its SHA-256 (as torch.hub
+    has them), or a file in a Python package that ships them, such as "package/folder/file.pth".
+    """
+
+    published: str
 
     def load_imagenet(self, state: dict[str, Tensor]) -> None:
         """Copy the classifier's named tensors; UserError if they do not fit."""

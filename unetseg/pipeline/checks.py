@@ -28,8 +28,10 @@ def check_trainable(experiment: Experiment, data: Dataset, net: Net) -> None:
     train = experiment.train
     if train.loss not in LOSSES:
         raise UserError(f"train.loss = {train.loss!r}: {did_you_mean(train.loss, LOSSES)}")
-    if train.freeze and not train.start_from:
-        raise UserError("train.freeze keeps the weights of train.start_from, which is not given. Give both.")
+    if train.freeze and not (train.start_from or experiment.net.get("weights")):
+        raise UserError(
+            "train.freeze keeps the weights of train.start_from or net.weights, but neither is given."
+        )
     allowed = scores_of(data.kind, data.classes)
     if train.select_by not in allowed:
         raise UserError(f"train.select_by = {train.select_by!r}: {did_you_mean(train.select_by, allowed)}")

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from unetseg.config import parse_settings
 from unetseg.errors import UserError
 from unetseg.models import find_model
-from unetseg.nets import Net
+from unetseg.nets import Net, for_channels
 from unetseg.normalise import Normalisation
 from unetseg.pipeline.model import Ancestor, Model, load_model
 from unetseg.pipeline.recipe import Recipe, new_net
@@ -136,7 +135,7 @@ def take_weights(net: Net, recipe: Recipe, parent: Model) -> list[str]:
         if ours[name].shape == theirs[name].shape:
             continue
         if name in first and theirs[name].ndim >= 4 and len(ours[name]) == len(theirs[name]):
-            theirs[name] = _shared(theirs[name], ours[name])
+            theirs[name] = for_channels(theirs[name], ours[name].shape[1])
             adapted.append(name)
         elif name in first or name in head:
             theirs[name] = ours[name]
@@ -188,11 +187,6 @@ def _depending(recipe: Recipe, *, channels: bool) -> set[str]:
     with torch.device("meta"):
         one, two = (new_net(r, seed=0).state_dict() for r in (recipe, other))
     return {name for name in one if one[name].shape != two[name].shape}
-
-
-def _shared(weight: Tensor, like: Tensor) -> Tensor:
-    """Filters (o, c, *k) of the parent for the channels of `like`, with the same sum over them."""
-    return (weight.sum(1, keepdim=True) / like.shape[1]).expand(like.shape).contiguous()
 
 
 def _remedy(recipe: Recipe, parent: Model) -> str:
