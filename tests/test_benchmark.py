@@ -1,13 +1,16 @@
 """Benchmarks: their files, their runs, and the table beside the published figures."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
+from conftest import write
 
+from unetseg import api
 from unetseg.config import choose_net, read_experiment, settled
 from unetseg.errors import UserError
 from unetseg.nets import build_net
@@ -18,12 +21,14 @@ from unetseg.reproduce.benchmark import (
     open_or_create,
     write_results,
 )
+from unetseg.reproduce.challenge import results_folder, score_sequences, scored_sequences
 from unetseg.reproduce.published import BUDGETS, PUBLISHED
 from unetseg.reproduce.submission import submission_run
 from unetseg.run import Run
 from unetseg.scores import scores_of
 from unetseg.settings import PAPER_UNET
 from unetseg.tasks.synthetic import cell_movie
+from unetseg.tasks.track_files import write_tracks
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 
@@ -147,13 +152,56 @@ def test_the_table_of_a_part_has_all_runs_that_are_done(unetseg: Any, tmp_path: 
     assert "unet, fold 01" in (tmp_path / "dic-hela-smoke" / "results.md").read_text()
 
 
+def test_every_frame_of_the_test_sequence_is_scored_as_the_challenge_does(tmp_path: Path) -> None:
+    """The truth itself as the result of a run on sequence 02, with one object missed in one of two frames."""
+    root, entry = tmp_path / "DIC-C2DH-HeLa", benchmark("dic-hela", "smoke", (), ("01",), tmp_path, None)[0]
+    entry = replace(
+        entry, experiment=replace(entry.experiment, data=replace(entry.experiment.data, root=str(root)))
+    )
+    Run.create(entry.path, entry.experiment).write_json(
+        "scores.json", {"what": "1 frame", "scores": {"seg": 1}}
+    )
+    cells = np.zeros((40, 40), np.uint16)
+    cells[5:15, 5:15], cells[20:30, 20:30] = 1, 2
+    for t, name in enumerate(("000", "001")):
+        write(root / "02_GT" / "TRA" / f"man_track{name}.tif", cells)
+        found = cells if t else np.where(cells == 2, 0, cells)
+        write(results_folder(entry) / "02_RES" / f"mask{name}.tif", found)
+    write(root / "02_GT" / "SEG" / "man_seg001.tif", cells)
+    (root / "02_GT" / "TRA" / "man_track.txt").write_text("1 0 1 0\n2 0 1 0\n")
+    (results_folder(entry) / "02_RES" / "res_track.txt").write_text("1 0 1 0\n2 1 1 0\n")
+    assert scored_sequences(entry) == [root / "02"]
+    scores = score_sequences(entry)
+    assert scores == pytest.approx(
+        {
+            "seg": 1,
+            "det": 1 - 10 / 40,
+            "tra": 1 - 11.5 / 43,
+            "lnk": 0.5,
+            "op-csb": 0.875,
+            "op-ctb": (2 - 11.5 / 43) / 2,
+        }
+    )
+    text = write_results("dic-hela", [entry], tmp_path)
+    assert "| | split | seg | det | tra | lnk | op-csb | op-ctb |" in text
+    assert "scored on 1 frame | 1.0000 | 0.7500 | 0.7326 | 0.5000 | 0.8750 | 0.8663 |" in text
+    assert "count every frame of the test sequence" in text
+
+
+def test_other_benchmarks_have_no_sequences(tmp_path: Path) -> None:
+    entry = benchmark("isbi-em", "cpu", (), (), tmp_path, None)[0]
+    assert scored_sequences(entry) == []
+
+
 def make_challenge(root: Path) -> None:
     """Two synthetic films in the challenge's layout under a real data set's name; gold for few frames."""
     for seed, sequence in enumerate(("01", "02")):
         images, labels = cell_movie(seed=seed, frames=84, shape=(384, 384), cells=30)
         for folder in (sequence, f"{sequence}_GT/SEG", f"{sequence}_GT/TRA", f"{sequence}_ST/SEG"):
             (root / folder).mkdir(parents=True)
-        for t, (image, objects) in enumerate(zip(images, labels.astype(np.uint16), strict=True)):
+        labels, tracks = api.track(labels)
+        write_tracks(root / f"{sequence}_GT/TRA/man_track.txt", tracks)
+        for t, (image, objects) in enumerate(zip(images, labels, strict=True)):
             tifffile.imwrite(root / sequence / f"t{t:03}.tif", image)
             tifffile.imwrite(root / f"{sequence}_ST/SEG/man_seg{t:03}.tif", objects)
             tifffile.imwrite(root / f"{sequence}_GT/TRA/man_track{t:03}.tif", objects)
@@ -178,6 +226,7 @@ def test_a_benchmark_runs_from_end_to_end_and_is_not_run_twice(
         assert scores["what"].startswith("3 frames of")
         assert "gold truth" in scores["what"]
         assert scores["task_scores"].keys() >= {"seg", "det", "op-csb"}
+        assert scores["challenge"].keys() == {"seg", "det", "tra", "lnk", "op-csb", "op-ctb"}
         assert (folder / f"unet-{fold}" / "report.html").is_file()
     assert (folder / "report.html").is_file()
     again = unetseg(*command)
@@ -219,6 +268,7 @@ def test_a_submission_holds_every_frame_and_says_that_it_is_not_scored(
     folder = tmp_path / "runs" / "dic-hela-smoke" / "submission" / "DIC-C2DH-HeLa"
     found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.tif"))
     assert found == [f"{sequence}_RES/mask00{t}.tif" for sequence in ("01", "02") for t in (0, 1)]
+    assert all((folder / f"{sequence}_RES" / "res_track.txt").is_file() for sequence in ("01", "02"))
     assert "not scored here" in (folder / "README.txt").read_text()
     again = unetseg(*command, "--submission", tmp_path / "test")
     assert (again.code, "step 1 of" in again.out) == (0, False)

@@ -21,6 +21,7 @@ from unetseg.pipeline.measuring import summarise, write_measurements
 from unetseg.pipeline.predicted_tracks import track_predicted, track_targets
 from unetseg.pipeline.prediction import predict_target
 from unetseg.pipeline.result_exports import MEASUREMENTS, result_tables, table_paths
+from unetseg.pipeline.tracking import count_links
 from unetseg.streaming.dask_workers import tile_executor
 from unetseg.streaming.work import Resumed, Summary, TileDone
 
@@ -130,7 +131,7 @@ class Printing:
     def tracks(self, targets: list[Target], out: Path) -> None:
         """Track every film, and say where its tracks are."""
         for film in track_targets(targets, out, self.options):
-            self.bar.say(f"{film.out}: {tracks_text(track_predicted(film))}")
+            self.bar.say(f"{film.out}: {tracks_text(count_links(track_predicted(film)))}")
 
     def _note(self, text: str) -> None:
         """Print each note once, with the first image that it applies to."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
@@ -11,11 +11,8 @@ from unetseg.cli.group import PATH, cli
 from unetseg.cli.output import show
 from unetseg.cli.terminal import Progress
 
-if TYPE_CHECKING:
-    from unetseg.pipeline.linking import Linked
 
-
-@cli.command()
+@cli.command(summary=True)
 @click.argument("labels", type=PATH)
 @click.argument("image", type=PATH, required=False)
 @click.option("--out", type=PATH, required=True, help="Folder for the tracks.")
@@ -44,7 +41,7 @@ def track(
     divisions: bool,
     axes: str | None,
     overwrite: bool,
-) -> None:
+) -> dict[str, Any]:
     """Follow objects through a film: tracks and divisions.
 
     LABELS is a stack (TYX or TZYX), an OME-Zarr, or a folder with a label image for each frame. With
@@ -58,7 +55,7 @@ def track(
     """  # noqa: D301
     from unetseg.pipeline.label_film import open_image_film, open_label_film, scaled_like
     from unetseg.pipeline.linking import LinkSettings
-    from unetseg.pipeline.tracking import check_folder, track_film, write_result
+    from unetseg.pipeline.tracking import check_folder, count_links, track_film, write_result
 
     check_folder(out, overwrite=overwrite)
     film = open_label_film(labels, axes)
@@ -68,14 +65,15 @@ def track(
     with Progress(film.count, "frame") as bar:
         linked = track_film(film, pictures, settings, bar.add)
     write_result(out, film, linked, settings)
-    show(f"{out}: {tracks_text(linked)}")
+    counts = count_links(linked)
+    show(f"{out}: {tracks_text(counts)}")
+    return {**counts, "folder": out}
 
 
-def tracks_text(linked: Linked) -> str:
-    """How many tracks, divisions and closed gaps there are, in words."""
-    from unetseg.pipeline.tracking import link_kinds
+def tracks_text(counts: dict[str, int]) -> str:
+    """How many tracks, divisions and closed gaps there are, in words.
 
-    kinds = link_kinds(linked.tracks)
-    divisions, gaps = kinds.count("division") // 2, kinds.count("gap")
-    counts = f"(divisions: {divisions}, gaps closed: {gaps})"
-    return f"{len(kinds)} tracks in {len(linked.frames)} frames {counts}"
+    >>> tracks_text({"tracks": 7, "frames": 9, "divisions": 1, "gaps": 2})
+    '7 tracks in 9 frames (divisions: 1, gaps closed: 2)'
+    """
+    return "{tracks} tracks in {frames} frames (divisions: {divisions}, gaps closed: {gaps})".format(**counts)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from unetseg.cli.challenge_runs import score_test_sequences, submit
 from unetseg.cli.group import PATH, cli
 from unetseg.cli.output import say
 from unetseg.cli.training_view import show_derived, show_training
@@ -16,7 +17,6 @@ from unetseg.reproduce.published import BUDGETS, PUBLISHED
 
 if TYPE_CHECKING:
     from unetseg.pipeline.auto import Resolved
-    from unetseg.reproduce.benchmark import BenchmarkRun
     from unetseg.settings import TrainSettings
 
 _partly_annotated = click.option(
@@ -201,7 +201,7 @@ def reproduce(
     if download:
         root = _downloaded(task, budget, root)
     if submission is not None:
-        _submit(task, submission_run(task, budget, out, root), submission)
+        submit(task, submission_run(task, budget, out, root), submission)
         return
     entries = benchmark(task, budget, nets, folds, out, root)
     check_data(task, entries)
@@ -210,6 +210,7 @@ def reproduce(
             say(f"{entry.net}, fold {entry.fold}: {entry.path}")
             run, resume = open_or_create(entry)
             show_training(run, resume=resume)
+        score_test_sequences(entry)
     folder = entries[0].path.parent
     known = {e.path: e for e in [*benchmark(task, budget, (), (), out, root), *entries]}
     finished = [e for e in known.values() if e.scores]
@@ -217,25 +218,6 @@ def reproduce(
     done = [Run.open(e.path) for e in finished]
     page = write_report(done, folder / "report.html")
     say(f"wrote {folder / 'results.md'}, results.json and {page.name}; each run has its own report too")
-
-
-def _submit(task: str, entry: BenchmarkRun, data: Path) -> None:
-    """Train for a submission, or resume it, and predict the test sequences in the challenge's layout."""
-    from unetseg.cli.predict_progress import predict_all
-    from unetseg.pipeline.predict_options import PredictOptions
-    from unetseg.pipeline.prediction import choose_targets, open_model
-    from unetseg.reproduce.benchmark import check_data, open_or_create
-    from unetseg.reproduce.submission import hidden_sequences, results_folder, write_note
-
-    folders = hidden_sequences(data)
-    check_data(task, [entry])
-    if not entry.scores:
-        run, resume = open_or_create(entry)
-        show_training(run, resume=resume)
-    options, folder = PredictOptions(challenge=True), results_folder(entry)
-    model = open_model([entry.path], options)
-    predict_all(model, choose_targets(model, folders, folder, options), options, folder)
-    say(f"wrote {write_note(task, entry, folders)}; these results are not scored here")
 
 
 def _with_length(train: TrainSettings, steps: int | None, minutes: float | None) -> TrainSettings:

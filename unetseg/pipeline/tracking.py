@@ -128,6 +128,20 @@ def write_points(path: Path, labels: Film, linked: Linked) -> None:
     _write_csv(path, head, sorted(rows, key=lambda row: (row[0], row[1])))
 
 
+def count_links(linked: Linked) -> dict[str, int]:
+    """How many tracks, frames, divisions and closed gaps there are."""
+    kinds = link_kinds(linked.tracks)
+    divisions = len(
+        {track.parent for track, kind in zip(linked.tracks, kinds, strict=True) if kind == "division"}
+    )
+    return {
+        "tracks": len(kinds),
+        "frames": len(linked.frames),
+        "divisions": divisions,
+        "gaps": kinds.count("gap"),
+    }
+
+
 def link_kinds(tracks: Sequence[Track]) -> list[str]:
     """How each track comes from its parent: "division", "gap", or "" without a parent."""
     children = Counter(track.parent for track in tracks)

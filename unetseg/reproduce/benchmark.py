@@ -18,8 +18,9 @@ from unetseg.run import Run
 from unetseg.scores.mistakes import error_sentence
 from unetseg.settings import Experiment
 
-BESIDE = ("iou", "background-iou", "f1", "det", "v-rand", "v-info")
+BESIDE = ("iou", "background-iou", "f1", "det", "tra", "lnk", "op-csb", "op-ctb", "v-rand", "v-info")
 """Scores shown beside those that were published."""
+EVERY_FRAME = "`det`, `tra`, `lnk`, `op-csb` and `op-ctb` count every frame of the test sequence."
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,8 @@ def _markdown(task: str, done: Sequence[BenchmarkRun]) -> str:
         lines += _net_rows([e for e in done if e.net == net], shown, published.ours_on)
     for method, values in published.rows.items():
         lines.append(_row(method, published.measured_on, [*values, *[None] * (len(shown) - len(values))]))
+    if any("challenge" in e.scores for e in done):
+        lines += ["", EVERY_FRAME]
     lines += ["", f"Published: {published.source}. {published.note}", "", *_mistakes(done), *_costs(done), ""]
     return "\n".join(lines)
 
@@ -181,7 +184,8 @@ def _minutes(seconds: float | None) -> str:
 
 
 def _score(entry: BenchmarkRun, name: str) -> float | None:
-    scores = entry.scores.get("scores", {}) | entry.scores.get("task_scores", {})
+    every = (entry.scores.get(key, {}) for key in ("scores", "task_scores", "challenge"))
+    scores = {name: value for scores in every for name, value in scores.items()}
     value = scores.get(name)
     return float(value) if value is not None else None
 

@@ -15,7 +15,8 @@ from unetseg.tasks.cell_tracking import sequences
 NOT_SCORED = """Results of {title} for the challenge's organisers.
 
 They are not scored here: the truth of these sequences is not public. Trained on {train};
-weights and label settings were chosen by {validate}. {folders}: label images, mask000.tif and so on.
+weights and label settings were chosen by {validate}. {folders}: label images, mask000.tif and so on,
+with the ids of the tracks in res_track.txt.
 """
 
 
