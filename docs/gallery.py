@@ -43,6 +43,7 @@ AUGMENTATIONS: dict[str, AugmentSettings] = {
     "gamma = 0.7": dataclasses.replace(NO_AUGMENT, gamma=0.7),
     "noise = 0.6": dataclasses.replace(NO_AUGMENT, noise=0.6),
     "blur = 3": dataclasses.replace(NO_AUGMENT, blur=3),
+    "occlusion = 1": dataclasses.replace(NO_AUGMENT, occlusion=1),
     "invert = 1": dataclasses.replace(NO_AUGMENT, invert=1),
 }
 TARGETS: dict[str, TargetSettings] = {
@@ -79,9 +80,11 @@ def main() -> None:
 def augmentations(sample: Sample) -> Figure:
     """One draw of every augmentation by itself, of the same crop."""
     (example,) = examples(sample, TargetSettings())
-    figure = Figure((12, 8.6), layout="compressed")
-    for axes, (name, settings) in zip(figure.subplots(3, 4).flat, AUGMENTATIONS.items(), strict=True):
+    figure = Figure((15, 8.6), layout="compressed")
+    for axes, (name, settings) in zip(figure.subplots(3, 5).flat, AUGMENTATIONS.items(), strict=False):
         _show(axes, grey_as(drawn(example, settings), example.image), name)
+    for axes in figure.axes[len(AUGMENTATIONS) :]:
+        axes.set_axis_off()
     return figure
 
 

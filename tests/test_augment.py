@@ -10,6 +10,7 @@ from scipy.stats import kstest
 
 from unetseg.augment import Draw, PackedDraws, apply, draw, pack, upload
 from unetseg.augment.apply import mirrored_grid, sample_at, source_coordinates
+from unetseg.augment.draw import Shadow
 from unetseg.augment.elastic import dense_displacement, spline_matrix
 from unetseg.augment.grey import _mixed, change_grey_values, counted_noise
 from unetseg.settings import NO_AUGMENT, AugmentSettings
@@ -166,6 +167,37 @@ def test_grey_values_hand_worked() -> None:
     assert inverted.flatten().tolist() == [2.0, 0.0, -2.0, -6.0]
     assert change_grey_values(image, packed(d)) is not None
     assert torch.equal(change_grey_values(image, packed(d)), image)
+
+
+def test_a_shadow_hand_worked() -> None:
+    image = torch.tensor([[[[1.0, 3.0, 5.0], [7.0, 9.0, 11.0]]]])
+    d = draw(NO_AUGMENT, (2, 3), (2, 3), np.random.default_rng(0))
+    shadow = Shadow((slice(0, 2), slice(1, 3)), kept=0.5)
+    changed = change_grey_values(image, packed(replace(d, shadow=shadow)))
+    assert changed.flatten().tolist() == [1.0, 2.0, 3.0, 7.0, 5.0, 6.0]
+    assert image[0, 0, 0, 1] == 3  # the images themselves stay
+
+
+def test_the_chance_of_a_shadow_is_the_setting_and_it_lies_in_its_crop() -> None:
+    rng, crop = np.random.default_rng(0), (20, 31)
+    drawn = [draw(replace(NO_AUGMENT, occlusion=0.3), (64, 64), crop, rng) for _ in range(2000)]
+    shadows = [d.shadow for d in drawn if d.shadow is not None]
+    assert len(shadows) / 2000 == pytest.approx(0.3, abs=0.04)
+    for shadow in shadows:
+        for where, side in zip(shadow.where, crop, strict=True):
+            assert 0 <= where.start < where.stop <= side
+            assert where.stop - where.start <= side // 2
+        assert 0 <= shadow.kept <= 1
+
+
+def test_a_shadow_changes_no_other_draw() -> None:
+    one, other = (
+        draw(replace(NO_AUGMENT, noise=1, occlusion=chance), (64, 64), (32, 32), np.random.default_rng(3))
+        for chance in (0, 1)
+    )
+    assert other.shadow is not None
+    assert (one.noise, one.noise_seed) == (other.noise, other.noise_seed)
+    assert np.array_equal(one.centre, other.centre)
 
 
 def test_the_chance_of_inversion_is_the_setting_and_only_its_own_crop_is_inverted() -> None:

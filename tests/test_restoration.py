@@ -14,12 +14,12 @@ from click.testing import CliRunner
 from unetseg import api
 from unetseg.cli import cli
 from unetseg.errors import UserError
+from unetseg.evaluation.classical_filters import classical_filters
 from unetseg.images import open_image
 from unetseg.images.ome_zarr import unfinished
 from unetseg.images.whole import write_stack
 from unetseg.pipeline.auto import derive_experiment
 from unetseg.pipeline.checks import RESTORATION_AUGMENT
-from unetseg.pipeline.classical_filters import classical_filters
 from unetseg.pipeline.dataset import read_dataset
 from unetseg.pipeline.model import Model, PredictSettings, load_model
 from unetseg.run import Run
@@ -233,6 +233,72 @@ def test_settings_that_do_not_go_together(
     with pytest.raises(UserError, match=words):
         api.train(change(experiment(root)), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_resumed_training_by_blind_spots_equals_an_uninterrupted_one(root: Path, tmp_path: Path) -> None:
+    one = experiment(root)
+    blind = replace(one, train=replace(one.train, loss="blind-spot", steps=6, validate_every=6))
+    whole = api.train(blind, tmp_path / "whole")
+    steps: list[int] = []
+
+    def count(event: object) -> None:
+        if isinstance(event, api.Step):
+            steps.append(event.number)
+
+    api.train(blind, tmp_path / "parts", progress=count, stopped=lambda: bool(steps) and steps[-1] == 2)
+    assert steps[-1] == 2
+    resumed = api.train(blind, tmp_path / "parts", progress=count)
+    assert steps == [1, 2, 3, 4, 5, 6]
+    assert resumed.weights_hash == whole.weights_hash
+
+
+def test_what_makes_labels_refuses_the_model(run: Run, model: Model, tmp_path: Path) -> None:
+    image = open_image(run.tested("s3"))
+    for act in (
+        lambda: api.predict_layer(model, image),
+        lambda: api.predict_large(model, np.zeros((8, 8))),
+        lambda: api.relabel(model, np.zeros((2, 8, 8), np.float32)),
+        lambda: api.labelled_as(model, "mask"),
+        lambda: api.export(model, tmp_path / "x.onnx", "onnx"),
+        lambda: api.tune(run.path),
+    ):
+        with pytest.raises(UserError, match="restor"):
+            act()
+
+
+def scored(*arguments: object) -> str:
+    result = CliRunner().invoke(cli, ["score", *map(str, arguments)])
+    if isinstance(result.exception, UserError):
+        return f"error: {result.exception}"
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_files_are_scored_as_the_run_is(run: Run, root: Path, tmp_path: Path) -> None:
+    predicted(run, root / "images", "--out", str(tmp_path / "out"), "--engine", "torch")
+    options = ["--noisy", root / "images", "--out", tmp_path / "x.json"]
+    options += ["--region", "background=0:12,0:12", "--region", "disc=30:40,30:40"]
+    assert "noisy input" in scored(tmp_path / "out", root / "clean", *options)
+    found = json.loads((tmp_path / "x.json").read_text())
+    in_run = json.loads((run.path / "scores.json").read_text())
+    assert found["s3"] == pytest.approx(in_run["frames"]["s3"], abs=1e-3)
+    one = tmp_path / "out" / "s3_restored.tif"
+    scored(one, root / "clean" / "s3.tif", *options[:1], root / "images" / "s3.tif", *options[2:])
+    methods = json.loads((tmp_path / "x.json").read_text())["methods"]
+    for name, scores in in_run["methods"].items():
+        assert methods[name.replace("this network", "prediction")] == pytest.approx(scores, abs=1e-3)
+    assert "truth read as clean images" in scored(one, root / "clean" / "s3.tif")
+
+
+def test_files_that_cannot_be_scored(root: Path, tmp_path: Path) -> None:
+    noisy, clean = root / "images", root / "clean"
+    write_stack(tmp_path / "s3.tif", np.zeros((1, 9, 9), np.float32), spacing_um=None)
+    assert "two files or two folders" in scored(noisy / "s3.tif", clean, "--scores", "psnr")
+    assert "the sizes must agree" in scored(tmp_path / "s3.tif", clean / "s3.tif", "--scores", "psnr")
+    assert "no partner" in scored(tmp_path, clean, "--scores", "psnr")
+    wrong = CliRunner().invoke(cli, ["score", str(noisy), str(clean), "--region", "cell"])
+    assert wrong.exit_code == 2
+    assert "such as layer=10:40,0:200" in wrong.output
 
 
 def test_filters_keep_shape_and_lessen_noise() -> None:

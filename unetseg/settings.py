@@ -91,7 +91,7 @@ class AugmentSettings:
     uniform draws of the standard deviation (in grey-value standard deviations, and in pixels); invert:
     probability that grey values are inverted, x → 1 − x, so that bright objects on dark and dark ones on
     bright are both learnt (for data.normalise = "percentile", where most grey values lie in 0…1);
-    occlusion: probability that a crop is given a shadow, a rectangle of up to half its side in which grey
+    occlusion: probability that a crop is given a shadow, a rectangle of up to half its sides in which grey
     values are drawn towards the crop's darkest by a random factor (occluding patches, Devalla 2018); in
     restoration only the noisy image has it.
     """

@@ -98,7 +98,8 @@ def _shadow(augment: AugmentSettings, crop: Sequence[int], seed: int) -> Shadow 
         return None
     where = []
     for side in crop:
-        length = int(rng.integers(1, max(side // 2, 1) + 1))
+        longest = max(side // 2, 1)
+        length = int(rng.integers(-(-longest // 4), longest + 1))
         start = int(rng.integers(0, side - length + 1))
         where.append(slice(start, start + length))
     return Shadow(tuple(where), float(rng.uniform()))

@@ -50,6 +50,21 @@ class Bytes(click.ParamType[int]):
             self.fail(f"{value!r}: give an amount such as 800M or 2G.", param, ctx)
 
 
+class Region(click.ParamType[tuple[str, tuple[int, ...]]]):
+    """A named rectangle of an image: NAME=Y0:Y1,X0:X1."""
+
+    name = "name=y0:y1,x0:x1"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, tuple[int, ...]]:
+        """Name and (y0, y1, x0, x1) of "layer=10:40,0:200"."""
+        found = re.fullmatch(r"([^=]+)=(\d+):(\d+),(\d+):(\d+)", str(value))
+        if found is None:
+            self.fail(f"{value!r}: give a rectangle in pixels such as layer=10:40,0:200.", param, ctx)
+        return found[1], tuple(map(int, found.groups()[1:]))
+
+
 class Group(click.Group):
     """The command group; its commands have the options of `Command`."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unetseg.cli.group import PATH, cli
+from unetseg.cli.group import PATH, Region, cli
 from unetseg.cli.output import say, show
 from unetseg.cli.terminal import Progress, columns, show_comparison
 from unetseg.errors import UserError
@@ -51,11 +51,21 @@ if TYPE_CHECKING:
 )
 @click.option("--pictures", type=PATH, help="Write overlay PNGs of the worst objects' frames to a folder.")
 @click.option("--images", type=PATH, help="Image file or folder to draw the pictures on (default: black).")
+@click.option(
+    "--noisy", type=PATH, help="Restored images: also score these noisy ones and classical filters."
+)
+@click.option(
+    "--region",
+    "regions",
+    type=Region(),
+    multiple=True,
+    help="Restored images: a region for SNR and CNR; one is named background (repeatable).",
+)
 def score(prediction: Path, truth: Path, **options: Any) -> dict[str, Any]:
     """Score label files of a PREDICTION against the TRUTH.
 
-    Give two files, or two folders whose files are paired by name. Also a challenge's 01_RES and 01_GT, or
-    probability maps and the labelled cells of EM sections.
+    Give two files, or two folders whose files are paired by name. Also a challenge's 01_RES and 01_GT,
+    probability maps and the labelled cells of EM sections, or restored images and clean ones.
     """
     from unetseg.evaluation.score_files import check_table_path, score_files, score_values, write_table
     from unetseg.evaluation.scoring import Scoring
@@ -68,7 +78,12 @@ def score(prediction: Path, truth: Path, **options: Any) -> dict[str, Any]:
     named = {name: options[name] for name in ("labels", "not_annotated", "volumes")}
     data = DataSettings(**named)
     scoring = Scoring(
-        options["names"], options["border"], options["missing_as_empty"], options["partly_annotated"]
+        options["names"],
+        options["border"],
+        options["missing_as_empty"],
+        options["partly_annotated"],
+        dict(options["regions"]),
+        options["noisy"],
     )
     found = score_files(truth, prediction, data, scoring)
     show_comparison(found, options["worst"], options["pictures"], options["images"])

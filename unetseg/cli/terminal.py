@@ -113,6 +113,8 @@ def show_comparison(found: Comparison, most: int, pictures: Path | None, images:
     for note in found.notes:
         show(note)
     show(table_text(found.table))
+    if found.methods:
+        show(f"means over the images\n{methods_text(found.methods)}")
     if found.challenge:
         show(f"challenge: {totals_text(found.challenge)} ({found.marked})")
     if found.pairs:

@@ -60,6 +60,7 @@ def _probabilities(stack: Stack) -> NDArray[Any]:
     values: NDArray[Any] = plane.astype(np.float32) / np.float32(top)
     if not (values.min() >= 0 and values.max() <= 1):
         raise UserError(
-            f"{stack.path}: values from {values.min():g} to {values.max():g}; probabilities are 0…1."
+            f"{stack.path}: values from {values.min():g} to {values.max():g}; probabilities are 0…1. "
+            "Restored images are scored with --scores psnr."
         )
     return values

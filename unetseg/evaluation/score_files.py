@@ -18,6 +18,8 @@ from unetseg.evaluation.challenges import inside_border
 from unetseg.evaluation.em_sections import is_probability_map, score_sections
 from unetseg.evaluation.label_files import check_no_image, one_plane, read_label_pair, size_text
 from unetseg.evaluation.paired_predictions import CHALLENGE_TRUTH, FilePair, pair_files, pair_stem
+from unetseg.evaluation.restoration_methods import Methods
+from unetseg.evaluation.restored_files import score_restored, scores_images
 from unetseg.evaluation.scoring import Scoring
 from unetseg.evaluation.truth_meaning import by_rank, ids_agree, truth_rule
 from unetseg.evaluation.volumes import Spacing, volume_scores
@@ -40,7 +42,8 @@ class Comparison:
 
     challenge: SEG, DET and OP_CSB of a challenge's result if its truth has markers, on the frames
     that `marked` describes; else empty. pairs: empty for probability maps and class maps. volumes: the
-    means over volumes, see `volume_scores`; empty for images. notes: for the user.
+    means over volumes, see `volume_scores`; empty for images. notes: for the user. methods: the means over
+    restored images by each method.
     """
 
     table: FrameTable
@@ -50,6 +53,7 @@ class Comparison:
     pairs: tuple[Pair, ...] = ()
     volumes: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    methods: Methods = field(default_factory=dict)
 
 
 def score_files(truth: Path, predicted: Path, data: DataSettings, scoring: Scoring) -> Comparison:
@@ -57,8 +61,12 @@ def score_files(truth: Path, predicted: Path, data: DataSettings, scoring: Scori
 
     Both are files, or both folders whose files pair by name; STEM_labels.tif goes with STEM.tif,
     and a challenge's 01_RES/mask000.tif with 01_GT/SEG/man_seg000.tif. Probability maps get the
-    scores of EM sections. Where any file is NIfTI, or with `data.volumes`, every file is one volume.
+    scores of EM sections, and restored images those of `score_restored`. Where any file is NIfTI, or with
+    `data.volumes`, every file is one volume.
     """
+    if scores_images(predicted, scoring):
+        restored, methods = score_restored(truth, predicted, scoring)
+        return Comparison(restored, "clean images", methods=methods)
     names = scoring.names
     of_maps = any(name in scores_of("probabilities") for name in names)
     files = pair_files(truth, predicted, maps=of_maps, missing_as_empty=scoring.missing_as_empty)
@@ -121,10 +129,12 @@ def write_table(found: Comparison, path: Path) -> None:
         writer.writerows([frame, *values] for frame, values in _rows(found.table))
 
 
-def score_values(found: Comparison) -> dict[str, dict[str, float]]:
-    """The scores by name: of each frame, of "all", and the totals of a challenge and of volumes, if any."""
-    scores = {frame: dict(zip(found.table.names, v, strict=True)) for frame, v in _rows(found.table)}
-    totals = {"challenge": found.challenge, "volumes": found.volumes}
+def score_values(found: Comparison) -> dict[str, dict[str, Any]]:
+    """The scores by name: of each frame, of "all", the totals of a challenge, of volumes, of methods, if any."""
+    scores: dict[str, dict[str, Any]] = {
+        frame: dict(zip(found.table.names, v, strict=True)) for frame, v in _rows(found.table)
+    }
+    totals = {"challenge": found.challenge, "volumes": found.volumes, "methods": found.methods}
     return scores | {name: values for name, values in totals.items() if values}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -12,9 +14,13 @@ class Scoring:
     border: leave out objects that lie completely within so many pixels of the image's edge.
     missing_as_empty: a truth without a prediction counts as one in which nothing was found.
     partly_annotated: only some objects are annotated, so no pixel is known to be background.
+    regions, noisy: for restored images, rectangles by name as `data.regions`, and the noisy images, a file or
+    folder, to compare with.
     """
 
     names: tuple[str, ...] = ()
     border: int = 0
     missing_as_empty: bool = False
     partly_annotated: bool = False
+    regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    noisy: Path | None = None

@@ -15,12 +15,13 @@ from unetseg.calibration import Reliability
 from unetseg.device import peak_memory
 from unetseg.evaluation.by_kind import Pair, score_pairs
 from unetseg.evaluation.challenges import SCORED_BY_PROBABILITIES, task_scores
+from unetseg.evaluation.restoration_methods import Methods
 from unetseg.evaluation.volumes import Spacing, volume_scores
 from unetseg.figures import write_curves, write_overlay
 from unetseg.images.whole import label_dtype, write_stack
 from unetseg.nets import parameter_count
 from unetseg.pipeline.dataset import evenly, list_data
-from unetseg.pipeline.evaluate_restoration import Methods, evaluate_restoration
+from unetseg.pipeline.evaluate_restoration import evaluate_restoration
 from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.pipeline.recipe import Recipe
 from unetseg.run import Run

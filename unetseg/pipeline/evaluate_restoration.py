@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unetseg.evaluation.by_kind import Pair, score_pairs
+from unetseg.evaluation.classical_filters import classical_filters
+from unetseg.evaluation.restoration_methods import NOISY, Methods, mean_scores, method_scores
 from unetseg.figures.restored import write_restored
 from unetseg.images.whole import write_stack
-from unetseg.pipeline.classical_filters import classical_filters
 from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.run import Run
 from unetseg.sample import Entry, Sample
-from unetseg.scores import FrameTable, score
-from unetseg.scores.regions import Rectangles, region_scores
+from unetseg.scores import FrameTable
 
-NETWORK, NOISY = "this network", "noisy input"
-Methods = dict[str, dict[str, float]]
-"""The scores of each method by name, means over the images."""
+NETWORK = "this network"
 
 
 @dataclass(frozen=True)
@@ -56,24 +54,6 @@ def evaluate_restoration(
     if not pairs:
         return None
     return RestorationScores(score_pairs(pairs, "restoration", model.recipe.classes), mean_scores(rows))
-
-
-def method_scores(
-    clean: NDArray[np.generic], found: Mapping[str, NDArray[np.generic]], regions: Rectangles
-) -> Methods:
-    """The scores of one image (c, y, x) by each method against the clean one, and those of its regions."""
-    return {
-        name: score([clean], [image], kind="restoration") | region_scores(image, regions)
-        for name, image in found.items()
-    }
-
-
-def mean_scores(rows: Sequence[Methods]) -> Methods:
-    """The means over images."""
-    return {
-        method: {name: float(np.mean([row[method][name] for row in rows])) for name in names}
-        for method, names in rows[0].items()
-    }
 
 
 def _by_every_method(

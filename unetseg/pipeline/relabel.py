@@ -39,6 +39,7 @@ def relabelled(model: Model, **given: Any) -> Model:
 
     Raises UserError for one that does not change its kind of result.
     """
+    model.check_segments()
     changed = {name: value for name, value in given.items() if value is not None}
     allowed = [f.name for f in fields(LabelSettings)]
     if model.recipe.kind == "classes":

@@ -82,7 +82,7 @@ def _samples(run: Run | None, data: Path | None, model: Model) -> tuple[list[Sam
     listing = list_data(settings)
     entries = all_entries(listing) if data is not None else split(listing, settings).validate
     name = f"{data}" if data is not None else "the validation part"
-    if model.recipe.kind == "classes" or listing.kind != model.recipe.kind:
+    if model.recipe.kind != "instances" or listing.kind != model.recipe.kind:
         raise UserError(
             f"{name}: the model gives {model.recipe.kind}, but the labels are {listing.kind}. Label settings "
             "are chosen for objects (instances) by labels of objects."

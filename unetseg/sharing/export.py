@@ -49,6 +49,8 @@ def export_model(
     """
     if model.others:
         raise UserError("an average of models cannot be exported. Export one of them.")
+    if model.restores:
+        raise UserError("a model that restores images cannot be exported. Use it with `unetseg predict`.")
     if isinstance(model.net, ExportedNet):
         raise UserError("this is an export already: copy the package, or unpack its weights.")
     if out.suffix not in ENDINGS[to]:

@@ -78,6 +78,7 @@ def predict_layer(
     model of classes. stopped: asked after every tile; once it returns True, None is returned, and the same
     call resumes an OME-Zarr.
     """
+    model.check_segments()
     if model.net.dims == 3:
         raise UserError("a model of volumes: predict the file with `unetseg predict`, then open its labels.")
     if out is not None and not is_streamed(out):
