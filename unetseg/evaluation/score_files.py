@@ -130,11 +130,15 @@ def write_table(found: Comparison, path: Path) -> None:
 
 
 def score_values(found: Comparison) -> dict[str, dict[str, Any]]:
-    """The scores by name: of each frame, of "all", the totals of a challenge, of volumes, of methods, if any."""
+    """The scores by name: of each frame, of "all", and any totals of a challenge, of volumes, of methods."""
     scores: dict[str, dict[str, Any]] = {
         frame: dict(zip(found.table.names, v, strict=True)) for frame, v in _rows(found.table)
     }
-    totals = {"challenge": found.challenge, "volumes": found.volumes, "methods": found.methods}
+    totals: dict[str, dict[str, Any]] = {
+        "challenge": found.challenge,
+        "volumes": found.volumes,
+        "methods": found.methods,
+    }
     return scores | {name: values for name, values in totals.items() if values}
 
 
