@@ -18,9 +18,13 @@ import pytest
 from conftest import Unetseg
 from numpy.typing import NDArray
 
+from unetseg.cli.data_options import data_overrides
 from unetseg.errors import UserError
 from unetseg.images import open_image
-from unetseg.images.whole import read_stack
+from unetseg.images.whole import read_stack, write_stack
+from unetseg.pipeline.auto import derive_experiment
+from unetseg.settings import DataSettings
+from unetseg.tasks import list_task
 
 RNG = np.random.default_rng(5)
 FILM = RNG.integers(0, 60000, (2, 3, 2, 40, 50)).astype(np.uint16)  # t, z, c, y, x
@@ -207,3 +211,24 @@ def test_a_missing_package_is_one_error(
     assert result.code == 2
     assert 'pip install "unetseg-microscopy[formats]"' in result.err
     assert len(result.err.strip().splitlines()) == 1
+
+
+def test_a_scene_and_a_channel_are_learnt(unetseg: Unetseg, tmp_path: Path) -> None:
+    """The second scene, of another size, and its second channel; labels are those of its six pages."""
+    pytest.importorskip("liffile")
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    lif(tmp_path / "images" / "a.lif", FILM[..., :30].copy(), FILM)
+    ids = np.zeros((6, 40, 50), np.uint16)
+    ids[:, 3:30, 5:20], ids[:, 3:30, 25:40] = 1, 2
+    write_stack(tmp_path / "labels" / "a.tif", ids, spacing_um=None)
+    refused = unetseg("show", tmp_path, "--out", tmp_path / "s.png")
+    assert refused.code == 2
+    assert "Choose one: --scene 0" in refused.err
+    data = DataSettings(root=str(tmp_path), scene=1, channels=(1,))
+    entries = list_task(tmp_path, data).entries
+    np.testing.assert_array_equal([e.read().image[0] for e in entries], FILM[:, :, 1].reshape(6, 40, 50))
+    resolved = derive_experiment(
+        tmp_path, overrides=data_overrides(partly_annotated=False, channel=(1,), scene=1)
+    )
+    assert (resolved.experiment.data.scene, resolved.experiment.data.channels) == (1, (1,))

@@ -395,3 +395,21 @@ def test_pages_saved_as_rgb_get_the_hint(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "labels" / "a.tif", np.stack([TWO.astype(np.uint8)] * 3), photometric="rgb")
     with pytest.raises(UserError, match=r"3 pages and .*a\.tif 1; .*three pages saved as RGB by mistake"):
         listing(tmp_path, auto())
+
+
+def test_chosen_channels_are_those_of_single_channel_images(tmp_path: Path) -> None:
+    channels = np.stack([IMAGE, IMAGE + 50, IMAGE + 90])
+    for root, pixels in (("all", channels), ("one", channels[1])):
+        (tmp_path / root / "images").mkdir(parents=True)
+        axes = "CYX" if pixels.ndim == 3 else "YX"
+        tifffile.imwrite(tmp_path / root / "images" / "a.tif", pixels, imagej=True, metadata={"axes": axes})
+        write(tmp_path / root / "labels" / "a.tif", TWO)
+    chosen = listing(tmp_path / "all", auto(channels=(1,))).entries[0].read()
+    single = listing(tmp_path / "one", auto()).entries[0].read()
+    np.testing.assert_array_equal(chosen.image, single.image)
+    assert listing(tmp_path / "all", auto(channels=(2, 0))).entries[0].read().image[:, 0, 0].tolist() == [
+        90,
+        0,
+    ]
+    with pytest.raises(UserError, match=r"a\.tif: has no channels 3; it has 3"):
+        listing(tmp_path / "all", auto(channels=(3,)))

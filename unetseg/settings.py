@@ -35,6 +35,8 @@ class DataSettings:
     never along z. partly_annotated: only the objects are known, all other pixels are not annotated.
     unannotated_border: objects that the image edge cuts are often left out of a truth, so background within
     this many pixels of it is not learnt; pixels of the images as they are read. Scores do not change.
+    channels: only these channels of the images, from 0; empty for all. scene: the image to read of files that
+    hold several, None for all if they are alike.
     object_diameter: every image is resized so that its median labelled object has this
     diameter in pixels (0: images stay as they are); prediction resizes images in the same way.
     clean: of the task "restoration", the folder in `root` with the clean image of every noisy one in images/.
@@ -57,6 +59,8 @@ class DataSettings:
     volumes: bool = False
     partly_annotated: bool = False
     unannotated_border: Annotated[int, Interval(ge=0, le=100_000)] = 0
+    channels: tuple[Annotated[int, Interval(ge=0, le=65_535)], ...] = ()
+    scene: Annotated[int, Interval(ge=0, le=1_000_000)] | None = None
     clean: str = "clean"
     regions: dict[str, Rectangle] = field(default_factory=dict)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unetseg.cli.challenge_runs import score_test_sequences, submit
+from unetseg.cli.data_options import data_options, data_overrides
 from unetseg.cli.group import PATH, cli
 from unetseg.cli.output import say
 from unetseg.cli.training_view import show_derived, show_training
@@ -18,12 +19,6 @@ from unetseg.reproduce.published import BUDGETS, PUBLISHED
 if TYPE_CHECKING:
     from unetseg.pipeline.auto import Resolved
     from unetseg.settings import TrainSettings
-
-_partly_annotated = click.option(
-    "--partly-annotated",
-    is_flag=True,
-    help="Only some objects are annotated: learn those, and nothing of the rest.",
-)
 
 
 @cli.command(summary=True)
@@ -54,22 +49,23 @@ def demo(out: Path, steps: int | None, device: str) -> dict[str, Any] | None:
 @cli.command()
 @click.argument("data", type=PATH)
 @click.option("--out", type=PATH, default=Path("show.png"), show_default=True, help="PNG to write.")
-@_partly_annotated
-def show(data: Path, out: Path, partly_annotated: bool) -> None:
+@data_options
+def show(data: Path, out: Path, **given: Any) -> None:
     """Draw your data as the network will see it.
 
     DATA is a data folder or an EXPERIMENT.toml.
     """
-    from unetseg.pipeline.auto import derive_experiment, derive_settings, with_partly_annotated
+    from unetseg.pipeline.auto import derive_experiment, derive_settings, with_data
     from unetseg.pipeline.preview import write_show
 
+    overrides = data_overrides(**given)
     if data.suffix == ".toml":
         from unetseg.config import read_with_keys
 
-        read, given = read_with_keys(data)
-        resolved = derive_settings(with_partly_annotated(read, partly_annotated), given)  # whatever its folds
+        read, keys = read_with_keys(data)
+        resolved = derive_settings(with_data(read, overrides), keys)  # whatever its folds
     else:
-        resolved = derive_experiment(data, partly_annotated=partly_annotated)
+        resolved = derive_experiment(data, overrides=overrides)
     show_derived(resolved)
     for note in write_show(resolved.experiment, out):
         say(note)
@@ -82,7 +78,7 @@ def show(data: Path, out: Path, partly_annotated: bool) -> None:
 @click.option("--run", "run_path", type=PATH, help="Run folder to create (default: runs/NAME).")
 @click.option("--resume", type=PATH, metavar="RUN", help="Continue a run that was interrupted.")
 @click.option("--from", "start_from", metavar="MODEL", help="Start from a run, a model file or a name.")
-@_partly_annotated
+@data_options
 @click.option("--fold", help="One of the experiment's named splits.")
 @click.option("--root", help="The data set's folder, instead of data.root.")
 @click.option("--steps", type=click.IntRange(1), help="Training steps, instead of train.steps.")
@@ -99,13 +95,13 @@ def train(
     run_path: Path | None,
     resume: Path | None,
     start_from: str | None,
-    partly_annotated: bool,
     fold: str | None,
     root: str | None,
     steps: int | None,
     minutes: float | None,
     seed: int | None,
     device: str | None,
+    **data_given: Any,
 ) -> dict[str, Any] | None:
     """Train a network into a run folder.
 
@@ -122,9 +118,10 @@ def train(
 
     if sum(x is not None for x in (experiment, data, resume)) != 1:
         raise UserError("give one of: an EXPERIMENT.toml, --data FOLDER, or --resume RUN.")
+    overrides = data_overrides(**data_given)
     if resume is not None:
         given = (run_path, start_from, fold, root, steps, minutes, seed, device)
-        if partly_annotated or any(x is not None for x in given):
+        if overrides or any(x is not None for x in given):
             raise UserError("--resume continues a run as it was started; it takes no other option.")
         run = Run.open(resume)
         with process_group(run.experiment.device):
@@ -132,14 +129,12 @@ def train(
     if fold is not None and experiment is None:
         raise UserError("--fold goes with an EXPERIMENT.toml that has folds.")
     resolved = (
-        resolve_file(
-            experiment, fold=fold, root=root, start_from=start_from, partly_annotated=partly_annotated
-        )
+        resolve_file(experiment, fold=fold, root=root, start_from=start_from, overrides=overrides)
         if experiment is not None
         else derive_experiment(
             Path(root) if root else data or Path(),
             start_from=start_from or "",
-            partly_annotated=partly_annotated,
+            overrides=overrides,
         )
     )
     settings = resolved.experiment

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from unetseg.errors import UserError, reading
 from unetseg.files import replacing
 from unetseg.images.formats import is_volume_file
+from unetseg.images.lazy import Choice
 from unetseg.images.limits import check_claim, check_memory
 from unetseg.images.marks import Mark
 from unetseg.images.scale import Scale
@@ -28,14 +29,15 @@ NIFTI_UM = {0: 1e3, 1: 1e6, 2: 1e3, 3: 1.0}
 """NIfTI's units of length by their codes, in µm; millimetres if none is given (0)."""
 
 
-def read_volume(path: Path, *, palette: bool = False) -> Stack:
+def read_volume(path: Path, *, palette: bool = False, choice: Choice | None = None) -> Stack:
     """One volume of a TIFF or NIfTI file: pixels (1, c, z, y, x), spacing_um (z, y, x) or None.
 
     Raises UserError for files that are no volume or cannot be read, and without nibabel for NIfTI.
     """
     if is_volume_file(path):
-        return _read_nifti(path)
-    stack = read_stack(path, palette=palette)
+        stack = _read_nifti(path)
+        return stack if choice is None else replace(stack, pixels=_channels(stack, choice))
+    stack = read_stack(path, palette=palette, choice=choice)
     if len(stack.axes) > 1:
         raise UserError(
             f"{path}: {len(stack.pixels)} pages along {len(stack.axes)} axes ({', '.join(stack.axes)}); "
@@ -44,10 +46,10 @@ def read_volume(path: Path, *, palette: bool = False) -> Stack:
     return replace(stack, pixels=np.moveaxis(stack.pixels, 0, 1)[None], axes={})
 
 
-def read_images(path: Path, *, volumes: bool, palette: bool = False) -> Stack:
-    """The pages of a file, or with `volumes` (and of NIfTI always) its one volume."""
+def read_images(path: Path, *, volumes: bool, palette: bool = False, choice: Choice | None = None) -> Stack:
+    """The pages of a file, or those of `choice`; with `volumes` (and of NIfTI always) its one volume."""
     read = read_volume if volumes or is_volume_file(path) else read_stack
-    return read(path, palette=palette)
+    return read(path, palette=palette, choice=choice)
 
 
 def write_volume(path: Path, volume: NDArray[Any], source: Stack, mark: Mark | None = None) -> None:
@@ -83,6 +85,14 @@ def _read_nifti(path: Path) -> Stack:
     check_values(path, pixels)
     channels = pixels[..., None] if pixels.ndim == 3 else pixels
     return Stack(path, np.ascontiguousarray(channels.T)[None], scale)
+
+
+def _channels(stack: Stack, choice: Choice) -> NDArray[np.generic]:
+    """The chosen channels of a volume (1, c, z, y, x)."""
+    wanted, count = choice.channels or (), stack.pixels.shape[1]
+    if not all(channel < count for channel in wanted):
+        raise UserError(f"{stack.path}: has no channels {', '.join(map(str, wanted))}; it has {count}.")
+    return stack.pixels[:, list(wanted)] if wanted else stack.pixels
 
 
 def _check_size(path: Path, image: Any) -> None:

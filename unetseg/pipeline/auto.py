@@ -46,6 +46,8 @@ DERIVED = frozenset(
     }
 )
 """The settings of images that are derived if not given; for volumes also train.batch and net."""
+Overrides = dict[str, Any]
+"""Settings of [data] by their keys, as given on the command line."""
 Found = dict[str, tuple[Any, str]]
 """A value and its reason, by the dotted name of the setting."""
 
@@ -90,13 +92,13 @@ class _Seen:
         return self.listing.kind == "instances" and self.experiment.data.task != "isbi-em"
 
 
-def derive_experiment(root: Path, *, start_from: str = "", partly_annotated: bool = False) -> Resolved:
+def derive_experiment(root: Path, *, start_from: str = "", overrides: Overrides | None = None) -> Resolved:
     """The default experiment for the data in `root`, all its settings derived from them.
 
     start_from: as train.start_from; this model's settings take precedence over the data's.
-    partly_annotated: as data.partly_annotated.
+    overrides: settings of [data] by their keys.
     """
-    data = DataSettings(task=guess_task(root), root=str(root), partly_annotated=partly_annotated)
+    data = DataSettings(task=guess_task(root), root=str(root), **(overrides or {}))
     train = TrainSettings(start_from=start_from)
     return derive_settings(Experiment(name=root.resolve().name, data=data, train=train), {"data.root"})
 
@@ -107,15 +109,15 @@ def resolve_file(
     fold: str | None = None,
     root: str | None = None,
     start_from: str | None = None,
-    partly_annotated: bool = False,
+    overrides: Overrides | None = None,
 ) -> Resolved:
     """The experiment of a TOML file; what it does not set is derived from its data.
 
     fold: one of its named splits; root: the data folder, instead of data.root; start_from: instead of
-    train.start_from; partly_annotated: sets data.partly_annotated, whatever the file says.
+    train.start_from; overrides: settings of [data] by their keys, whatever the file says.
     """
     whole, given = read_with_keys(path)
-    read = with_partly_annotated(choose_fold(whole, fold), partly_annotated)
+    read = with_data(choose_fold(whole, fold), overrides or {})
     data = read.data if root is None else replace(read.data, root=root)
     train = replace(read.train, start_from=start_from or read.train.start_from)
     if train.minutes and "train.steps" not in given:
@@ -124,11 +126,9 @@ def resolve_file(
     return derive_settings(replace(read, data=data, train=train), given)
 
 
-def with_partly_annotated(experiment: Experiment, partly_annotated: bool) -> Experiment:
-    """The experiment with data.partly_annotated = true if asked for, else as it is."""
-    if not partly_annotated:
-        return experiment
-    return replace(experiment, data=replace(experiment.data, partly_annotated=True))
+def with_data(experiment: Experiment, overrides: Overrides) -> Experiment:
+    """The experiment with some settings of [data]."""
+    return replace(experiment, data=replace(experiment.data, **overrides))
 
 
 def derive_settings(experiment: Experiment, given: Collection[str]) -> Resolved:

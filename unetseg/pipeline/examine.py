@@ -12,7 +12,7 @@ from unetseg.images.nifti import read_images
 from unetseg.pipeline.dataset import LOOKED_AT, all_entries, annotation_notes, evenly, split_notes
 from unetseg.settings import DataSettings
 from unetseg.tasks import list_task
-from unetseg.tasks.file_summary import FileSummary, summarise
+from unetseg.tasks.file_summary import FileSummary, Reading, summarise
 from unetseg.tasks.folder_files import image_folder_of, paired_files
 from unetseg.tasks.guess import guess_task
 from unetseg.tasks.listing import Listing, split
@@ -79,10 +79,10 @@ def _files(root: Path) -> Examination:
 
 def _rows(files: Sequence[tuple[Path, Path | None]]) -> tuple[list[list[str]], list[str]]:
     rows, odd = [], []
-    volumes = any(is_volume_file(image) for image, _ in files)
+    reading = Reading.of(DataSettings(), [image for image, _ in files])
     for image, label in files:
         try:
-            rows.append(_pair_row(summarise(image, label, volumes, ())) if label else _image_row(image))
+            rows.append(_pair_row(summarise(image, label, reading)) if label else _image_row(image))
         except UserError as error:
             rows.append([image.name, *["?"] * (len(HEAD) - 1)])
             odd.append(str(error))

@@ -23,11 +23,11 @@ TASKS: dict[str, Callable[[Path, DataSettings], Listing]] = {
 def list_task(root: Path, data: DataSettings) -> Listing:
     """The listing of the settings' task; UserError for a key that this task does not use."""
     default = DataSettings()
-    for key in ("labels", "not_annotated", "classes"):
+    for key in ("labels", "not_annotated", "classes", "channels", "scene"):
         if data.task != "folder" and getattr(data, key) != getattr(default, key):
             raise UserError(
-                f'data.{key} is for task "folder"; in "{data.task}" data the layout says what the '
-                "labels mean. Remove the key."
+                f'data.{key} is for task "folder"; in "{data.task}" data the layout says how '
+                "files are read. Remove the key."
             )
     if data.partly_annotated and data.task not in ("folder", "cell-tracking"):
         raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,8 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from unetseg.errors import UserError
+from unetseg.images.formats import is_volume_file
+from unetseg.images.lazy import Choice
 from unetseg.images.nifti import read_images
 from unetseg.images.whole import Stack
+from unetseg.settings import DataSettings
 from unetseg.tasks.label_formats import Labels, Origin, read_labels
 from unetseg.tasks.label_planes import check_not_negative
 from unetseg.tasks.label_statistics import LabelStatistics, label_statistics
@@ -38,25 +42,39 @@ class FileSummary:
     origin: Origin
 
 
-def summarise(image: Path, label: Path, volumes: bool, not_annotated: tuple[int, ...]) -> FileSummary:
+@dataclass(frozen=True)
+class Reading:
+    """How the files of a data set are read: as pages or volumes, and which scene and channels of images."""
+
+    volumes: bool = False
+    choice: Choice = Choice()  # noqa: RUF009 (it is frozen)
+
+    @classmethod
+    def of(cls, data: DataSettings, images: Sequence[Path]) -> Reading:
+        """As the settings say; NIfTI files are always volumes."""
+        volumes = data.volumes or any(is_volume_file(image) for image in images)
+        return cls(volumes, Choice(series=data.scene, channels=data.channels or None))
+
+
+def summarise(image: Path, label: Path, reading: Reading, not_annotated: tuple[int, ...] = ()) -> FileSummary:
     """The summary of an image file and its labels, read again only if one of them has changed.
 
     Raises UserError for files that cannot be read or do not belong together.
     """
     stamps = tuple((s.st_mtime_ns, s.st_size) for s in (image.stat(), label.stat()))
-    return _summary(image, label, volumes, not_annotated, stamps)
+    return _summary(image, label, reading, not_annotated, stamps)
 
 
 @lru_cache(maxsize=4)
-def read_file(path: Path, volumes: bool) -> Stack:
+def read_file(path: Path, reading: Reading) -> Stack:
     """An image; cached, since the pages of a stack follow each other and its file is read once for all."""
-    return read_images(path, volumes=volumes)
+    return read_images(path, volumes=reading.volumes, choice=reading.choice)
 
 
 @lru_cache(maxsize=4)
-def read_label_file(path: Path, image: Path, volumes: bool) -> Labels:
+def read_label_file(path: Path, image: Path, reading: Reading) -> Labels:
     """The labels of an image, cached as `read_file`."""
-    return read_labels(path, read_file(image, volumes), volumes=volumes)
+    return read_labels(path, read_file(image, reading), volumes=reading.volumes)
 
 
 def forget_files() -> None:
@@ -69,14 +87,14 @@ def forget_files() -> None:
 def _summary(
     image: Path,
     label: Path,
-    volumes: bool,
+    reading: Reading,
     not_annotated: tuple[int, ...],
     stamps: tuple[tuple[int, int], ...],
 ) -> FileSummary:
     """Images are also read whole, so that a bad one is named at once; stamps: the files' times and sizes."""
-    stack, labels = read_file(image, volumes), read_label_file(label, image, volumes)
+    stack, labels = read_file(image, reading), read_label_file(label, image, reading)
     pages, planes = stack.pixels, labels.stack.pixels
-    _check_same(image, label, pages.shape, planes.shape, volumes)
+    _check_same(image, label, pages.shape, planes.shape, reading.volumes)
     names = [f"{label}[{i}]" if len(planes) > 1 else str(label) for i in range(len(planes))]
     statistics = [label_statistics(p, not_annotated, n) for p, n in zip(planes, names, strict=True)]
     for found in statistics:
@@ -86,7 +104,7 @@ def _summary(
         image=image,
         label=label,
         statistics=tuple(statistics),
-        slices=planes.shape[2] if volumes else 1,
+        slices=planes.shape[2] if reading.volumes else 1,
         size=sizes[0] if sizes[0] == sizes[1] else None,
         channels=pages.shape[1],
         colours=pages.shape[1] == 3 and any(not np.array_equal(pages[:, 0], pages[:, c]) for c in (1, 2)),

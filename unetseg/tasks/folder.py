@@ -23,7 +23,14 @@ from unetseg.sample import Entry, Sample
 from unetseg.settings import DataSettings
 from unetseg.tasks.channels import common_channels, to_channels
 from unetseg.tasks.differences import difference_notes
-from unetseg.tasks.file_summary import FileSummary, forget_files, read_file, read_label_file, summarise
+from unetseg.tasks.file_summary import (
+    FileSummary,
+    Reading,
+    forget_files,
+    read_file,
+    read_label_file,
+    summarise,
+)
 from unetseg.tasks.folder_files import paired_files
 from unetseg.tasks.label_origins import known_format, origin_notes
 from unetseg.tasks.labels import LabelRule
@@ -35,8 +42,8 @@ def listing(root: Path, data: DataSettings) -> Listing:
     """Every labelled image, page or slice: group = file name without ending, index = page or slice."""
     forget_files()
     pairs = paired_files(root)
-    volumes = data.volumes or any(is_volume_file(image) for image, _ in pairs)
-    files = [summarise(image, label, volumes, tuple(data.not_annotated)) for image, label in pairs]
+    reading = Reading.of(data, [image for image, _ in pairs])
+    files = [summarise(image, label, reading, tuple(data.not_annotated)) for image, label in pairs]
     statistics = [s for f in files for s in f.statistics]
     if not any(s.values for s in statistics):
         raise UserError(f"{root}: every label image is empty (0 everywhere), so nothing can be learnt.")
@@ -47,9 +54,9 @@ def listing(root: Path, data: DataSettings) -> Listing:
     channels, mixed = common_channels(files)
     notes = [describe(rule, found, statistics, override), *origin_notes(files)]
     notes += [mixed, *difference_notes(files, data)]
-    reader = _Reader(rule, channels, volumes)
+    reader = _Reader(rule, channels, reading)
     entries = [e for f in files for e in reader.entries(f)]
-    block = partial(reader.block, {plain_stem(f.image): f for f in files}) if volumes else None
+    block = partial(reader.block, {plain_stem(f.image): f for f in files}) if reading.volumes else None
     values = () if any(s.colours for s in statistics) else rule.values
     notes = [n for n in notes if n]
     grey_repeated = bool(mixed) and channels == 3
@@ -64,12 +71,12 @@ class _Reader:
 
     rule: LabelRule
     channels: int
-    volumes: bool
+    reading: Reading
 
     def entries(self, file: FileSummary) -> list[Entry]:
         """An entry for every page, or for every slice of a volume."""
         stem = plain_stem(file.image)
-        if self.volumes:
+        if self.reading.volumes:
             block = partial(self.block, {stem: file})
             return volume_entries(stem, file.statistics[0].labelled, block)
         names = [f"{stem}[{i}]" if len(file.statistics) > 1 else stem for i in range(len(file.statistics))]
@@ -80,15 +87,15 @@ class _Reader:
 
     def page(self, name: str, file: FileSummary, page: int) -> Sample:
         """One page of a file."""
-        stack = read_file(file.image, False)
-        labels = read_label_file(file.label, file.image, False).stack.pixels[page]
+        stack = read_file(file.image, self.reading)
+        labels = read_label_file(file.label, file.image, self.reading).stack.pixels[page]
         return self._sample(name, stack.pixels[page], labels, file, f"{file.label}[{page}]")
 
     def block(self, files: dict[str, FileSummary], group: str, start: int, stop: int) -> Sample:
         """The slices start…stop − 1 of a volume; a whole volume has just the name of its group."""
         file = files[group]
-        stack = read_file(file.image, True)
-        truth = read_label_file(file.label, file.image, True).stack
+        stack = read_file(file.image, self.reading)
+        truth = read_label_file(file.label, file.image, self.reading).stack
         name = group if (start, stop) == (0, file.slices) else f"{group}[{start}-{stop - 1}]"
         image, labels = stack.pixels[0][:, start:stop], truth.pixels[0][:, start:stop]
         return self._sample(name, image, labels, file, f"{file.label}[{start}:{stop}]")
