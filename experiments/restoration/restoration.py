@@ -202,11 +202,18 @@ def draw(out: Path) -> None:
             shown[title] = tifffile.imread(Run.open(out / f"{name}-{noise}-{loss}").tested(stem))
         shown["clean"] = tifffile.imread(root / "clean" / f"{stem}.tif")
         low, high = np.percentile(shown["clean"], [0.5, 99.5])
+        part = busiest(shown["clean"])
         for axes, (title, pixels) in zip(line, shown.items(), strict=True):
-            axes.imshow(pixels[160:352, 200:392], cmap="gray", vmin=low, vmax=high)
+            axes.imshow(pixels[part], cmap="gray", vmin=low, vmax=high)
             axes.set_title(f"{name}, {noise} noise: {title}", fontsize=9)
             axes.set_axis_off()
     figure.savefig(out / "results.png")
+
+
+def busiest(image: NDArray[np.generic], side: int = 192) -> tuple[slice, slice]:
+    """The part of an image (y, x) with the largest standard deviation; parts start at every 64th pixel."""
+    y, x = ([slice(a, a + side) for a in range(0, n - side, 64)] for n in image.shape)
+    return max(((rows, columns) for rows in y for columns in x), key=lambda part: float(image[part].std()))
 
 
 def main(out: Path) -> None:

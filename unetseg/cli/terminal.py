@@ -173,12 +173,16 @@ def table_text(table: FrameTable, most: int = 12) -> str:
 
 
 def methods_text(methods: Mapping[str, Mapping[str, float]]) -> str:
-    """The scores of restored images as aligned columns, a row per method."""
+    """The scores of restored images as aligned columns, a row per method; how to get wavelets."""
     from unetseg.evaluation.by_kind import number
+    from unetseg.evaluation.classical_filters import INSTALL, has_wavelets
+    from unetseg.evaluation.restoration_methods import NOISY
 
     names = list(next(iter(methods.values())))
     rows = [[method, *(number(scores[name]) for name in names)] for method, scores in methods.items()]
-    return columns([["method", *names], *rows])
+    table = columns([["method", *names], *rows])
+    missing = NOISY in methods and not has_wavelets()
+    return f"{table}\nnot compared with wavelets: {INSTALL}" if missing else table
 
 
 def interval_text(interval: tuple[float, float] | None) -> str:

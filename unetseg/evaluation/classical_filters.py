@@ -15,6 +15,8 @@ Filter = Callable[[NDArray[Any]], NDArray[np.float32]]
 STRENGTH = 0.8
 """Non-local means: cut-off distance in standard deviations of the noise, as in skimage's example."""
 PATCH, REACH, WAVELET = 5, 6, "sym4"
+WAVELETS = "wavelet"
+INSTALL = 'pip install "unetseg-microscopy[restoration]"'
 
 
 def non_local_means(image: NDArray[Any]) -> NDArray[np.float32]:
@@ -49,7 +51,7 @@ def _wavelet(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def classical_filters() -> dict[str, Filter]:
     """The filters by name; those of wavelets only if PyWavelets is installed."""
-    return {"non-local means": non_local_means} | ({"wavelet": wavelet} if has_wavelets() else {})
+    return {"non-local means": non_local_means} | ({WAVELETS: wavelet} if has_wavelets() else {})
 
 
 def has_wavelets() -> bool:

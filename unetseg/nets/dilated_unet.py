@@ -1,4 +1,4 @@
-"""The dilated-residual U-Net for tomograms (DRUNET; Devalla et al., Biomed. Opt. Express 2018), 2-D.
+"""A U-Net of dilated residual blocks, after DRUNET (Devalla et al., Biomed. Opt. Express 2018), 2-D.
 
 Residual blocks of dilated convolutions see far at few pooling steps and with few weights.
 """

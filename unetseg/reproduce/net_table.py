@@ -46,8 +46,10 @@ floating point operations (a multiplication and an addition are two) per output 
 of tiles. `GiB per tile`, estimated, and `s per megapixel`, measured once (on a CPU processor time, all
 cores together): predicting an image of 512×512 pixels (a volume of 64×64×64 voxels) as one tile with its
 margins. One channel, two classes; for networks of volumes pixels are voxels. `as published`: the paper's
-network; other rows have the options of `unetseg reproduce TASK --budget short`. –: more than a small machine
-can measure."""
+network (`defaults`: one after a paper); other rows have the options of `unetseg reproduce TASK --budget
+short`. –: more than a small machine can measure."""
+AFTER_A_PAPER = ("dilated-unet",)
+"""Networks whose defaults are not those of the paper they follow."""
 MOST_BYTES, MOST_FLOPS = 8 * 2**30, 2e13
 """Of a prediction that is still measured."""
 
@@ -75,7 +77,7 @@ class NetRow:
         return (
             self.name,
             self.year,
-            options or "as published",
+            options or ("defaults" if self.name in AFTER_A_PAPER else "as published"),
             f"{self.parameters:,}",
             _sizes(self.context),
             _sizes(self.stride),
