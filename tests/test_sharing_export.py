@@ -172,11 +172,11 @@ def test_torchscript_gives_the_networks_output_where_unetseg_is_not_loaded(tmp_p
 def test_what_is_left_out_is_named() -> None:
     labels = LabelSettings(seed_threshold=0.7, test_time_augmentation=8, median_radius=2)
     recipe = Recipe(SMALL, 2, "instances", RULES["percentile"], 2, labels, None, object_diameter=24)
-    text = " ".join(not_carried(recipe))
+    text = " ".join(not_carried(recipe, new_net(recipe, 0)))
     for words in ("Resizing", "Downsampling", "Test-time", "median", "watershed", "whole image"):
         assert words in text
     bare = Recipe(SMALL, 2, "classes", RULES["none"], 1, LabelSettings(test_time_augmentation=1), None)
-    assert not_carried(bare) == []
+    assert not_carried(bare, new_net(bare, 0)) == []
 
 
 def test_onnx_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from unetseg.device import one_thread
 from unetseg.errors import UserError, did_you_mean, first_line, ran_out_of_memory
+from unetseg.inference.blending import blended, tiling_footprint
 from unetseg.inference.onnxruntime_engine import GPU_PROVIDERS, compile_onnxruntime, gpu_provider
 from unetseg.inference.openvino_engine import compile_openvino
 from unetseg.inference.torch_engine import compile_torch
@@ -86,8 +87,9 @@ def prepare(
     """
     name = choose_engine(engine, net, device, precision)
     held = device if name == "torch" else torch.device("cpu")
-    forward = _compiled(name, net, device, precision)
-    return InferenceNet(forward, describe_engine(name, device), held, net.footprint, net.classes, net.dims)
+    forward = blended(_compiled(name, net, device, precision), net)
+    footprint = tiling_footprint(net)
+    return InferenceNet(forward, describe_engine(name, device), held, footprint, net.classes, net.dims)
 
 
 def choose_engine(wanted: str, net: Net, device: torch.device, precision: str = "float32") -> str:

@@ -13,9 +13,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from unetseg.device import one_thread
 from unetseg.errors import UserError
+from unetseg.inference.blending import blending_bytes, tiling_footprint
 from unetseg.inference.engines import ENGINES
 from unetseg.inference.folding import folded
-from unetseg.nets.contract import Net
+from unetseg.nets.contract import BlendedTiles, Net
 from unetseg.tiles import TileGrid, even_grid
 
 
@@ -27,7 +28,7 @@ def choose_grid(
     A given side is rounded up to the net's stride. engine: a name in ENGINES, whose memory counts.
     Raises UserError where even the smallest tile does not fit.
     """
-    foot = net.footprint
+    foot = tiling_footprint(net)
     if side > 0:
         return even_grid(shape, [-(-side // s) * s for s in foot.stride], foot)
     whole = max(-(-n // s) * s for n, s in zip(shape, foot.stride, strict=True))
@@ -80,12 +81,14 @@ def bytes_per_pixel(net: Net, size: Sequence[int] | None = None, *, engine: str 
     """
     probe = on_meta(net)
     if size is None:
-        pairs = zip(net.footprint.smallest, net.footprint.stride, strict=True)
-        size = [n + 16 * s for n, s in pairs]
+        foot = tiling_footprint(net)
+        size = [n + 16 * s for n, s in zip(foot.smallest, foot.stride, strict=True)]
+    computed = (net.window,) * net.dims if isinstance(net, BlendedTiles) else size
     with torch.no_grad(), _AliveBytes() as alive:
-        probe(torch.empty(1, net.channels, *size, device="meta"))
+        probe(torch.empty(1, net.channels, *computed, device="meta"))
     used = ENGINES[engine]
-    return math.ceil(used.workspace * alive.most / math.prod(size)) + used.per_pixel
+    beside = used.per_pixel + blending_bytes(net)
+    return math.ceil(used.workspace * alive.most / math.prod(size)) + beside
 
 
 def on_meta(net: Net) -> Net:

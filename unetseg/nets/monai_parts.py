@@ -23,6 +23,15 @@ def monai_nets() -> Any:
     return nets
 
 
+def monai_inferers() -> Any:
+    """`monai.inferers`; UserError where MONAI is not installed."""
+    try:
+        from monai import inferers
+    except ImportError:
+        raise UserError(MISSING) from None
+    return inferers
+
+
 def up_and_merge(i: int, skip: int, o: int, *, halves: bool) -> nn.Module:
     """A step of FlexibleUNet's expanding path: up by 2, the skip connection, two 3×3 convolutions.
 

@@ -20,6 +20,7 @@ from unetseg.calibration import calibrated
 from unetseg.device import one_thread
 from unetseg.errors import UserError
 from unetseg.inference.batch_size import fitting_batch
+from unetseg.inference.blending import tile_note
 from unetseg.inference.engines import InferenceNet, choose_engine, describe_engine, prepare
 from unetseg.inference.memory import choose_grid
 from unetseg.inference.predict import predict
@@ -243,7 +244,7 @@ def load_model(path: Path, device: torch.device) -> Model:
         net.load_state_dict(weights)
         net.to(device, memory_format=torch.channels_last if net.dims == 2 else torch.channels_last_3d)
     net.eval()
-    notes = (saved.note,) if saved.note else ()
+    notes = tuple(filter(None, (saved.note, tile_note(net))))
     return Model(recipe, net, device, notes=notes, lineage=_lineage(saved.values.get("lineage"), path))
 
 

@@ -57,7 +57,7 @@ def export_model(
         raise UserError(f"{out}: a file for {to} ends with {' or '.join(ENDINGS[to])}.")
     if out.exists() and not overwrite:
         raise UserError(f"{out}: exists. Choose another name, or give --overwrite.")
-    left_out = not_carried(model.recipe)
+    left_out = not_carried(model.recipe, model.net)
     if to == "bioimageio":
         return Export(out, _package(model, out, about, image), tuple(left_out))
     content = WRITERS[to](model.net, model.recipe.calibration)

@@ -48,7 +48,7 @@ def write_package(model: Model, out: Path, about: About, image: Path) -> str:
     without bioimageio.core, for what the specification refuses, and if the test fails.
     """
     spec = load_libraries()
-    example, limits = make_example(model, image, least_size(model)), not_carried(model.recipe)
+    example, limits = make_example(model, image, least_size(model)), not_carried(model.recipe, model.net)
     with TemporaryDirectory() as folder, replacing(out) as temporary:
         _write_files(Path(folder), model, example, about, limits)
         described = _checked(spec, describe(model, about, limits), Path(folder))

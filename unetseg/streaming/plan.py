@@ -8,6 +8,7 @@ from functools import partial
 from math import lcm, prod
 
 from unetseg.errors import UserError
+from unetseg.inference.blending import tiling_footprint
 from unetseg.inference.memory import bytes_per_pixel, fitting_grid, held_bytes, on_meta
 from unetseg.inference.predict import IN_FLIGHT
 from unetseg.nets import Net
@@ -124,11 +125,11 @@ class _Cutter:
     @property
     def base(self) -> int:
         """The steps of tiles are multiples of so many pixels of the image."""
-        return self.model.recipe.downsample * self.model.net.footprint.stride[0]
+        return self.model.recipe.downsample * tiling_footprint(self.model.net).stride[0]
 
     def step(self, units: tuple[int, int], allowed: int) -> tuple[int, int] | None:
         """The tiles' step in pixels of the image, multiples of `units`; None if no tile fits."""
-        factor, foot = self.model.recipe.downsample, self.model.net.footprint
+        factor, foot = self.model.recipe.downsample, tiling_footprint(self.model.net)
         side, small = -(-self.settings.side // factor), (units[0] // factor, units[1] // factor)
         if side:
             y, x = (factor * -(-side // s) * s for s in small)
@@ -144,7 +145,7 @@ class _Cutter:
         """The tiles of `step` pixels of the image, in pixels of the network's input."""
         factor = self.model.recipe.downsample
         return TileGrid(
-            self.shape, (step[0] // factor, step[1] // factor), self.model.net.footprint, self.halo
+            self.shape, (step[0] // factor, step[1] // factor), tiling_footprint(self.model.net), self.halo
         )
 
     def tile_bytes(self, step: tuple[int, int], *, with_maps: bool = True) -> int:
