@@ -13,6 +13,7 @@ from conftest import Unetseg, write
 from unetseg import api
 from unetseg.errors import UserError
 from unetseg.images.whole import read_stack, write_stack
+from unetseg.napari.reader import get_reader
 from unetseg.pipeline.label_film import open_image_film, open_label_film, scaled_like
 from unetseg.scores.tracks import Track
 from unetseg.tasks.track_files import read_tracks
@@ -70,6 +71,22 @@ def test_a_stack_becomes_a_challenge_result_and_tables(unetseg: Unetseg, film: P
     ]
     assert len(points) == 7
     assert sorted(p.name for p in tmp_path.iterdir()) == ["film.tif", "film_labels.tif", "tracks"]
+
+
+def test_the_tracks_open_in_napari(unetseg: Unetseg, film: Path, tmp_path: Path) -> None:
+    unetseg("track", film, "--out", tmp_path / "out")
+    path = tmp_path / "out" / "napari_tracks.csv"
+    reader = get_reader(str(path))
+    assert reader is not None
+    ((data, arguments, kind),) = reader(str(path))
+    assert kind == "tracks"
+    assert data.tolist()[:3] == [[1, 0, 24.5, 44.5], [1, 1, 24.5, 42.5], [2, 0, 9.5, 9.5]]
+    assert arguments["graph"] == {3: [1]}
+    assert arguments["scale"] == pytest.approx([1, 0.5, 0.5])
+    assert arguments["properties"]["area_px"].tolist() == [100] * 7
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match="not a table of tracks"):
+        reader(str(path))
 
 
 def test_tracks_of_tracks_are_the_same(unetseg: Unetseg, film: Path, tmp_path: Path) -> None:

@@ -10,22 +10,27 @@ from unetseg.images import LazyImage, open_image
 from unetseg.images.formats import image_files
 from unetseg.images.zarrs import is_zarr
 from unetseg.napari.layers import LayerData, image_layer
+from unetseg.napari.tracks import NAME as TRACKS
+from unetseg.napari.tracks import tracks_layer
 
 Reader = Callable[[str | list[str]], list[LayerData]]
 ENDINGS = ("_labels.tif", "_labels.tiff", "_classes.tif", "_classes.tiff")
 
 
 def get_reader(path: str | list[str]) -> Reader | None:
-    """The reader of label TIFFs and of results in OME-Zarr; None for anything else, which others read."""
+    """The reader of label TIFFs, results in OME-Zarr and tracks; None for anything else."""
     paths = [Path(p) for p in ([path] if isinstance(path, str) else path)]
-    return read_labels if paths and all(_ending(p) or _kinds(p) for p in paths) else None
+    return read_labels if paths and all(_ending(p) or _kinds(p) or p.name == TRACKS for p in paths) else None
 
 
 def read_labels(path: str | list[str]) -> list[LayerData]:
-    """A labels layer of each path, on top of its image where that is found beside it or inside."""
+    """A labels layer of each path, on top of its image where that is found beside it or inside; or tracks."""
     found: list[LayerData] = []
     for one in [path] if isinstance(path, str) else path:
-        found += _result(Path(one)) if is_zarr(Path(one)) else _label_file(Path(one))
+        if Path(one).name == TRACKS:
+            found.append(tracks_layer(Path(one)))
+        else:
+            found += _result(Path(one)) if is_zarr(Path(one)) else _label_file(Path(one))
     return found
 
 
