@@ -18,6 +18,7 @@ from unetseg.augment.engines import (
     load_albumentations,
     transform_example,
 )
+from unetseg.augment.histogram import matched_example
 from unetseg.augment.pack import HostDraws, PackedDraws, pack, upload
 from unetseg.device import memory_errors
 from unetseg.distributed import own_part
@@ -172,9 +173,12 @@ def batches(
         for n in count(start + 1):
             sources, host = following.result()
             following = ahead.submit(drawn, n)
-            if pipeline is not None:
-                pairs = zip(sources, host.draws, strict=True)
-                changed = [transform_example(pipeline, examples[i], d.noise_seed) for i, d in pairs]
+            if pipeline is not None or augment.match_histogram:
+                pairs = [(i, draw.noise_seed) for i, draw in zip(sources, host.draws, strict=True)]
+                changed = [matched_example(examples, i, augment.match_histogram, key) for i, key in pairs]
+                if pipeline is not None:
+                    keys = (key for _, key in pairs)
+                    changed = [transform_example(pipeline, e, k) for e, k in zip(changed, keys, strict=True)]
                 resident, sources = Residents([load_example(e, device) for e in changed]), range(len(changed))
             images, targets = _crops(engine, upload(host, device), resident, sources, crop)
             yield _batch(images, targets, footprint, of_classes=not examples[0].restores)

@@ -97,7 +97,9 @@ class AugmentSettings:
     bright are both learnt (for data.normalise = "percentile", where most grey values lie in 0…1);
     occlusion: probability that a crop is given a shadow, a rectangle of up to half its sides in which grey
     values are drawn towards the crop's darkest by a random factor (occluding patches, Devalla 2018); in
-    restoration only the noisy image has it.
+    restoration only the noisy image has it. match_histogram:
+    probability that the grey values of a crop's image are first matched to another training image, channel by
+    channel (V-Net, 2016).
     """
 
     elastic: Annotated[float, Interval(ge=0, le=10_000)] = 10.0
@@ -114,6 +116,7 @@ class AugmentSettings:
     blur: Annotated[float, Interval(ge=0, le=1_000)] = 0.0
     invert: Probability = 0.0
     occlusion: Probability = 0.0
+    match_histogram: Probability = 0.0
     albumentations: str = ""
 
 

@@ -18,6 +18,7 @@ RESTORATION_AUGMENT = {
     "contrast": 0,
     "gamma": 0,
     "invert": 0,
+    "match_histogram": 0,
     "albumentations": "",
 }
 """Augmentations that restoration does not take, and their value without effect."""
