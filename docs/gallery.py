@@ -20,6 +20,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from unetseg.augment import apply, draw, pack, upload
+from unetseg.augment.histogram import matched_example
 from unetseg.batches import load_example
 from unetseg.figures import colours, save
 from unetseg.nets import NETS, build_net
@@ -45,6 +46,7 @@ AUGMENTATIONS: dict[str, AugmentSettings] = {
     "blur = 3": dataclasses.replace(NO_AUGMENT, blur=3),
     "occlusion = 1": dataclasses.replace(NO_AUGMENT, occlusion=1),
     "invert = 1": dataclasses.replace(NO_AUGMENT, invert=1),
+    "match_histogram = 1": dataclasses.replace(NO_AUGMENT, match_histogram=1),
 }
 TARGETS: dict[str, TargetSettings] = {
     'kind = "ridge"': TargetSettings(),
@@ -78,11 +80,13 @@ def main() -> None:
 
 
 def augmentations(sample: Sample) -> Figure:
-    """One draw of every augmentation by itself, of the same crop."""
+    """One draw of every augmentation by itself, of the same crop; a brighter image is matched."""
     (example,) = examples(sample, TargetSettings())
+    other = dataclasses.replace(example, image=np.sqrt(example.image - example.image.min()))
     figure = Figure((15, 8.6), layout="compressed")
     for axes, (name, settings) in zip(figure.subplots(3, 5).flat, AUGMENTATIONS.items(), strict=False):
-        _show(axes, grey_as(drawn(example, settings), example.image), name)
+        matched = matched_example([example, other], 0, settings.match_histogram, seed=0)
+        _show(axes, grey_as(drawn(matched, settings), example.image), name)
     for axes in figure.axes[len(AUGMENTATIONS) :]:
         axes.set_axis_off()
     return figure

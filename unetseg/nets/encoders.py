@@ -98,6 +98,10 @@ class EfficientNet(nn.Module):
             blocks_args_str=[_mobile_block(*block, lite) for block in MOBILE_BLOCKS],
             in_channels=channels,
             width_coefficient=width,
+            norm=(
+                "batch",
+                {"eps": 1e-3, "momentum": 0.1},
+            ),  # of 0.01, short trainings leave statistics behind
         )
         del net._conv_head, net._conv_head_padding, net._bn1, net._avg_pooling, net._dropout, net._fc
         net.set_swish(memory_efficient=False)  # which cannot be exported
