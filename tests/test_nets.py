@@ -13,7 +13,8 @@ from torch import nn
 from unetseg.errors import UserError
 from unetseg.inference.engines import prepare
 from unetseg.inference.predict import predict
-from unetseg.nets import NETS, build_net, parameter_count
+from unetseg.losses import weighted_cross_entropy
+from unetseg.nets import NETS, Hypotheses, build_net, parameter_count
 from unetseg.nets.encoder_unet import UNET_ON
 from unetseg.nets.unet import unet_footprint
 from unetseg.tiles import TileGrid, read_mirrored
@@ -50,6 +51,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         BLENDED := [
             ("attention-unet", {"width": 4, "depth": 2, "norm": "instance"}),
             ("seg-res-net", {"width": 8}),
+            ("probabilistic-unet", {"width": 4, "depth": 2}),
         ]
     ),
 ]
@@ -103,11 +105,16 @@ def test_the_papers_unet() -> None:
 def test_output_size_is_as_declared_and_gradients_reach_every_parameter(case: Any) -> None:
     net = make(case).train()
     size = tuple(n + 2 * s for n, s in zip(net.footprint.smallest, net.footprint.stride, strict=True))
-    heads = net(torch.randn(2, 2, *size))
+    images = torch.randn(2, 2, *size)
+    heads = net(images)
     heads = heads if isinstance(heads, tuple) else (heads,)
     for logits in heads:
         assert logits.shape == (2, 3, *net.footprint.output(size))
-    sum(logits.square().mean() for logits in heads).backward()
+    if isinstance(net, Hypotheses):
+        truth = torch.zeros(2, *net.footprint.output(size))
+        net.training_loss(images, truth, truth + 1, weighted_cross_entropy).backward()
+    else:
+        sum(logits.square().mean() for logits in heads).backward()
     for name, parameter in net.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad is not None, name

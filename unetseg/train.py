@@ -18,7 +18,7 @@ from unetseg.device import Mark, mark, memory_errors, precision_context, seconds
 from unetseg.distributed import averaging, mean_of_all, processes, rank
 from unetseg.errors import UserError
 from unetseg.losses import Loss
-from unetseg.nets.contract import Contracting, Net
+from unetseg.nets.contract import Contracting, Hypotheses, Net
 from unetseg.settings import TrainSettings
 
 Logits = Tensor | tuple[Tensor, ...]
@@ -170,9 +170,7 @@ def _one_step(
     if train.channels_last:
         images = images.contiguous(memory_format=_layout(images))
     with precision_context(train.precision, images.device, fast=not train.deterministic):
-        logits = forward(images)
-    heads = logits if isinstance(logits, tuple) else (logits,)
-    value = torch.stack([loss(head, batch.target, batch.weight) for head in heads]).mean()
+        value = _loss_of(state.net, forward, images, batch, loss)
     state.scaler.scale(value).backward()
     if train.clip > 0:
         state.scaler.unscale_(state.optimizer)
@@ -180,6 +178,17 @@ def _one_step(
     state.scaler.step(state.optimizer)
     state.scaler.update()
     return mean_of_all(value.detach())
+
+
+def _loss_of(
+    net: Net, forward: Callable[[Tensor], Logits], images: Tensor, batch: Batch, loss: Loss
+) -> Tensor:
+    """The mean of the heads' losses, or what a net of several hypotheses minimises."""
+    if isinstance(net, Hypotheses):
+        return net.training_loss(images, batch.target, batch.weight, loss)
+    logits = forward(images)
+    heads = logits if isinstance(logits, tuple) else (logits,)
+    return torch.stack([loss(head, batch.target, batch.weight) for head in heads]).mean()
 
 
 def _forward(net: Net, train: TrainSettings, device: torch.device) -> Callable[[Tensor], Logits]:

@@ -98,6 +98,12 @@ COMMON = (
     metavar="N",
     help="Average over N draws of the network's dropout (Monte Carlo dropout).",
 )
+@_labels(
+    "--samples",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Write N hypotheses of a probabilistic network, NAME_sample1 and so on.",
+)
 @_size(
     "--rescale",
     is_flag=True,
@@ -170,7 +176,7 @@ def predict(run: Path, images: tuple[Path, ...], out: Path | None, **given: Any)
     """  # noqa: D301
     from unetseg.device import describe_device
     from unetseg.models import find_model
-    from unetseg.pipeline.prediction import choose_targets, open_model
+    from unetseg.pipeline.prediction import choose_targets, hypotheses, open_model
 
     options = _options(given)
     found = [find_model(path, fetch_model) for path in (run, *options.others)]
@@ -184,7 +190,11 @@ def predict(run: Path, images: tuple[Path, ...], out: Path | None, **given: Any)
         return _describe(model, targets, options)
     from unetseg.cli.predict_progress import predict_all
 
-    return predict_all(model, targets, options, out)
+    if options.samples is None:
+        return predict_all(model, targets, options, out)
+    several = hypotheses(model, targets, options.samples)
+    done = [predict_all(one, results, options, out) for one, results in several]
+    return {**done[0], "results": [result for summary in done for result in summary["results"]]}
 
 
 def _options(given: dict[str, Any]) -> PredictOptions:

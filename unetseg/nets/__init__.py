@@ -20,6 +20,7 @@ from unetseg.nets.contract import (
     BlendedTiles,
     Contracting,
     Fitted,
+    Hypotheses,
     InexactTiles,
     Net,
     Pretrained,
@@ -33,6 +34,7 @@ from unetseg.nets.dilated_unet import DilatedUNet
 from unetseg.nets.encoder_unet import UNET_ON
 from unetseg.nets.encoders import ENCODERS
 from unetseg.nets.fcn import FCN8s, FCN16s, FCN32s
+from unetseg.nets.probabilistic_unet import ProbabilisticUNet
 from unetseg.nets.seg_res_net import SegResNet
 from unetseg.nets.unet import UNet
 from unetseg.nets.unet3d import UNet3d
@@ -46,6 +48,7 @@ __all__ = [
     "BlendedTiles",
     "Contracting",
     "Fitted",
+    "Hypotheses",
     "InexactTiles",
     "Net",
     "Pretrained",
@@ -69,6 +72,7 @@ NETS: dict[str, Callable[..., Net]] = {
     "fcn-32s": FCN32s,
     "fcn-16s": FCN16s,
     "fcn-8s": FCN8s,
+    "probabilistic-unet": ProbabilisticUNet,
     "window": Window,
     "window-sp": WindowSP,
     "attention-unet": AttentionUNet,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unetseg.errors import UserError
+from unetseg.losses import Loss
 from unetseg.tiles import Footprint
 
 
@@ -83,6 +84,17 @@ class TorchOnly(Protocol):
     """
 
     torch_only: str
+
+
+@runtime_checkable
+class Hypotheses(Protocol):
+    """A network with several outputs for an image, of which training sees the one that fits the truth."""
+
+    def training_loss(self, images: Tensor, classes: Tensor, weight: Tensor, loss: Loss) -> Tensor:
+        """What a step of training minimises; shapes as in `losses`."""
+
+    def drawn(self, number: int) -> Net:
+        """The network of the hypothesis `number`, with the same weights."""
 
 
 @runtime_checkable

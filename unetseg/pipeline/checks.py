@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from unetseg.distributed import processes
 from unetseg.errors import UserError, did_you_mean
 from unetseg.losses import IMAGE_LOSSES, LOSSES
-from unetseg.nets import Net, nearest_sizes
+from unetseg.nets import Hypotheses, Net, nearest_sizes
 from unetseg.pipeline.dataset import Dataset, crop_of
 from unetseg.scores import scores_of
 from unetseg.settings import Experiment
@@ -44,6 +45,8 @@ def check_trainable(experiment: Experiment, data: Dataset, net: Net) -> None:
     axes = data.examples[0].weight.ndim
     if net.dims != axes:
         raise UserError(f"net.dims = {net.dims}: the images have {axes} axes. Set net.dims = {axes}.")
+    if isinstance(net, Hypotheses) and processes() > 1:
+        raise UserError("net.name: a network of several hypotheses is trained by one process alone.")
     _check_crop(experiment, data, net)
 
 

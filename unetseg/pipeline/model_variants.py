@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from unetseg.errors import UserError
 from unetseg.inference.dropout_draws import DropoutDraws
-from unetseg.nets import Prunable
+from unetseg.nets import Hypotheses, Prunable
 from unetseg.pipeline.model import Model
 
 LABEL_TYPES = ("as-trained", "instances", "mask", "classes")
@@ -78,3 +78,13 @@ def with_dropout_draws(model: Model, draws: int) -> Model:
     Raises UserError for a network without dropout.
     """
     return replace(model, net=DropoutDraws(model.net, draws))
+
+
+def hypothesis(model: Model, number: int) -> Model:
+    """The model of one hypothesis; UserError for a network that has only one output for an image."""
+    if not isinstance(model.net, Hypotheses):
+        raise UserError(
+            f"--samples: a network {model.recipe.net['name']!r} gives one result for an image. Train a "
+            "'probabilistic-unet'."
+        )
+    return replace(model, net=model.net.drawn(number))

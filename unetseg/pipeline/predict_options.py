@@ -32,7 +32,16 @@ OF_IMAGES = (
 """A network of volumes predicts each file whole, as one volume; it does not take these options."""
 
 OF_LABELS = (
-    *("challenge", "probabilities", "probability_type", "uncertainty", "dropout_draws", "measure", "roi"),
+    *(
+        "challenge",
+        "probabilities",
+        "probability_type",
+        "uncertainty",
+        "dropout_draws",
+        "samples",
+        "measure",
+        "roi",
+    ),
     *("track", "copy_image", "label_type"),
     *("rescale", "scale", "diameter", "mask", "skip_below", "skip_damaged", "level"),
     *(name for name in LABELS if name != "test_time_augmentation"),
@@ -52,7 +61,8 @@ class PredictOptions:
     in pixels, for models that were trained at one object size. threshold … test_time_augmentation, if
     given, replace the model's label settings; label_type is one of `model.LABEL_TYPES`. memory in bytes,
     tile in pixels (0 = from memory), batch in tiles (0 = from a GPU's free memory). trust_code: run a
-    package's TorchScript. dropout_draws: average over so many draws of the network's dropout (None: none).
+    package's TorchScript. dropout_draws: average over so many draws of the network's dropout (None: none);
+    samples: so many hypotheses of a probabilistic network, each a result (None: one result).
     """
 
     challenge: bool = False
@@ -92,6 +102,7 @@ class PredictOptions:
     test_time_augmentation: int | None = None
     others: tuple[Path, ...] = ()
     dropout_draws: int | None = None
+    samples: int | None = None
     level: int | None = None
     trust_code: bool = False
 
@@ -160,6 +171,9 @@ class PredictOptions:
         if self.challenge:
             reason = "a challenge's result only holds label images"
             yield ["probabilities", "uncertainty", "pictures", "measure", "roi"], reason
+        if self.samples is not None:
+            reason = "goes with one result for an image, --samples gives several. Leave one of them out"
+            yield ["challenge", "uncertainty", "measure", "roi", "dropout_draws"], reason
         if self.label_type == "mask":
             yield ["measure", "roi", "track"], "a mask has no object ids; leave out --as mask"
         if self.skip_damaged:

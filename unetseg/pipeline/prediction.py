@@ -18,12 +18,18 @@ from unetseg.pipeline.exporting import outlines_path
 from unetseg.pipeline.image_notes import image_notes
 from unetseg.pipeline.measuring import check_table_name
 from unetseg.pipeline.model import Model
-from unetseg.pipeline.model_variants import average_models, labelled_as, pruned, with_dropout_draws
+from unetseg.pipeline.model_variants import (
+    average_models,
+    hypothesis,
+    labelled_as,
+    pruned,
+    with_dropout_draws,
+)
 from unetseg.pipeline.object_size import ALLOWED_SCALES, as_factors, scale_of_image
 from unetseg.pipeline.predict_options import PredictOptions
 from unetseg.pipeline.predicted_tracks import track_targets
 from unetseg.pipeline.result_exports import table_paths, write_outlines
-from unetseg.pipeline.result_names import Target, challenge_targets, find_targets
+from unetseg.pipeline.result_names import Target, challenge_targets, find_targets, sample_target
 from unetseg.pipeline.result_picture import picture_path, write_result_picture
 from unetseg.pipeline.result_source import open_source
 from unetseg.pipeline.volume_prediction import describe_volume, predict_volume
@@ -174,6 +180,12 @@ def _scale(image: LazyImage, model: Model, options: PredictOptions) -> tuple[flo
             f"{wanted[0]:.4g} in training). Give the right --pixel-size, or --scale FACTOR."
         )
     return None if factors == (1, 1) else factors
+
+
+def hypotheses(model: Model, targets: Sequence[Target], samples: int) -> Iterator[tuple[Model, list[Target]]]:
+    """The model of each hypothesis and where its results go, numbered from 1."""
+    for number in range(1, samples + 1):
+        yield hypothesis(model, number), [sample_target(target, number) for target in targets]
 
 
 def _results(target: Target, options: PredictOptions) -> list[Path]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from unetseg.streaming.output import is_streamed
 from unetseg.tasks.cell_tracking import frames
 
 FILES = (".zarr", ".tif", ".tiff", ".nii", ".nii.gz")
+SPLIT = re.compile(r"(.+?)((?:_labels|_classes)?(?:\.ome)?(?:\.\w+|\.nii\.gz)?)")
+"""The name of a result: its stem, and its ending."""
 NOT_WRITTEN = (
     ".png",
     ".jpg",
@@ -81,6 +84,16 @@ def name_targets(found: Sequence[Path], out: Path, name: Callable[[Path], str]) 
             "NAME.ome.zarr for one image."
         )
     return _distinct([Target(path, out / name(path)) for path in found])
+
+
+def sample_target(target: Target, number: int) -> Target:
+    """The target of one of several hypotheses of an image.
+
+    >>> sample_target(Target(Path("a.tif"), Path("out/a_labels.tif")), 2).out.name
+    'a_sample2_labels.tif'
+    """
+    stem, ending = SPLIT.fullmatch(target.out.name).groups()  # type: ignore[union-attr]  # it fits any name
+    return replace(target, out=target.out.with_name(f"{stem}_sample{number}{ending}"))
 
 
 def challenge_targets(sequences: Sequence[Path], out: Path) -> list[Target]:
