@@ -209,3 +209,9 @@ def test_parquet_holds_the_table(film: Path, tmp_path: Path) -> None:
     assert found["id"] == [*np.concatenate([t.columns["id"] for t in tables]), 5]
     assert found["frame"][:2] == [tables[0].frame, tables[1].frame]
     assert found["area_px"][-1] is None
+
+
+def test_outlines_of_nifti_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "a.nii.gz").write_bytes(b"x")
+    result = CliRunner().invoke(cli, ["export-labels", str(tmp_path / "a.nii.gz")])
+    assert "outlines are of planes, and NIfTI files are volumes" in str(result.exception)

@@ -11,6 +11,7 @@ from unetseg.errors import UserError
 from unetseg.exports import FORMATS, LabelledPage
 from unetseg.files import plain_stem
 from unetseg.images import LazyImage
+from unetseg.images.formats import is_volume_file
 from unetseg.images.marks import Mark, existing_mark, read_mark
 from unetseg.images.zarrs import is_zarr
 from unetseg.pipeline.measuring import Ids, label_files, open_labels_of
@@ -44,6 +45,12 @@ def export_targets(labels: Path, out: Path | None, kind: str) -> list[tuple[Path
     was not written here.
     """
     ending, files = FORMATS[kind][0], label_files(labels)
+    volume = next((path for path in files if is_volume_file(path)), None)
+    if volume is not None:
+        raise UserError(
+            f"{volume}: outlines are of planes, and NIfTI files are volumes. Save the labels as a TIFF stack "
+            "or measure them (unetseg measure)."
+        )
     beside = [outlines_path(path, kind) for path in files]
     if out is not None and (labels.is_file() or is_zarr(labels)):
         if out.suffix.lower() != ending:
