@@ -132,6 +132,6 @@ def test_the_page_shows_the_stored_results() -> None:
     root = Path(__file__).parents[1]
     stored = read_records(root / "benchmarks" / "peers" / "results")
     assert stored
-    assert all(r["training_minutes"] <= 1.1 * r["budget_minutes"] for r in stored)
+    assert all(r["training_minutes"] <= 1.25 * r["budget_minutes"] for r in stored)
     page = (root / "docs" / "peers.md").read_text(encoding="utf-8")
     assert all(line in page for line in table(stored).splitlines())
