@@ -8,7 +8,8 @@ The images of the Data Science Bowl 2018 are found below $UNETSEG_DATA.
 
 The split is that of the shipped model (experiments/nuclei/shipped.toml): 5 or 20 images of its training part
 are trained on, one of its validation part is looked at, and 13 images, every third of its test part, scored.
-Nothing is chosen by a score: the weights of the last step are scored, with the label settings of that file.
+Nothing is chosen by a score: the weights of the last step are scored. The target is the U-Net paper's, object
+and background with a ridge between touching objects; objects are connected components above 0.5.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from unetseg.config import read_experiment
 from unetseg.evaluation.by_kind import score_pairs
 from unetseg.pipeline.dataset import list_data
 from unetseg.run import Run
-from unetseg.settings import PUBLISHED, Experiment
+from unetseg.settings import PUBLISHED, Experiment, LabelSettings, TargetSettings
 from unetseg.tasks.listing import select
 
 SHIPPED = read_experiment(Path(__file__).parents[1] / "nuclei" / "shipped.toml")
 NET = {"name": "unet-efficientnet-lite0", "window": 128}
 COUNTS = (5, 20)
 STARTS = {"random": {}, "ImageNet": {"weights": PUBLISHED}}
-STEPS = 150
+STEPS = 200
 TEST = SHIPPED.data.test[::3]
 
 
@@ -66,7 +67,9 @@ def experiment(count: int, start: str, seed: int) -> Experiment:
         seed=seed,
         device="cpu",
         data=replace(SHIPPED.data, train=images, validate=SHIPPED.data.validate[:1], test=()),
+        target=TargetSettings(),
         net={**NET, **STARTS[start]},
+        labels=LabelSettings(min_area=SHIPPED.labels.min_area),
         train=train,
     )
 
