@@ -79,7 +79,7 @@ def test_a_plan_on_a_gpu_is_probed_once_and_any_batch_resumes_it(
         return 2 * len(probed)
 
     monkeypatch.setattr(models, "fitting_batch", fitting)
-    monkeypatch.setattr(models, "prepare", lambda *_, **__: None)
+    monkeypatch.setattr(models, "prepare", lambda net, *_, **__: prepare(net, torch.device("cpu")))
     zarr.save_array(tmp_path / "i.zarr", np.zeros((256, 256), np.uint8), zarr_format=2)
     image, used = open_image(tmp_path / "i.zarr"), model(CUDA)
     first, second = (Request.of(used, image, PredictSettings(side=64, batch=0)) for _ in range(2))

@@ -13,6 +13,7 @@ from conftest import Unetseg
 from test_predict_progress import best as best
 from test_streaming import model, pixels
 
+from unetseg.inference.export import logits_onnx
 from unetseg.losses import weighted_cross_entropy
 from unetseg.nets import Hypotheses
 from unetseg.nets.probabilistic_unet import ProbabilisticUNet
@@ -43,6 +44,16 @@ def test_the_loss_is_that_of_the_posterior_and_the_divergence_per_pixel() -> Non
         divergence = (torch.log(s / t) + (t**2 + (m - n) ** 2) / (2 * s**2) - 0.5).sum(1).mean()
     assert (found - without).item() == pytest.approx(5 * divergence.item() / 256, rel=1e-4)
     assert divergence > 0
+
+
+def test_exported_it_gives_the_same_logits_at_every_size() -> None:
+    used, runtime = net().eval(), pytest.importorskip("onnxruntime")
+    session = runtime.InferenceSession(logits_onnx(used))
+    for sides in ((16, 16), (24, 20)):
+        images = torch.randn(2, 1, *sides, generator=torch.Generator().manual_seed(0))
+        found = session.run(None, {session.get_inputs()[0].name: images.numpy()})[0]
+        with torch.no_grad():
+            np.testing.assert_allclose(found, used(images), atol=1e-4)
 
 
 def test_every_part_learns() -> None:

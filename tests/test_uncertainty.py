@@ -21,7 +21,8 @@ from unetseg.images.marks import read_mark
 from unetseg.images.ngff import read_attributes
 from unetseg.inference.dropout_draws import ChannelMask, DropoutDraws
 from unetseg.nets import build_net
-from unetseg.pipeline.model import Model, save_model, with_dropout_draws
+from unetseg.pipeline.model import Model, save_model
+from unetseg.pipeline.model_variants import with_dropout_draws
 from unetseg.settings import LabelSettings
 from unetseg.uncertainty import MEANING, entropy, object_uncertainty
 

@@ -62,7 +62,7 @@ class DataSettings:
     channels: tuple[Annotated[int, Interval(ge=0, le=65_535)], ...] = ()
     scene: Annotated[int, Interval(ge=0, le=1_000_000)] | None = None
     clean: str = "clean"
-    regions: dict[str, Rectangle] = field(default_factory=dict)
+    regions: dict[str, Rectangle] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,21 @@ if TYPE_CHECKING:
 
 
 def score_test_sequences(entry: BenchmarkRun) -> None:
-    """Predict, track and score every frame of the test sequences of a finished run, unless that is done."""
+    """Predict, track and score every frame of the test sequences of a finished run, unless that is done.
+
+    A run that was finished where the data are not at hand keeps the scores that it has.
+    """
     from unetseg.pipeline.linking import check_laptrack
     from unetseg.reproduce.challenge import RESULTS, results_folder, score_sequences, scored_sequences
 
-    folders = scored_sequences(entry)
-    if not folders or RESULTS in entry.scores:
+    if RESULTS in entry.scores:
+        return
+    try:
+        folders = scored_sequences(entry)
+    except UserError as error:
+        click.echo(f"note: the challenge's own scores of {entry.path} are left out: {error}", err=True)
+        return
+    if not folders:
         return
     track = True
     try:

@@ -19,7 +19,7 @@ from unetseg.images.formats import image_files, is_volume_file
 from unetseg.images.whole import Stack
 from unetseg.sample import Entry, Sample
 from unetseg.settings import DataSettings
-from unetseg.tasks.file_summary import read_file
+from unetseg.tasks.file_summary import Reading, read_file
 from unetseg.tasks.folder_files import IMAGE_FOLDERS, image_folder_of, paired_by_name
 from unetseg.tasks.listing import Listing
 
@@ -62,10 +62,10 @@ class _Pair:
     @classmethod
     def read(cls, image: Path, clean: Path | None) -> _Pair:
         """Both files are read whole, so that a bad one is named at once."""
-        noisy = read_file(image, False)
+        noisy = read_file(image, Reading())
         pages, channels, *size = noisy.pixels.shape
         if clean is not None:
-            _check_pair(noisy, read_file(clean, False))
+            _check_pair(noisy, read_file(clean, Reading()))
         return cls(image, clean, pages, channels, tuple(size))
 
     def entries(self) -> list[Entry]:
@@ -76,8 +76,8 @@ class _Pair:
 
     def page(self, name: str, page: int) -> Sample:
         """One page of the noisy file, with its page of the clean one."""
-        stack = read_file(self.image, False)
-        truth = None if self.clean is None else read_file(self.clean, False).pixels
+        stack = read_file(self.image, Reading())
+        truth = None if self.clean is None else read_file(self.clean, Reading()).pixels
         clean = None if truth is None else truth[page if len(truth) > 1 else 0]
         return Sample(name, stack.pixels[page], None, stack.spacing_um, "restoration", clean)
 
