@@ -98,7 +98,6 @@ HELD_BY = {
     ],
     "report_browser": ["report/later"],
     "restoration": [
-        "evaluation/classical_filters",
         "evaluation/restoration_methods",
         "evaluation/restored_files",
         "figures/restored",

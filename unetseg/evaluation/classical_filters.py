@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.restoration import denoise_nl_means, denoise_wavelet, estimate_sigma
+from scipy.ndimage import correlate1d
+from skimage.restoration import denoise_nl_means, denoise_wavelet
 
 Filter = Callable[[NDArray[Any]], NDArray[np.float32]]
 """An image (c, y, x) to one of the same shape, in the same grey values."""
@@ -16,6 +17,10 @@ STRENGTH = 0.8
 """Non-local means: cut-off distance in standard deviations of the noise, as in skimage's example."""
 PATCH, REACH, WAVELET = 5, 6, "sym4"
 WAVELETS = "wavelet"
+DB2_DETAIL = (-0.12940952, -0.22414387, 0.83651630, -0.48296291)
+"""The high-pass filter of Daubechies' wavelet with 4 coefficients."""
+MEDIAN_OF_NORMAL = 0.67448975
+"""The median absolute value of a standard normal variable."""
 INSTALL = 'pip install "unetseg-microscopy[restoration]"'
 
 
@@ -36,7 +41,7 @@ def wavelet(image: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _non_local_means(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    sigma = float(estimate_sigma(pixels))
+    sigma = noise_level(pixels)
     found = denoise_nl_means(
         pixels, PATCH, REACH, h=STRENGTH * sigma, sigma=sigma, fast_mode=True, channel_axis=None
     )
@@ -47,6 +52,15 @@ def _wavelet(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     low, extent = float(pixels.min()), float(np.ptp(pixels)) or 1.0
     found = denoise_wavelet((pixels - low) / extent, wavelet=WAVELET, rescale_sigma=True)  # clipped to 0…1
     return (low + extent * found).astype(np.float32)
+
+
+def noise_level(pixels: NDArray[np.float32]) -> float:
+    """The standard deviation of Gaussian noise in an image (y, x), by its diagonal wavelet details.
+
+    Donoho and Johnstone 1994, section 4.2; as skimage's `estimate_sigma`, which needs PyWavelets.
+    """
+    detail = correlate1d(correlate1d(pixels, DB2_DETAIL, axis=0), DB2_DETAIL, axis=1)
+    return float(np.median(np.abs(detail)) / MEDIAN_OF_NORMAL)
 
 
 def classical_filters() -> dict[str, Filter]:
