@@ -59,11 +59,11 @@ def _images(
     sides = [_partners(truth, other) for other in (predicted, noisy) if other is not None]
     for files in zip(*sides, strict=True):
         clean, others = read_stack(files[0][0]), [read_stack(other) for _, other in files]
+        pages, stem = len(others[0].pixels), plain_stem(clean.path)
         for other in others:
-            _check_same(clean, other)
-        for page in range(len(others[0].pixels)):
-            stem = plain_stem(clean.path)
-            name = f"{stem}[{page}]" if len(others[0].pixels) > 1 else stem
+            _check_same(clean, other, pages)
+        for page in range(pages):
+            name = f"{stem}[{page}]" if pages > 1 else stem
             yield name, _page(clean, page), [_page(other, page) for other in others]
 
 
@@ -76,7 +76,11 @@ def _partners(truth: Path, other: Path) -> list[tuple[Path, Path]]:
         raise UserError(f"{other} and {truth}: give two files or two folders.")
     if truth.is_file():
         return [(truth, other)]
-    found = {_without_ending(path): path for path in image_files(other)}
+    found: dict[Path, Path] = {}
+    for path in image_files(other):
+        first = found.setdefault(_without_ending(path), path)
+        if first is not path:
+            raise UserError(f"{first} and {path.name}: two files for one image. Move one away.")
     return [(clean, found[name]) for clean, name in paired_by_name(image_files(truth), list(found))]
 
 
@@ -84,12 +88,17 @@ def _without_ending(path: Path) -> Path:
     return path.with_name(f"{plain_stem(path).removesuffix(ENDING)}{path.suffix}")
 
 
-def _check_same(clean: Stack, other: Stack) -> None:
-    (pages, *one), (count, *size) = clean.pixels.shape, other.pixels.shape
-    if one != size or pages not in (1, count):
+def _check_same(clean: Stack, other: Stack, pages: int) -> None:
+    """Raise UserError unless `other` has so many pages, and the clean file as many or one."""
+    (there, *one), (count, *size) = clean.pixels.shape, other.pixels.shape
+    if one != size or there not in (1, count):
         raise UserError(
-            f"{other.path} has {count} pages of (c, y, x) {tuple(size)}, and {clean.path} {pages} of "
+            f"{other.path} has {count} pages of (c, y, x) {tuple(size)}, and {clean.path} {there} of "
             f"{tuple(one)}: the sizes must agree, and a clean file has one page or as many."
+        )
+    if count != pages:
+        raise UserError(
+            f"{other.path} has {count} pages, but the restored file {pages}. Give the noisy file of it."
         )
 
 
