@@ -222,6 +222,9 @@ def test_a_folder_of_noisy_images_alone_is_trained_and_predicted(root: Path, tmp
         (lambda e: replace(e, target=replace(e.target, kind="ridge")), "target.kind"),
         (lambda e: replace(e, train=replace(e.train, loss="cross-entropy")), "the losses are l1, l2"),
         (lambda e: replace(e, augment=replace(e.augment, rotate=10.0)), "augment.rotate = 10.0: must be 0"),
+        (lambda e: replace(e, augment=replace(e.augment, blur=2.0)), "augment.blur = 2.0: must be 0"),
+        (lambda e: replace(e, labels=replace(e.labels, choose=True)), "labels.choose: restored images"),
+        (lambda e: replace(e, labels=replace(e.labels, median_radius=2)), "labels.median_radius: restored"),
         (lambda e: replace(e, train=replace(e.train, class_balanced_crops=True)), "class_balanced_crops"),
         (lambda e: replace(e, train=replace(e.train, select_by="iou")), "train.select_by"),
         (lambda e: replace(e, data=replace(e.data, clean="none")), "data.clean"),
@@ -301,11 +304,12 @@ def test_files_that_cannot_be_scored(root: Path, tmp_path: Path) -> None:
     assert "such as layer=10:40,0:200" in wrong.output
 
 
-def test_filters_keep_shape_and_lessen_noise() -> None:
-    clean = np.stack([scene(7, 48), scene(8, 48)])
-    noisy = (clean + np.random.default_rng(0).normal(0, 25, clean.shape)).astype(np.float32)
-    for name, act in classical_filters().items():
-        found = act(noisy)
-        assert found.shape == noisy.shape, name
-        assert ((found - clean) ** 2).mean() < 0.6 * ((noisy - clean) ** 2).mean(), name
-        np.testing.assert_array_equal(found[:1], act(noisy[:1]))  # channel by channel
+def test_a_noisy_file_of_other_pages_and_two_results_of_one_image_are_errors(tmp_path: Path) -> None:
+    for name, pages in (("clean", 1), ("noisy", 2), ("out", 3)):
+        (tmp_path / name).mkdir()
+        pixels = np.stack([scene(page) for page in range(pages)]).astype(np.float32)
+        write_stack(tmp_path / name / "a.tif", pixels, spacing_um=None, axes="TYX")
+    options = [tmp_path / "out", tmp_path / "clean", "--noisy", tmp_path / "noisy"]
+    assert "has 2 pages, but the restored file 3" in scored(*options)
+    write_stack(tmp_path / "out" / "a_restored.tif", np.zeros((1, 64, 64), np.float32), spacing_um=None)
+    assert "two files for one image" in scored(*options)

@@ -19,10 +19,14 @@ RESTORATION_AUGMENT = {
     "contrast": 0,
     "gamma": 0,
     "invert": 0,
+    "blur": 0,
+    "occlusion": 0,
     "match_histogram": 0,
     "albumentations": "",
 }
 """Augmentations that restoration does not take, and their value without effect."""
+RESTORATION_LABELS = {"choose": False, "calibrate": False, "median_radius": 0}
+"""Likewise of [labels]."""
 
 
 def check_trainable(experiment: Experiment, data: Dataset, net: Net) -> None:
@@ -38,7 +42,7 @@ def check_trainable(experiment: Experiment, data: Dataset, net: Net) -> None:
     if train.select_by not in allowed:
         raise UserError(f"train.select_by = {train.select_by!r}: {did_you_mean(train.select_by, allowed)}")
     _check_kind(experiment, data)
-    if experiment.labels.calibrate and (data.classes != 2 or data.kind == "restoration"):
+    if experiment.labels.calibrate and data.classes != 2:
         raise UserError(
             f"labels.calibrate: needs two classes, but these data have {data.classes}. Leave it out."
         )
@@ -65,6 +69,9 @@ def _check_kind(experiment: Experiment, data: Dataset) -> None:
         return
     if experiment.train.class_balanced_crops:
         raise UserError("train.class_balanced_crops: clean images have no classes. Remove the key.")
+    for key, plain in RESTORATION_LABELS.items():
+        if getattr(experiment.labels, key) != plain:
+            raise UserError(f"labels.{key}: restored images have no labels or probabilities. Remove the key.")
     for key, plain in RESTORATION_AUGMENT.items():
         if getattr(experiment.augment, key) != plain:
             raise UserError(
