@@ -69,8 +69,8 @@ def _check_kind(experiment: Experiment, data: Dataset) -> None:
         return
     if experiment.train.class_balanced_crops:
         raise UserError("train.class_balanced_crops: clean images have no classes. Remove the key.")
-    for key, plain in RESTORATION_LABELS.items():
-        if getattr(experiment.labels, key) != plain:
+    for key, without in RESTORATION_LABELS.items():
+        if getattr(experiment.labels, key) != without:
             raise UserError(f"labels.{key}: restored images have no labels or probabilities. Remove the key.")
     for key, plain in RESTORATION_AUGMENT.items():
         if getattr(experiment.augment, key) != plain:
