@@ -11,7 +11,7 @@ import click
 from unetseg.cli.group import PATH, cli
 from unetseg.cli.label_options import OUTLINES
 from unetseg.cli.output import say, show
-from unetseg.cli.terminal import Progress
+from unetseg.cli.terminal import Progress, counted
 
 if TYPE_CHECKING:
     from unetseg.pipeline.measuring import Summary
@@ -79,7 +79,7 @@ def export_labels(labels: Path, kind: str, out: Path | None) -> dict[str, Any]:
     written = []
     for path, target in export_targets(labels, out, kind):
         count = export(path, target, kind)
-        say(f"{target}: {count} objects")
+        say(f"{target}: {counted(count, 'object')}")
         written.append({"file": target, "objects": count})
     return {"written": written}
 
@@ -87,7 +87,7 @@ def export_labels(labels: Path, kind: str, out: Path | None) -> dict[str, Any]:
 def summary_text(summary: Summary) -> str:
     """Number of objects, their median size and the number per frame, in a few lines."""
     size = "" if summary.objects == 0 else f", median size {summary.median:.4g} {UNITS[summary.unit]}"
-    text = f"{summary.objects} objects{size}"
+    text = counted(summary.objects, "object") + size
     if len(summary.counts) < 2:
         return text
     shown = ", ".join(map(str, summary.counts[:SHOWN])) + (", …" if len(summary.counts) > SHOWN else "")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unetseg.cli.measure_commands import summary_text
-from unetseg.cli.terminal import Progress
+from unetseg.cli.terminal import Progress, counted
 from unetseg.cli.track_commands import tracks_text
 from unetseg.errors import UserError
 from unetseg.locks import InUse
@@ -112,7 +112,7 @@ class Printing:
     def sequences(self) -> None:
         """A line for each challenge sequence."""
         for folder, count in self.frames.items():
-            self.bar.say(f"{folder}: {count} frames, {self.objects[folder]} objects")
+            self.bar.say(f"{folder}: {counted(count, 'frame')}, {counted(self.objects[folder], 'object')}")
 
     def exports(self, targets: list[Target], out: Path) -> None:
         """Write the tables, and say where they and the outlines are."""
@@ -152,11 +152,11 @@ class Printing:
             return
         volumes = self.model.net.dims == 3
         classes = self.model.recipe.kind == "classes"
-        words = [f"{max(found.objects)} classes" if classes else f"{sum(found.objects)} objects"]
+        words = [f"{max(found.objects)} classes" if classes else counted(sum(found.objects), "object")]
         if self.model.restores:
             words = ["restored"]
         if not volumes:
-            words.append(f"{_count(len(found.objects), 'page')}, {_count(found.tiles, 'tile')}")
+            words.append(f"{counted(len(found.objects), 'page')}, {counted(found.tiles, 'tile')}")
         line = f"{target.out}: {', '.join([*words, *_peculiar(found, saved)])}"
         if seconds is None:
             self.bar.say(f"{line} (already complete; --overwrite predicts it again)")
@@ -210,7 +210,3 @@ def _peculiar(found: Summary, saved: str) -> list[str]:
 def _values(target: Target, found: Summary) -> dict[str, Any]:
     """A result for --json; objects: of each page (largest class of a class map)."""
     return {"image": target.image, "labels": target.out, **asdict(found)}
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -10,7 +10,7 @@ import click
 
 from unetseg.cli.group import PATH, cli
 from unetseg.cli.label_options import label_options
-from unetseg.cli.terminal import Progress
+from unetseg.cli.terminal import Progress, counted
 
 if TYPE_CHECKING:
     from unetseg.pipeline.result_names import Target
@@ -66,6 +66,6 @@ def _relabel(events: Iterable[Resumed | TileDone | Summary], target: Target, bar
             case TileDone():
                 bar.add(1)
             case Summary():
-                bar.say(f"{target.out}: {sum(event.objects)} objects")
+                bar.say(f"{target.out}: {counted(sum(event.objects), 'object')}")
                 found = {"labels": target.out, "objects": event.objects}
     return found

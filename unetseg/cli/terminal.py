@@ -185,6 +185,15 @@ def methods_text(methods: Mapping[str, Mapping[str, float]]) -> str:
     return f"{table}\nnot compared with wavelets: {INSTALL}" if missing else table
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and its noun.
+
+    >>> counted(1, "object"), counted(3, "object")
+    ('1 object', '3 objects')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def interval_text(interval: tuple[float, float] | None) -> str:
     """The ends of an interval.
 

@@ -9,7 +9,7 @@ import click
 
 from unetseg.cli.group import PATH, cli
 from unetseg.cli.output import show
-from unetseg.cli.terminal import Progress
+from unetseg.cli.terminal import Progress, counted
 
 
 @cli.command(summary=True)
@@ -76,4 +76,5 @@ def tracks_text(counts: dict[str, int]) -> str:
     >>> tracks_text({"tracks": 7, "frames": 9, "divisions": 1, "gaps": 2})
     '7 tracks in 9 frames (divisions: 1, gaps closed: 2)'
     """
-    return "{tracks} tracks in {frames} frames (divisions: {divisions}, gaps closed: {gaps})".format(**counts)
+    tracks, frames = counted(counts["tracks"], "track"), counted(counts["frames"], "frame")
+    return f"{tracks} in {frames} (divisions: {counts['divisions']}, gaps closed: {counts['gaps']})"
