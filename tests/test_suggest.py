@@ -16,6 +16,7 @@ from test_streaming import pixels
 from test_training import experiment, finish, make_folder
 
 from unetseg import api
+from unetseg.pipeline import candidates
 from unetseg.pipeline.candidates import find_candidates
 from unetseg.pipeline.suggest import Look, Order, appearance, choose, look_at, reasons
 from unetseg.run import Run
@@ -118,6 +119,16 @@ def test_the_page_and_the_table(unetseg: Unetseg, run: Path, tmp_path: Path) -> 
     found = api.suggest(run, new, 3)
     assert [s.look.name for s in found.suggestions][:2] == [r["image"] for r in rows]
     assert "copy.tif" not in {s.look.name for s in found.suggestions}
+
+
+def test_annotated_images_of_which_only_the_middle_is_looked_at_are_left_out(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates, "LARGEST_PX", 24)
+    new, known = images(tmp_path / "new"), next((run.parent / "data/images").glob("*"))
+    tifffile.imwrite(new / "copy.tif", tifffile.imread(known))
+    found = api.suggest(run, new, 9)
+    assert {s.look.name for s in found.suggestions} == {"new0.tif", "new1.tif", "new2.tif"}
 
 
 def test_labelled_images_of_a_lab_folder_are_left_out(tmp_path: Path) -> None:

@@ -71,7 +71,8 @@ def annotated_images(run: Path, model: Model) -> Annotated:
         listing = list_data(data)
         training = {entry.name for entry in split(listing, data).train}
         for entry in listing.entries:
-            image = np.asarray(entry.read().image)
+            whole = np.asarray(entry.read().image)
+            image = whole if whole.ndim == 4 else whole[:, *_middle_region(whole.shape[1:])]
             checksums.add(checksum(image))
             if entry.name in training:
                 appearances.append(appearance(model, entry.name, image))
@@ -103,6 +104,12 @@ def _of_file(path: Path, done: set[str], *, volumes: bool) -> list[Candidate]:
 
 
 def _middle(image: LazyImage, plane: int) -> NDArray[Any]:
-    starts = [max(0, (n - LARGEST_PX) // 2) for n in image.shape[1:]]
-    y, x = (slice(a, min(a + LARGEST_PX, n)) for a, n in zip(starts, image.shape[1:], strict=True))
+    y, x = _middle_region(image.shape[1:])
     return image.read_region(plane, range(image.shape[0]), y, x)
+
+
+def _middle_region(shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """The part of an image of `shape` (y, x) that is looked at: all, or LARGEST_PX a side."""
+    starts = [max(0, (n - LARGEST_PX) // 2) for n in shape]
+    y, x = (slice(a, min(a + LARGEST_PX, n)) for a, n in zip(starts, shape, strict=True))
+    return y, x
