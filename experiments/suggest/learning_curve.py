@@ -5,7 +5,7 @@ python experiments/suggest/learning_curve.py OUT [SEED…]
 trains what is not in OUT yet (seeds 1, 2 and 3, or those given), and writes OUT/results.md and .png.
 The images of the Data Science Bowl 2018 are found below $UNETSEG_DATA.
 
-A training starts with 3 images drawn by the seed from 110. Six more are added: at random, the
+A training starts with 3 images drawn by the seed from 110. Twice six more are added: at random, the
 most uncertain ones by the model so far, or those of `unetseg suggest`, which multiplies the uncertainty by
 the distance to what is annotated already. Each time a network is trained from nothing with the same seed and
 steps. Scored are the 39 images that experiments/nuclei/shipped.toml holds out, which are of every type; they
@@ -37,10 +37,10 @@ from unetseg.sample import Sample
 from unetseg.settings import AugmentSettings, Experiment, LabelSettings, TargetSettings
 
 NUCLEI = Path(__file__).parents[1] / "nuclei" / "shipped.toml"
-COUNTS = (3, 9)
-ADDED = COUNTS[1] - COUNTS[0]
+COUNTS = (3, 9, 15)
+ADDED = 6
 ORDERS = ("random", "uncertain", "uncertain-and-new")
-STEPS = 120
+STEPS = 300
 VALIDATE = ("011",)
 """Is needed, but chooses nothing."""
 SCORE = "panoptic-quality"
@@ -116,7 +116,7 @@ def chosen(model: Model, known: tuple[str, ...], order: str, rng: np.random.Gene
 
 
 def curve(out: Path, order: str, seed: int) -> list[float]:
-    """The scores with 3 and 9 images; kept in OUT, with the images."""
+    """The scores with 3, 9 and 15 images; kept in OUT, with the images."""
     rng = np.random.default_rng(seed)
     known = tuple(rng.choice(pool(), COUNTS[0], replace=False).tolist())
     scores: list[float] = []
