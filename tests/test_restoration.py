@@ -194,7 +194,7 @@ def test_options_of_labels_are_refused(run: Run, root: Path, options: list[str],
 @pytest.mark.slow
 def test_blind_spots_restore_without_clean_images(root: Path, tmp_path: Path) -> None:
     one = experiment(root)
-    blind = replace(one, train=replace(one.train, loss="blind-spot", steps=80))
+    blind = replace(one, train=replace(one.train, loss="blind-spot", steps=120))
     api.train(blind, tmp_path / "run")
     methods = json.loads((tmp_path / "run" / "scores.json").read_text())["methods"]
     assert methods["this network"]["psnr"] > methods["noisy input"]["psnr"] + 1
