@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from skimage.draw import polygon2mask
 
 from unetseg.errors import UserError
 from unetseg.exports import FORMATS, LabelledPage
+from unetseg.images.cellpose import _scalar
 from unetseg.settings import DataSettings
 from unetseg.tasks.folder import listing
 from unetseg.tasks.label_formats.coco import run_lengths_mask
@@ -321,6 +323,29 @@ def test_every_protocol_of_pickle_is_read(tmp_path: Path, protocol: int) -> None
     array[()] = {"masks": PIECES}
     path.write_bytes(header + pickle.dumps(array, protocol=protocol))
     np.testing.assert_array_equal(learnt(root), [PIECES])
+
+
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        b"\x80\x04Nr\xff\xff\xff\x7f.",
+        b"Np2147483647\n.",
+        b"\x80\x04\x95" + (2**40).to_bytes(8, "little") + b"N.",
+        b"\x80\x04\x8e" + (2**40).to_bytes(8, "little") + b"N.",
+        b"\x80\x04cnumpy\nscalar\n}X\x01\x00\x00\x00xK\x01sb.",
+    ],
+    ids=["number", "number as text", "frame", "length", "state of a stand-in"],
+)
+def test_claims_of_a_file_of_cellpose_are_refused_in_little_memory(tmp_path: Path, pickled: bytes) -> None:
+    root = folder(tmp_path, a=PIECES)
+    path = annotate(root, "a_seg.npy", lambda p: cellpose(p, PIECES))
+    path.write_bytes(path.read_bytes()[:128] + pickled)
+    tracemalloc.start()
+    with pytest.raises(UserError, match=r"a_seg\.npy: not a readable Cellpose file"):
+        learnt(root)
+    assert tracemalloc.get_traced_memory()[1] < 2**26
+    tracemalloc.stop()
+    assert not vars(_scalar)
 
 
 class Evil:

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import math
 import pickle
+import pickletools
 import re
+from collections.abc import Callable
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +34,9 @@ def read_cellpose(path: Path) -> NDArray[Any]:
     with reading(path, "Cellpose"):
         with path.open("rb") as file:
             _check_header(path, file)
-            read = _Unpickler(file).load()
+            pickled = BytesIO(file.read())
+        _check_numbers(pickled)
+        read = _Unpickler(pickled).load()
         (found,) = read.state[4]
         masks = found["masks"].pixels(path)
     if masks.ndim not in (2, 3):
@@ -82,7 +88,7 @@ def _from_bytes(stored: bytes, kind: _Type, shape: tuple[int, ...], order: str) 
     return array
 
 
-STAND_INS = {
+STAND_INS: dict[str, Callable[..., Any]] = {
     "_reconstruct": _empty_array,
     "ndarray": _Array,
     "dtype": _Type,
@@ -97,7 +103,19 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module.split(".")[0] != "numpy" or name not in STAND_INS:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not data")
-        return STAND_INS[name]
+        return partial(STAND_INS[name])  # a new object each time, which the pickle may change
+
+
+def _check_numbers(pickled: BytesIO) -> None:
+    """Refuse a pickle that numbers an object, or claims a length, beyond its own size in bytes.
+
+    A table with that many places would be made, or that much memory taken, before the file ends.
+    """
+    size = len(pickled.getbuffer())
+    for code, number, _ in pickletools.genops(pickled):
+        if code.name in ("PUT", "LONG_BINPUT", "FRAME") and (number or 0) > size:
+            raise pickle.UnpicklingError(f"{code.name} of {number} in {size} bytes")
+    pickled.seek(0)
 
 
 def _check_header(path: Path, file: Any) -> None:
