@@ -83,6 +83,26 @@ def test_memory_counts_one_window_and_the_sums_of_the_tile() -> None:
     assert all(step % 16 == 0 for step in grid.step)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("fcn-8s", {"width": 2, "context": 32}, "context of 32×32 pixels, where 245×245 are seen"),
+        ("v-net", {"width": 2, "depth": 2, "context": 4}, "context of 4×4×4 pixels, where "),
+    ],
+)
+def test_a_shortened_context_is_declared_and_shows(name: str, options: dict[str, Any], words: str) -> None:
+    torch.manual_seed(0)
+    net = build_net(name, channels=1, classes=2, **options).eval()
+    assert words in tile_note(net)
+    assert tile_note(build_net(name, channels=1, classes=2, **{**options, "context": 0})) == ""
+    image = np.random.default_rng(0).normal(size=(1, *[48] * net.dims)).astype(np.float32)
+    whole, tiled = (
+        predict(prepare(net, torch.device("cpu")), image, TileGrid(image.shape[1:], step, net.footprint))
+        for step in ((64,) * net.dims, tuple(2 * s for s in net.footprint.stride))
+    )
+    assert np.abs(whole - tiled).max() > 1e-3  # ten times what exact networks may differ by
+
+
 def test_the_note_names_reason_and_window() -> None:
     net = windowed(BLENDED[0])
     assert "instance norm averages" in tile_note(net)

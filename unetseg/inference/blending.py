@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from unetseg.nets.contract import BlendedTiles, Net
+from unetseg.nets.contract import BlendedTiles, InexactTiles, Net
 from unetseg.nets.monai_parts import monai_inferers
 from unetseg.tiles import Footprint
 
@@ -53,9 +53,9 @@ def blending_bytes(net: Net) -> int:
 
 def tile_note(net: Net) -> str:
     """What a user should know about the network's tiles; "" where they equal the whole image."""
-    if not isinstance(net, BlendedTiles):
+    if not isinstance(net, InexactTiles):
         return ""
-    return (
-        f"tiles do not equal the whole image with this network ({net.inexact_tiles}): windows of "
-        f"{net.window} pixels that overlap by half are blended"
-    )
+    note = f"tiles do not equal the whole image with this network ({net.inexact_tiles})"
+    if isinstance(net, BlendedTiles):
+        note += f": windows of {net.window} pixels that overlap by half are blended"
+    return note

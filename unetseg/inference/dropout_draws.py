@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from unetseg.errors import UserError
-from unetseg.nets.contract import BlendedTiles, Net, TorchOnly
+from unetseg.nets.contract import BlendedTiles, InexactTiles, Net, TorchOnly
 
 DROPOUT = (nn.Dropout, nn.Dropout2d, nn.Dropout3d)
 LEAST = 1e-30
@@ -36,8 +36,10 @@ class DropoutDraws(nn.Module):
         self.footprint = net.footprint
         if isinstance(net, TorchOnly):
             self.torch_only = net.torch_only
+        if isinstance(net, InexactTiles):
+            self.inexact_tiles = net.inexact_tiles
         if isinstance(net, BlendedTiles):
-            self.inexact_tiles, self.window = net.inexact_tiles, net.window
+            self.window = net.window
         self.net = _with_masks(net)
         self.register_buffer("draws", torch.tensor(draws))  # part of the state: other draws, another result
         self.numbers = range(draws)

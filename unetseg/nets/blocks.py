@@ -24,6 +24,12 @@ Rule = tuple[str, object, bool, str]
 """An option, its value, whether it is allowed, and what is allowed."""
 
 
+def short_context(given: Footprint, exact: Footprint) -> str:
+    """Why tiles are inexact where an option shortens the context."""
+    given_px, exact_px = ("×".join(map(str, f.context)) for f in (given, exact))
+    return f"they read a context of {given_px} pixels, where {exact_px} are seen; net.context = 0 is exact"
+
+
 def double_conv(i: int, o: int, padding: str, norm: str, dims: int) -> nn.Sequential:
     """Two 3×3 convolutions from `i` to `o` channels, each with its norm ("none" or "batch") and ReLU."""
     return conv_blocks((i, o, o), (3,) * dims, padding, norm)

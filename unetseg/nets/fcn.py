@@ -19,6 +19,7 @@ from unetseg.nets.blocks import (
     for_channels,
     he_normal,
     put_weight,
+    short_context,
 )
 from unetseg.nets.contract import check_input
 from unetseg.nets.footprint import Branches, Conv, Layer, Up, derive_footprint, pool
@@ -75,6 +76,8 @@ class FCN(nn.Module):
         self.channels, self.classes, self.dims = channels, classes, 2
         self.width, self.norm = width, norm
         self.footprint = replace(exact, context=(context, context)) if context else exact
+        if self.footprint != exact:
+            self.inexact_tiles = short_context(self.footprint, exact)
         self.blocks = nn.ModuleList(_blocks(channels, width, norm))
         self.pool = nn.MaxPool2d(2)
         fc = FC * width

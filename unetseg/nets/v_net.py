@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from unetseg.errors import UserError
-from unetseg.nets.blocks import check_options
+from unetseg.nets.blocks import check_options, short_context
 from unetseg.nets.contract import check_input
 from unetseg.nets.footprint import Branches, Conv, Layer, Up, derive_footprint
 from unetseg.tiles import Footprint
@@ -56,6 +56,8 @@ class VNet(nn.Module):
         exact = v_net_footprint(depth, layers, flat_levels)
         near = tuple(min(n, context) for n in exact.context)
         self.footprint = replace(exact, context=near) if context else exact
+        if self.footprint != exact:
+            self.inexact_tiles = short_context(self.footprint, exact)
         left, right = (counts[: depth + 1] for counts in STAGES[layers])
         monai, act = _monai_blocks(), activation if activation == "prelu" else ("elu", {"inplace": True})
         self.first = monai.InputTransition(3, channels, width, act)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from unetseg.nets import BlendedTiles, Net
+from unetseg.nets import BlendedTiles, InexactTiles, Net
 from unetseg.pipeline.recipe import Recipe
 
 
 def not_carried(recipe: Recipe, net: Net) -> list[str]:
     """What `unetseg predict` does with the model but other programs do not, one sentence each."""
     labels, found = recipe.labels, []
+    if isinstance(net, InexactTiles):
+        found.append(f"Tiles do not equal the whole image ({net.inexact_tiles}).")
     if isinstance(net, BlendedTiles):
-        found.append(
-            f"Tiles do not equal the whole image ({net.inexact_tiles}): `unetseg predict` blends windows of "
-            f"{net.window} pixels that overlap by half."
-        )
+        found.append(f"`unetseg predict` blends windows of {net.window} pixels that overlap by half.")
     if recipe.object_diameter > 0:
         found.append(
             f"Resizing: give images in which the objects are about {recipe.object_diameter:g} pixels across."
