@@ -1,16 +1,23 @@
 """Prediction at the object size of the training: the scale, its limits, and results at the image's size."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
+from scipy.ndimage import gaussian_filter
 
+from unetseg.api import load_model
 from unetseg.errors import UserError
 from unetseg.normalise import Normalisation
+from unetseg.pipeline.events import Note
 from unetseg.pipeline.model import Model, PredictSettings
-from unetseg.pipeline.object_size import estimate_diameter, predict_at_object_size, scale_for
+from unetseg.pipeline.object_size import first_pass, predict_at_object_size, scale_for
+from unetseg.pipeline.predict_options import PredictOptions
+from unetseg.pipeline.prediction import UNSURE, choose_targets, predict_target
 from unetseg.pipeline.recipe import Recipe, new_net
 from unetseg.settings import LabelSettings
 
@@ -60,8 +67,9 @@ def test_objects_of_any_size_are_found_at_the_image_size(model: Model, diameter:
 
 @pytest.mark.parametrize("diameter", [8, 24, 60])
 def test_the_estimate_is_near_the_diameter(model: Model, diameter: int) -> None:
-    found = estimate_diameter(model, disks(diameter, 8 * diameter), "disks", PredictSettings())
-    assert found == pytest.approx(diameter, rel=0.3)
+    found = first_pass(model, disks(diameter, 8 * diameter), "disks", PredictSettings())
+    assert not found.unsure
+    assert found.diameter == pytest.approx(diameter, rel=0.3)
 
 
 def test_the_scale_is_the_ratio_of_the_diameters(model: Model) -> None:
@@ -88,3 +96,19 @@ def test_a_model_of_no_object_size_predicts_the_image_as_it_is(model: Model) -> 
     found = predict_at_object_size(plain, image, "disks", PredictSettings())
     assert found.scale == 1.0
     assert np.array_equal(found.labels, plain.labels(plain.probabilities(image, "disks", PredictSettings())))
+
+
+def test_an_image_that_the_model_is_unsure_about_is_noted(tmp_path: Path) -> None:
+    y, x = np.mgrid[:256, :256]
+    spots = (y % 64 - 32) ** 2 + (x % 64 - 32) ** 2 < 14**2
+    noise = np.random.default_rng(0).normal(0, 1, (256, 256))
+    nuclei, texture = gaussian_filter(spots * 90.0, 2) + noise, gaussian_filter(noise, 3) * 300
+    images = {"nuclei": nuclei, "texture": texture}
+    model, noted = load_model("nuclei"), {}
+    for name, image in images.items():
+        tifffile.imwrite(tmp_path / f"{name}.tif", (128 + image).clip(0, 255).astype(np.uint8))
+        options = PredictOptions()
+        (target,) = choose_targets(model, [tmp_path / f"{name}.tif"], tmp_path / "out", options)
+        notes = [event.text for event in predict_target(model, target, options) if isinstance(event, Note)]
+        noted[name] = any(UNSURE in text for text in notes)
+    assert noted == {"nuclei": False, "texture": True}

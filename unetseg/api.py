@@ -29,7 +29,7 @@ from unetseg.pipeline.measuring import summarise, write_measurements
 from unetseg.pipeline.measuring_arrays import export_array, measure_array
 from unetseg.pipeline.model import DEFAULT_MEMORY, Model, PredictSettings
 from unetseg.pipeline.model_variants import average_models, labelled_as, pruned
-from unetseg.pipeline.object_size import as_factors, predict_at_object_size, scale_of_image
+from unetseg.pipeline.object_size import predict_at_object_size, scale_of_image
 from unetseg.pipeline.relabel import relabelled
 from unetseg.pipeline.run_experiment import Event, run_experiment
 from unetseg.pipeline.suggest import most_uncertain
@@ -218,7 +218,7 @@ def predict_large(
     lazy = open_image(Path(image)) if isinstance(image, str | Path) else array_image(image)
     chunked = out is not None and is_streamed(Path(out))
     tiling = PredictSettings(memory=memory, side=tile, engine=engine)
-    scale = as_factors(scale_of_image(model, lazy, tiling, diameter))
+    scale = scale_of_image(model, lazy, tiling, diameter).factors
     request = Request.of(model, lazy, tiling, scale=scale, chunked=chunked)
     if out is None:
         labels = label_array(request)

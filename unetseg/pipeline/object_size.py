@@ -26,6 +26,39 @@ ALLOWED_SCALES = (1 / 50, 50)
 
 
 @dataclass(frozen=True)
+class FirstPass:
+    """What a first pass over the middle of an image found.
+
+    diameter: of the objects in pixels of the image; None if no object was found. certainty: the mean of
+    |2p − 1| over the foreground at the scale of that diameter, 0…1; None without a first pass.
+    """
+
+    diameter: float | None
+    certainty: float | None = None
+
+    @property
+    def unsure(self) -> bool:
+        """Whether objects were found, but at no scale with certainty: the image may not suit the model."""
+        return self.diameter is not None and self.certainty is not None and self.certainty < SURE
+
+
+@dataclass(frozen=True)
+class ImageScale:
+    """How an image is resized for the network.
+
+    factors: (y, x), None for no resizing; unsure: see `FirstPass`.
+    """
+
+    factors: tuple[float, float] | None
+    unsure: bool = False
+
+    @classmethod
+    def of(cls, scale: float, *, unsure: bool = False) -> ImageScale:
+        """The same factor along y and x."""
+        return cls(None if scale == 1 else (scale, scale), unsure)
+
+
+@dataclass(frozen=True)
 class AtObjectSize:
     """Labels (*yx) of an image at its own size, its probabilities (k, *yx), and the scale of the prediction.
 
@@ -50,7 +83,7 @@ def predict_at_object_size(
     if diameter is not None:
         scale = scale_for(model, diameter)
     elif model.recipe.object_diameter > 0:
-        diameter = estimate_diameter(model, image, name, tiling)
+        diameter = first_pass(model, image, name, tiling).diameter
         scale = 1.0 if diameter is None else scale_for(model, diameter)
     at_scale = _scaled(image, name, scale)
     maps = model.probabilities(at_scale, name, tiling)
@@ -62,23 +95,22 @@ def predict_at_object_size(
     return AtObjectSize(labels, large, diameter, scale)
 
 
-def scale_of_image(model: Model, image: LazyImage, tiling: PredictSettings, diameter: float | None) -> float:
+def scale_of_image(
+    model: Model, image: LazyImage, tiling: PredictSettings, diameter: float | None
+) -> ImageScale:
     """The scale at which an image of any size is predicted: see `predict_at_object_size`.
 
     The size of the objects is estimated in the middle of the middle plane.
     """
+    found = FirstPass(diameter)
     if diameter is None and model.recipe.object_diameter > 0:
         most = round(LOOKED_AT_PX / SCALES[0])
         starts = [max(0, (n - most) // 2) for n in image.shape[1:]]
         y, x = (slice(a, min(a + most, n)) for a, n in zip(starts, image.shape[1:], strict=True))
         middle = image.read_region(len(image.planes) // 2, range(image.shape[0]), y, x)
-        diameter = estimate_diameter(model, middle, str(image.path), tiling)
-    return 1.0 if diameter is None else scale_for(model, diameter)
-
-
-def as_factors(scale: float) -> tuple[float, float] | None:
-    """A scale as the factors (y, x) by which an image is resized for the network; None for no resizing."""
-    return None if scale == 1 else (scale, scale)
+        found = first_pass(model, middle, str(image.path), tiling)
+    scale = 1.0 if found.diameter is None else scale_for(model, found.diameter)
+    return ImageScale.of(scale, unsure=found.unsure)
 
 
 def scale_for(model: Model, diameter: float) -> float:
@@ -101,8 +133,8 @@ def scale_for(model: Model, diameter: float) -> float:
     return trained / diameter
 
 
-def estimate_diameter(model: Model, image: NDArray[Any], name: str, tiling: PredictSettings) -> float | None:
-    """The median diameter in pixels of the objects in image (c, y, x); None if none is found.
+def first_pass(model: Model, image: NDArray[Any], name: str, tiling: PredictSettings) -> FirstPass:
+    """The median diameter in pixels of the objects in image (c, y, x), and how certain the model is of them.
 
     The middle of the image is predicted at increasing scales. The first one whose foreground is certain and
     whose objects are large enough to be separated decides; if there is none, the most certain one.
@@ -116,9 +148,12 @@ def estimate_diameter(model: Model, image: NDArray[Any], name: str, tiling: Pred
         if diameter is None:
             continue
         if certainty >= SURE and diameter >= SMALLEST_PX:
-            return diameter / scale
+            return FirstPass(diameter / scale, certainty)
         tried.append((certainty, diameter / scale))
-    return max(tried)[1] if tried else None
+    if not tried:
+        return FirstPass(None)
+    certainty, diameter = max(tried)
+    return FirstPass(diameter, certainty)
 
 
 def _certainty(model: Model, maps: NDArray[np.float32]) -> float:

@@ -25,7 +25,7 @@ from unetseg.pipeline.model_variants import (
     pruned,
     with_dropout_draws,
 )
-from unetseg.pipeline.object_size import ALLOWED_SCALES, as_factors, scale_of_image
+from unetseg.pipeline.object_size import ALLOWED_SCALES, ImageScale, scale_of_image
 from unetseg.pipeline.predict_options import PredictOptions
 from unetseg.pipeline.predicted_tracks import track_targets
 from unetseg.pipeline.result_exports import table_paths, write_outlines
@@ -39,6 +39,11 @@ from unetseg.streaming.output import estimate_request, predict_to
 from unetseg.streaming.work import Resumed, Summary, TileDone, TileExecutor, tiles_here
 
 Event = Note | Resumed | TileDone | Summary
+UNSURE = (
+    "the model is unsure about most of the objects in this image, and may not be made for such images. "
+    "Look at the result. If the printed size is wrong, give --diameter; otherwise annotate a few of your own "
+    "images and train with `unetseg train --data FOLDER`"
+)
 
 
 def open_model(runs: Sequence[Path], options: PredictOptions) -> Model:
@@ -91,12 +96,14 @@ def predict_target(
 def _predict_image(
     model: Model, target: Target, options: PredictOptions, perform: TileExecutor
 ) -> Iterator[Event]:
-    request = make_request(model, target, options)
+    request, unsure = make_request(model, target, options)
     resized = request.source is not request.image
     for text in image_notes(model.recipe, request.source, resized=resized):
         yield Note(f"{target.image}: {text}")
     if model.recipe.object_diameter > 0:
         yield Note(f"{target.image}: {_object_size(model, request, options)}")
+    if unsure:
+        yield Note(f"{target.image}: {UNSURE}")
     picture = partial(write_result_picture, request.source, target.out, model.recipe.kind)
     for event in predict_to(request, target.out, perform=perform, overwrite=options.overwrite):
         if isinstance(event, Summary) and options.pictures:
@@ -117,7 +124,7 @@ def describe_target(model: Model, target: Target, options: PredictOptions) -> li
     """What the image is and what its prediction will take, one line each; nothing is written."""
     if model.net.dims == 3:
         return describe_volume(model, target, options)
-    request = make_request(model, target, options)
+    request, _ = make_request(model, target, options)
     (c, y, x), planes = request.source.shape, len(request.source.planes)
     found = estimate_request(request)
     plan = found.plan
@@ -134,12 +141,13 @@ def describe_target(model: Model, target: Target, options: PredictOptions) -> li
     ]
 
 
-def make_request(model: Model, target: Target, options: PredictOptions) -> Request:
-    """The request for one image."""
+def make_request(model: Model, target: Target, options: PredictOptions) -> tuple[Request, bool]:
+    """The request for one image, and whether a first pass over it was unsure of its objects."""
     image = open_source(target, options)
+    size = _scale(image, model, options)
     mask = None if options.mask is None else open_image(options.mask)
     kept: MapType = options.probability_type or ("uint8" if target.streamed else "float32")
-    return Request.of(
+    request = Request.of(
         model,
         image,
         options.settings,
@@ -149,18 +157,18 @@ def make_request(model: Model, target: Target, options: PredictOptions) -> Reque
             image=options.copy_image,
             uncertainty=kept if options.uncertainty else None,
         ),
-        scale=_scale(image, model, options),
+        scale=size.factors,
         chunked=target.streamed,
     )
+    return request, size.unsure
 
 
-def _scale(image: LazyImage, model: Model, options: PredictOptions) -> tuple[float, float] | None:
-    """The factors (y, x) by which the image is resized for the network; None for no resizing."""
+def _scale(image: LazyImage, model: Model, options: PredictOptions) -> ImageScale:
+    """How the image is resized for the network."""
     if not options.rescale:
-        scale = options.scale
-        if scale is None:
-            scale = scale_of_image(model, image, options.settings, options.diameter)
-        return as_factors(scale)
+        if options.scale is not None:
+            return ImageScale.of(options.scale)
+        return scale_of_image(model, image, options.settings, options.diameter)
     there, wanted = image.spacing_um, model.recipe.image_spacing_um
     if there is None:
         raise UserError(
@@ -179,7 +187,7 @@ def _scale(image: LazyImage, model: Model, options: PredictOptions) -> tuple[flo
             f"{image.path}: --rescale would resize it {factors[0]:.3g} times ({there[0]:.4g} µm per pixel, "
             f"{wanted[0]:.4g} in training). Give the right --pixel-size, or --scale FACTOR."
         )
-    return None if factors == (1, 1) else factors
+    return ImageScale(None if factors == (1, 1) else factors)
 
 
 def hypotheses(model: Model, targets: Sequence[Target], samples: int) -> Iterator[tuple[Model, list[Target]]]:

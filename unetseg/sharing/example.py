@@ -14,7 +14,7 @@ from unetseg.calibration import calibrated
 from unetseg.images.nifti import read_volume
 from unetseg.images.whole import read_stack
 from unetseg.pipeline.model import Model, PredictSettings
-from unetseg.pipeline.object_size import estimate_diameter, scale_for
+from unetseg.pipeline.object_size import first_pass, scale_for
 from unetseg.resample import resized
 from unetseg.sample import Sample, shrink_image
 from unetseg.tiles import read_mirrored
@@ -59,7 +59,7 @@ def make_example(model: Model, path: Path, least: tuple[int, ...]) -> Example:
 
 def _at_scale(model: Model, image: NDArray[Any], path: Path) -> NDArray[Any]:
     if model.recipe.object_diameter > 0 and model.net.dims == 2:
-        diameter = estimate_diameter(model, image, str(path), PredictSettings())
+        diameter = first_pass(model, image, str(path), PredictSettings()).diameter
         if diameter is not None:
             image = resized(Sample(str(path), image, None), scale_for(model, diameter)).image
     return shrink_image(image, model.recipe.downsample)

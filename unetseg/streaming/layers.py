@@ -16,7 +16,7 @@ from unetseg.images.kept_maps import PROBABILITIES
 from unetseg.images.ome_zarr import open_labels
 from unetseg.images.rescale import nearest_resized
 from unetseg.pipeline.model import Model, PredictSettings
-from unetseg.pipeline.object_size import as_factors, scale_of_image
+from unetseg.pipeline.object_size import scale_of_image
 from unetseg.pipeline.relabel import relabelled
 from unetseg.streaming.job import LABELS_ALONE, OptionalOutputs, Request
 from unetseg.streaming.journal import MemoryJournal
@@ -85,7 +85,7 @@ def predict_layer(
         raise UserError(f"{out}: labels are streamed to an OME-Zarr. Give a name that ends in .ome.zarr.")
     tiling = PredictSettings(memory=VIEW_MEMORY)
     if scale is None:
-        scale = as_factors(scale_of_image(model, image, tiling, diameter))
+        scale = scale_of_image(model, image, tiling, diameter).factors
     kept = keep and out is None and model.recipe.kind != "classes"
     outputs = OptionalOutputs("float32") if kept else LABELS_ALONE
     request = Request.of(model, image, tiling, outputs=outputs, scale=scale, chunked=out is not None)
