@@ -99,7 +99,8 @@ def run_chain(case: Case, seconds: float, rng: random.Random) -> Chain:
         )
         again = True
         try:
-            _, said = process.communicate(timeout=rng.uniform(0.1, 1.1) * seconds)
+            # longer after every kill: the machine may have become slower since the first run
+            _, said = process.communicate(timeout=rng.uniform(0.1, 1.1) * seconds * (1 + kills / 8))
         except subprocess.TimeoutExpired:
             process.send_signal(rng.choice([signal.SIGKILL, signal.SIGINT]))
             kills += 1
