@@ -198,6 +198,16 @@ def widened(region: Sequence[slice], halo: int | Sequence[int], shape: Sequence[
     )
 
 
+def middle_region(shape: Sequence[int], most: int) -> tuple[slice, ...]:
+    """The middle of an image of `shape`, at most `most` pixels a side.
+
+    >>> middle_region((10, 3), 4)
+    (slice(3, 7, None), slice(0, 3, None))
+    """
+    starts = [max(0, (n - most) // 2) for n in shape]
+    return tuple(slice(a, min(a + most, n)) for a, n in zip(starts, shape, strict=True))
+
+
 def read_margin(footprint: Footprint, halo: int) -> tuple[int, ...]:
     """Context and halo on each side; the margin itself or whole strides more, so that tiles stay aligned."""
     if footprint.valid:

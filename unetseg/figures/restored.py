@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from unetseg.figures.pictures import panel, save
+from unetseg.tiles import middle_region
 
 SHOWN_PX = 256
 """Of a larger image the middle is shown, where single pixels can be seen."""
@@ -36,6 +37,4 @@ def write_restored(
 
 
 def _middle(image: NDArray[Any]) -> NDArray[np.float32]:
-    starts = [max(0, (n - SHOWN_PX) // 2) for n in image.shape[1:]]
-    y, x = (slice(start, start + SHOWN_PX) for start in starts)
-    return image[:, y, x].astype(np.float32)
+    return image[:, *middle_region(image.shape[1:], SHOWN_PX)].astype(np.float32)

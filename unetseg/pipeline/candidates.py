@@ -23,6 +23,7 @@ from unetseg.pipeline.result_names import images_in
 from unetseg.pipeline.suggest import appearance
 from unetseg.run import Run
 from unetseg.tasks.listing import split
+from unetseg.tiles import middle_region
 
 LARGEST_PX = 2048
 """Of larger images the middle is looked at."""
@@ -72,7 +73,7 @@ def annotated_images(run: Path, model: Model) -> Annotated:
         training = {entry.name for entry in split(listing, data).train}
         for entry in listing.entries:
             whole = np.asarray(entry.read().image)
-            image = whole if whole.ndim == 4 else whole[:, *_middle_region(whole.shape[1:])]
+            image = whole if whole.ndim == 4 else whole[:, *middle_region(whole.shape[1:], LARGEST_PX)]
             checksums.add(checksum(image))
             if entry.name in training:
                 appearances.append(appearance(model, entry.name, image))
@@ -104,12 +105,5 @@ def _of_file(path: Path, done: set[str], *, volumes: bool) -> list[Candidate]:
 
 
 def _middle(image: LazyImage, plane: int) -> NDArray[Any]:
-    y, x = _middle_region(image.shape[1:])
+    y, x = middle_region(image.shape[1:], LARGEST_PX)
     return image.read_region(plane, range(image.shape[0]), y, x)
-
-
-def _middle_region(shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """The part of an image of `shape` (y, x) that is looked at: all, or LARGEST_PX a side."""
-    starts = [max(0, (n - LARGEST_PX) // 2) for n in shape]
-    y, x = (slice(a, min(a + LARGEST_PX, n)) for a, n in zip(starts, shape, strict=True))
-    return y, x

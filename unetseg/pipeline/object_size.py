@@ -16,6 +16,7 @@ from unetseg.pipeline.model import Model, PredictSettings
 from unetseg.resample import object_diameter, resized
 from unetseg.sample import Sample
 from unetseg.segment import object_maps
+from unetseg.tiles import middle_region
 
 SCALES = (0.125, 0.25, 0.5, 1.0, 2.0)
 SURE, SMALLEST_PX = 0.75, 10
@@ -104,9 +105,7 @@ def scale_of_image(
     """
     found = FirstPass(diameter)
     if diameter is None and model.recipe.object_diameter > 0:
-        most = round(LOOKED_AT_PX / SCALES[0])
-        starts = [max(0, (n - most) // 2) for n in image.shape[1:]]
-        y, x = (slice(a, min(a + most, n)) for a, n in zip(starts, image.shape[1:], strict=True))
+        y, x = middle_region(image.shape[1:], round(LOOKED_AT_PX / SCALES[0]))
         middle = image.read_region(len(image.planes) // 2, range(image.shape[0]), y, x)
         found = first_pass(model, middle, str(image.path), tiling)
     scale = 1.0 if found.diameter is None else scale_for(model, found.diameter)
@@ -169,9 +168,7 @@ def _scaled(image: NDArray[Any], name: str, scale: float) -> NDArray[Any]:
 
 def _middle(image: NDArray[Any], scale: float) -> NDArray[Any]:
     """The middle part that has LOOKED_AT_PX pixels per side at this scale."""
-    most = round(LOOKED_AT_PX / scale)
-    starts = [max(0, (n - most) // 2) for n in image.shape[1:]]
-    return image[:, starts[0] : starts[0] + most, starts[1] : starts[1] + most]
+    return image[:, *middle_region(image.shape[1:], round(LOOKED_AT_PX / scale))]
 
 
 def _to_size(probability: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
